@@ -1,0 +1,154 @@
+"""Function: one operation, and each application of it one node of the graph. `Function.apply` is where recording happens.
+
+The traversal that calls the backward rules is in engine.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from ..backends import Backend
+from ..tensor import Tensor
+from .grad_mode import grad_mode
+
+
+class Function:
+    """An operation: how to compute it, and the rule for its gradient.
+
+    Write `forward(self, *arrays)`, which takes the inputs' arrays and returns an array or a tuple of them, and
+    `backward(self, *grad_outputs)`, which takes one gradient for each output (a Tensor, or None where none arrived) and
+    returns a tuple, one gradient for each input (a Tensor, or None for an input that has none). Call it through
+    `apply(*tensors, **parameters)`.
+
+    In both, `self` is the node: its parameters are attributes. A rule is written with operations on Tensors, so that it
+    can be differentiated again, and reads:
+
+    Attributes:
+        inputs: the Tensors it was applied to.
+        outputs: its results as Tensors that belong to the graph.
+        needs: for each input, whether its gradient is wanted; a rule may return None where not.
+        xp, kernels: the array module and the kernels of its backend, for forward.
+        broadcasts: set it on the class where inputs broadcast against each other as in NumPy. The rule may then return
+            gradients of the broadcast shape; the engine sums them down.
+
+    >>> class Cube(Function):
+    ...     '''y = x^3;   dL/dx = dL/dy 3 x^2'''
+    ...     def forward(self, x):
+    ...         return x**3
+    ...     def backward(self, dy):
+    ...         (x,) = self.inputs
+    ...         return (dy * 3 * x**2,)
+    >>> x = Tensor(2.0, requires_grad=True)
+    >>> y = Cube.apply(x)
+    >>> y.backward()
+    >>> x.grad
+    Tensor(12.)
+    """
+
+    broadcasts = False
+
+    backend: Backend
+    inputs: tuple[Tensor, ...]
+    needs: tuple[bool, ...]
+    hooks: dict[int, list[Callable[[Tensor], Tensor | None]]] | None = None  # by output, in order of registration
+    released = False
+    _output_arrays: tuple[Any, ...]
+
+    forward: Callable[..., Any]
+    backward: Callable[..., tuple[Tensor | None, ...]]
+
+    @property
+    def xp(self) -> ModuleType:
+        return self.backend.xp
+
+    @property
+    def kernels(self) -> Any:
+        return self.backend.kernels
+
+    @property
+    def output_backend(self) -> Backend:
+        """Where the results live: the inputs' backend, but for the one operation that moves a tensor to another."""
+        return self.backend
+
+    @property
+    def outputs(self) -> tuple[Tensor, ...]:
+        # Made anew on each reading. A node that held its own output tensors would be a reference cycle, and the memory
+        # of every graph would wait for the garbage collector.
+        return tuple(self._as_output(array, index) for index, array in enumerate(self._output_arrays))
+
+    @classmethod
+    def apply(cls, *inputs: Tensor, **parameters: Any) -> Any:
+        """Computes the operation on the inputs and, where gradients are on and an input needs one, records it.
+
+        Returns a Tensor, or a tuple of them where `forward` returns a tuple. Raises TypeError for an input that is no
+        Tensor, ValueError (with the operation's name) for shapes that `forward` cannot combine, and RuntimeError for
+        inputs of different backends.
+        """
+        node = cls()
+        node.__dict__.update(parameters)
+        try:
+            backend = node.backend = inputs[0].backend
+            for tensor in inputs:
+                if tensor.backend is not backend:
+                    raise _mixed_backends(cls, inputs)
+            arrays = [tensor._data for tensor in inputs]
+        except (AttributeError, IndexError):
+            raise _not_tensors(cls, inputs) from None
+        try:
+            results = node.forward(*arrays)
+        except ValueError as error:
+            raise ValueError(f"{cls.name()}: {error}") from error
+
+        several = type(results) is tuple
+        node._output_arrays = results if several else (results,)
+        if grad_mode.enabled:
+            node.needs = tuple([tensor._requires_grad for tensor in inputs])
+            if True in node.needs:
+                node.inputs = inputs
+                if several:
+                    return node.outputs
+                return node._as_output(results, 0)
+        if several:
+            return tuple([Tensor._wrap(array, node.output_backend) for array in results])
+        return Tensor._wrap(results, node.output_backend)
+
+    def _as_output(self, array: Any, index: int) -> Tensor:
+        tensor = Tensor._wrap(array, self.output_backend)
+        if tensor._data.dtype.kind == "f":  # an index among the outputs has no gradient
+            tensor.grad_fn = self
+            tensor.output_index = index
+            tensor._requires_grad = True
+        return tensor
+
+    def release(self) -> None:
+        """Lets go of all saved arrays; a second backward pass through this node is an error from here on."""
+        self.inputs = self._output_arrays = ()
+        self.released = True
+
+    @classmethod
+    def name(cls) -> str:
+        """The operation's name as the user wrote it, for messages: `conv2d` for Conv2d."""
+        words = "".join(f"_{c.lower()}" if c.isupper() else c for c in cls.__name__)
+        return words.strip("_")
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+
+def _not_tensors(cls: type[Function], inputs: tuple[Any, ...]) -> Exception:
+    if not inputs:
+        return TypeError(f"{cls.name()}: needs at least one Tensor")
+    kinds = ", ".join(type(value).__name__ for value in inputs)
+    return TypeError(f"{cls.name()}: expected Tensors, got ({kinds}); wrap the others in Tensor(...)")
+
+
+def _mixed_backends(cls: type[Function], inputs: tuple[Tensor, ...]) -> Exception:
+    names = list(dict.fromkeys(tensor.backend.name for tensor in inputs))
+    return RuntimeError(
+        f"{cls.name()}: its tensors live on different backends, {' and '.join(names)}; "
+        f"move one with .to({names[0]!r})"
+    )

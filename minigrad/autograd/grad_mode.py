@@ -1,0 +1,58 @@
+"""Whether operations are recorded: on unless turned off, for each thread on its own."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ContextDecorator
+
+
+class _GradMode(threading.local):
+    enabled = True
+
+
+grad_mode = _GradMode()
+
+
+class _SetGradMode(ContextDecorator):
+    _enabled: bool
+
+    def __init__(self) -> None:
+        self._before: list[bool] = []  # a stack, so that one object can be entered again inside itself
+
+    def __enter__(self) -> None:
+        self._before.append(grad_mode.enabled)
+        grad_mode.enabled = self._enabled
+
+    def __exit__(self, *exception: object) -> None:
+        grad_mode.enabled = self._before.pop()
+
+
+class no_grad(_SetGradMode):
+    """Operations inside are not recorded; a context manager and a decorator.
+
+    >>> import minigrad
+    >>> x = minigrad.Tensor(2.0, requires_grad=True)
+    >>> with no_grad():
+    ...     (x * x).requires_grad
+    False
+    """
+
+    _enabled = False
+
+
+class enable_grad(_SetGradMode):
+    """Operations inside are recorded, also within `no_grad`; a context manager and a decorator.
+
+    >>> import minigrad
+    >>> x = minigrad.Tensor(2.0, requires_grad=True)
+    >>> with no_grad(), enable_grad():
+    ...     (x * x).requires_grad
+    True
+    """
+
+    _enabled = True
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations are recorded now, in this thread."""
+    return grad_mode.enabled

@@ -1,0 +1,144 @@
+"""The registry of backends: where a tensor's arrays live and which kernels work on them.
+
+A backend is one folder beside this file and one line in the registry below. What each must offer is written once, in
+contract.py. The numpy backend is the reference: the others may import from it, and from nothing else here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+from functools import cached_property
+from types import ModuleType, TracebackType
+from typing import Any
+
+import numpy as np
+
+
+class BackendError(RuntimeError):
+    """A backend that does not exist, or cannot be used on this machine; the message says what is missing."""
+
+
+class Backend:
+    """One place to compute: an array module, and kernels. There is one object for each name.
+
+    Attributes:
+        name: the name `use_backend` and `Tensor.to` know it by.
+        xp: its array module, `numpy` or one with the same functions.
+        kernels: its hand-written kernels, imported at first use; see contract.py.
+    """
+
+    def __init__(self, name: str, arrays: str, install: str) -> None:
+        self.name = name
+        self._array_module = arrays
+        self._install = install
+
+    @cached_property
+    def xp(self) -> ModuleType:
+        return importlib.import_module(self._array_module)
+
+    @cached_property
+    def kernels(self) -> Any:
+        try:
+            return importlib.import_module(f"{__name__}.{self.name}")
+        except ImportError as error:
+            raise BackendError(
+                f"the {self.name} backend cannot be used: {error}. Install it with {self._install}, "
+                f"or choose another with minigrad.use_backend('numpy')"
+            ) from error
+
+    def check_usable(self) -> None:
+        """Runs a real kernel, so that what is missing is found here and not in the middle of a computation."""
+        one = self.xp.ones(1, self.xp.float32)
+        try:
+            self.kernels.relu(one)
+        except BackendError:
+            raise
+        except Exception as error:
+            raise BackendError(f"the {self.name} backend cannot run its kernels: {error}") from error
+
+    def from_numpy(self, array: np.ndarray) -> Any:
+        """The array as this backend's own kind; the same object where that is NumPy's."""
+        return self.xp.asarray(array)
+
+    def to_numpy(self, array: Any) -> np.ndarray:
+        """The array as a NumPy array; the same object where it is one."""
+        return array if isinstance(array, np.ndarray) else array.get()
+
+    def __repr__(self) -> str:
+        return f"<backend {self.name}>"
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return get_backend, (self.name,)  # copies and pickles come back as the one object
+
+
+_REGISTRY = {
+    backend.name: backend
+    for backend in (
+        Backend("numpy", arrays="numpy", install="pip install minigrad"),
+        Backend("numba", arrays="numpy", install="pip install 'minigrad[numba]'"),
+    )
+}
+
+
+def get_backend(name: str | Backend) -> Backend:
+    """The backend of that name.
+
+    >>> get_backend("numpy")
+    <backend numpy>
+
+    Raises BackendError, with the names there are, for any other.
+    """
+    if isinstance(name, Backend):
+        return name
+    if name not in _REGISTRY:
+        raise BackendError(f"there is no backend named {name!r}; there are {', '.join(map(repr, _REGISTRY))}")
+    return _REGISTRY[name]
+
+
+def backend_names() -> tuple[str, ...]:
+    """The names `use_backend` knows, whether usable on this machine or not."""
+    return tuple(_REGISTRY)
+
+
+def _initial_backend() -> Backend:
+    """$MINIGRAD_BACKEND where it is set, else numba where it is installed, else numpy."""
+    chosen = os.environ.get("MINIGRAD_BACKEND")
+    if chosen:
+        return get_backend(chosen)
+    return get_backend("numba" if importlib.util.find_spec("numba") else "numpy")
+
+
+_default = _initial_backend()
+
+
+def default_backend() -> Backend:
+    """The backend that new tensors get."""
+    return _default
+
+
+class use_backend:
+    """Sets the backend that new tensors get: from here on when called, or for the block of a `with`.
+
+    Tensors that exist keep theirs; `Tensor.to` moves one. Raises BackendError where the backend is unknown or cannot
+    be used on this machine.
+
+    >>> import minigrad
+    >>> with minigrad.use_backend("numpy"):
+    ...     minigrad.zeros(2).backend
+    <backend numpy>
+    """
+
+    def __init__(self, name: str | Backend) -> None:
+        global _default
+        backend = get_backend(name)
+        backend.check_usable()
+        self._before, _default = _default, backend
+
+    def __enter__(self) -> Backend:
+        return _default
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        global _default
+        _default = self._before

@@ -1,0 +1,150 @@
+"""Every kernel a backend must offer, once: its signature, the shapes, the formula.
+
+Nothing here runs: a test compares each backend with this file, name by name and argument by argument. A kernel is pure:
+it takes arrays of its backend and returns new ones of the same dtype; it never writes into its inputs and takes them
+with any strides. What needs no kernel (sums, exponentials, reshapes) operations ask of the backend's array module.
+
+Letters, here and in every backend: N batch, C input channels, O output channels, G groups; H and W the image, KH and
+KW the kernel (or pooling window), OH and OW the output, SH and SW strides, PH and PW zeros padded on each side, DH
+and DW dilation. Pairs are (height, width). `d` before a name is the gradient that arrived for it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+Array = Any
+Pair = tuple[int, int]
+
+# -------------------------------------------------------------------------------------------------------- activation.py
+
+
+def sigmoid(x: Array) -> Array:
+    """y = 1 / (1 + exp(-x)), with no overflow for any x."""
+
+
+def sigmoid_grad(dy: Array, y: Array) -> Array:
+    """dx = dy * y * (1 - y), from the sigmoid's output y."""
+
+
+def tanh(x: Array) -> Array:
+    """y = tanh(x)"""
+
+
+def tanh_grad(dy: Array, y: Array) -> Array:
+    """dx = dy * (1 - y^2), from tanh's output y."""
+
+
+def relu(x: Array) -> Array:
+    """y = max(x, 0); a NaN stays a NaN."""
+
+
+def relu_grad(dy: Array, y: Array) -> Array:
+    """dx = dy where y > 0, else 0; from relu's output y."""
+
+
+def leaky_relu(x: Array, negative_slope: float) -> Array:
+    """y = x where x > 0, else negative_slope * x."""
+
+
+def leaky_relu_grad(dy: Array, x: Array, negative_slope: float) -> Array:
+    """dx = dy where x > 0, else negative_slope * dy."""
+
+
+def softplus(x: Array) -> Array:
+    """y = log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)), with no overflow for any x."""
+
+
+# -------------------------------------------------------------------------------------------------------------- conv.py
+
+
+def im2col(x: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Array:
+    """x (N, C, H, W) -> cols (C, KH, KW, OH, OW, N), the pixel under each tap of the kernel at each place it stands:
+
+    cols[c, i, j, p, q, n] = x[n, c, p SH + i DH - PH, q SW + j DW - PW], or 0 outside the image.
+    """
+
+
+def col2im(cols: Array, image: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Array:
+    """cols (C, KH, KW, OH, OW, N) -> (N, C, H, W), the adjoint of im2col: each pixel sums the entries it was copied to."""
+
+
+def conv2d(
+    x: Array, weight: Array, bias: Array | None, stride: Pair, padding: Pair, dilation: Pair, groups: int
+) -> Array:
+    """x (N, C, H, W), weight (O, C/G, KH, KW), bias (O,) or None -> y (N, O, OH, OW), a cross-correlation:
+
+    y[n, o, p, q] = bias[o] + sum over c, i, j of weight[o, c, i, j] x[n, c, p SH + i DH - PH, q SW + j DW - PW]
+
+    where c runs over the C/G channels of o's group.
+    """
+
+
+def conv2d_grad_input(
+    dy: Array, weight: Array, image: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int
+) -> Array:
+    """dy (N, O, OH, OW), weight (O, C/G, KH, KW) -> dx (N, C, H, W), the adjoint of conv2d in x."""
+
+
+def conv2d_grad_weight(
+    dy: Array, x: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int
+) -> Array:
+    """dy (N, O, OH, OW), x (N, C, H, W) -> dweight (O, C/G, KH, KW), the adjoint of conv2d in the weight."""
+
+
+def channel_sum(x: Array) -> Array:
+    """x (N, C, H, W) -> (C,), the sum over batch and image: the gradient of a bias."""
+
+
+# -------------------------------------------------------------------------------------------------------------- pool.py
+
+
+def avg_pool2d(x: Array, kernel: Pair, stride: Pair, padding: Pair, count_include_pad: bool) -> Array:
+    """x (N, C, H, W) -> y (N, C, OH, OW), each window's sum over its size, or over its pixels inside the image where
+    count_include_pad is false."""
+
+
+def avg_pool2d_grad(
+    dy: Array, image: Pair, kernel: Pair, stride: Pair, padding: Pair, count_include_pad: bool
+) -> Array:
+    """dy (N, C, OH, OW) -> dx (N, C, H, W), the adjoint of avg_pool2d: each gradient is spread over its window."""
+
+
+def max_pool2d(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> tuple[Array, Array]:
+    """x (N, C, H, W) -> y (N, C, OH, OW) and winners (N, C, OH, OW) int32.
+
+    A winner is the place i KW + j in its window of the first maximum in row-major order; padding never wins, and a NaN
+    beats every number.
+    """
+
+
+def max_pool2d_gather(x: Array, winners: Array, kernel: Pair, stride: Pair, padding: Pair) -> Array:
+    """x (N, C, H, W), winners (N, C, OH, OW) -> (N, C, OH, OW), the pixel of x that each winner points at."""
+
+
+def max_pool2d_scatter(
+    dy: Array, winners: Array, image: Pair, kernel: Pair, stride: Pair, padding: Pair
+) -> Array:
+    """dy (N, C, OH, OW), winners the same -> dx (N, C, H, W), the adjoint of the gather: winners get, and sum, the dy."""
+
+
+# ------------------------------------------------------------------------------------------------------------ linear.py
+
+
+def linear(x: Array, weight: Array, bias: Array | None) -> Array:
+    """x (..., I), weight (O, I), bias (O,) or None -> y (..., O), y = x weight^T + bias."""
+
+
+# -------------------------------------------------------------------------------------------------------------- loss.py
+
+
+def softmax_cross_entropy(logits: Array, labels: Array) -> tuple[Array, Array]:
+    """logits (N, K), labels (N,) integers in [0, K) -> losses (N,) and probabilities (N, K).
+
+    losses[n] = log(sum over k of exp(logits[n, k])) - logits[n, labels[n]], probabilities = softmax(logits); both are
+    computed from logits less their row's maximum, so nothing overflows.
+    """
+
+
+def softmax_cross_entropy_grad(dlosses: Array, probabilities: Array, labels: Array) -> Array:
+    """dlogits (N, K) = dlosses[n] * (probabilities[n, k] - (1 if k is labels[n] else 0))"""

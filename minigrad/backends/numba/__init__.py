@@ -1,0 +1,3 @@
+"""The fast CPU backend. (being built)"""
+import numba  # noqa
+from ..numpy import *  # noqa

@@ -1,0 +1,12 @@
+"""The fully connected layer."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
+    y = x @ weight.T  # (..., O) = (..., I) @ (I, O)
+    if bias is not None:
+        y += bias
+    return y

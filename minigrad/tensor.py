@@ -1,0 +1,295 @@
+"""Tensor: an array, its gradient, and the node of the graph that made it.
+
+A tensor knows no operation. The operators and methods declared at the end of the class are installed by
+minigrad/ops/__init__.py (arithmetic, `sum`, `reshape`, ...) and minigrad/autograd/__init__.py (`backward`, ...), each in
+one visible table.
+
+Arrays are values here: nothing in minigrad writes into an array that a tensor holds. An optimizer, an initializer or
+`load_state_dict` gives the tensor another array instead, so a graph's saved values can't change under it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from numbers import Number
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .backends import Backend, default_backend, get_backend
+
+if TYPE_CHECKING:
+    from .autograd.function import Function
+
+float32, float64 = np.dtype(np.float32), np.dtype(np.float64)
+int64, bool_ = np.dtype(np.int64), np.dtype(np.bool_)
+
+
+class Tensor:
+    """An n-dimensional array that remembers how it was computed.
+
+    Args:
+        data: a number, nested lists, a NumPy array or a Tensor; it is copied.
+        dtype: float32, float64, any integer dtype or bool. By default Python floats become float32, Python integers
+            int64, and arrays keep theirs (float16 becomes float32).
+        requires_grad: whether `backward` shall compute this tensor's gradient; floating dtypes only.
+        backend: where the array lives, by name; by default the one set by `use_backend`.
+
+    Attributes:
+        data: the array itself, of the backend's kind, not a copy. Assign another of the same shape and dtype to it;
+            don't write into it.
+        grad: after `backward`, the gradient, a Tensor of the same shape and dtype; None before.
+        grad_fn: the node of the graph that made this tensor; None for a leaf, one that the user made.
+        backend: the `Backend` its array lives on.
+
+    Raises:
+        TypeError: where the data are no numbers, or an integer tensor is asked to require a gradient.
+
+    >>> x = Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    Tensor([[2., 4.],
+            [6., 8.]])
+    """
+
+    __slots__ = ("__weakref__", "_data", "_requires_grad", "backend", "grad", "grad_fn", "hooks", "output_index")
+    __array_ufunc__ = None  # numpy_array + tensor is left to the tensor
+    __hash__ = object.__hash__  # by identity, since == compares elements
+
+    _data: Any
+    _requires_grad: bool
+    backend: Backend
+    grad: Tensor | None
+    grad_fn: Function | None
+    hooks: list[Callable[[Tensor], Tensor | None]] | None  # a leaf's; another tensor's are kept by its grad_fn
+    output_index: int  # which of grad_fn's outputs this is
+
+    def __init__(
+        self, data: Any, dtype: Any = None, requires_grad: bool = False, backend: str | Backend | None = None
+    ) -> None:
+        self.backend = default_backend() if backend is None else get_backend(backend)
+        self._data = self.backend.from_numpy(_as_array(data, dtype))
+        self.grad = self.grad_fn = self.hooks = None
+        self.output_index = 0
+        self._requires_grad = False
+        self.requires_grad = requires_grad
+
+    @classmethod
+    def _wrap(cls, array: Any, backend: Backend) -> Tensor:
+        """The array itself as a tensor, with no copy and no check: for whoever has just made it."""
+        tensor = cls.__new__(cls)
+        tensor._data = array if type(array) is np.ndarray else backend.xp.asarray(array)  # NumPy makes scalars of 0-d
+        tensor.backend = backend
+        tensor.grad = tensor.grad_fn = tensor.hooks = None
+        tensor.output_index = 0
+        tensor._requires_grad = False
+        return tensor
+
+    # -- the array ---------------------------------------------------------------------------------------------------
+
+    @property
+    def data(self) -> Any:
+        return self._data
+
+    @data.setter
+    def data(self, array: Any) -> None:
+        if type(array) is not type(self._data):
+            raise TypeError(f"data: expected a {_type_name(self._data)}, got a {_type_name(array)}")
+        if array.dtype != self.dtype or array.shape != self.shape:
+            raise ValueError(
+                f"data: expected shape {self.shape} and dtype {self.dtype}, got {array.shape} and {array.dtype}; "
+                f"make a new Tensor for data of another kind"
+            )
+        self._data = array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._data.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self._data.dtype
+
+    @property
+    def ndim(self) -> int:
+        return self._data.ndim
+
+    @property
+    def size(self) -> int:
+        """How many elements it has."""
+        return self._data.size
+
+    def numpy(self) -> np.ndarray:
+        """A copy of the data as a NumPy array, yours to change.
+
+        >>> Tensor([1.0, 2.0]).numpy()
+        array([1., 2.], dtype=float32)
+        """
+        return np.array(self.backend.to_numpy(self._data))
+
+    def item(self) -> float | int | bool:
+        """The one element of a tensor of size 1 as a Python number.
+
+        >>> Tensor([[2.5]]).item()
+        2.5
+        """
+        if self.size != 1:
+            raise ValueError(f"item: a tensor of one element is needed, this one has shape {self.shape}")
+        return self._data.item()
+
+    def tolist(self) -> Any:
+        """The elements as nested Python lists, or one number for a 0-d tensor."""
+        return self._data.tolist()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if copy is False:
+            raise ValueError("a Tensor gives its array away as a copy only; read tensor.data for the array itself")
+        array = self.numpy()
+        return array if dtype is None else array.astype(dtype, copy=False)
+
+    def __len__(self) -> int:
+        if self.ndim == 0:
+            raise TypeError("len: a 0-d tensor has no length")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    def __bool__(self) -> bool:
+        if self.size != 1:
+            raise ValueError(f"the truth of a tensor of shape {self.shape} is ambiguous; use (...).data.any() or .all()")
+        return bool(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self.ndim != 0 or self.dtype.kind not in "iu":
+            raise TypeError(f"only a 0-d integer tensor can be an index, not {self.dtype} of shape {self.shape}")
+        return int(self.item())
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise TypeError("tensors are values and take no assignment to elements; build a new one, with where() say")
+
+    def __repr__(self) -> str:
+        name = type(self).__name__
+        array = np.array2string(self.backend.to_numpy(self._data), separator=", ", prefix=name + "(")
+        notes = [] if self.dtype in (float32, int64, bool_) else [f"dtype={self.dtype}"]
+        if self.grad_fn is not None:
+            notes.append(f"grad_fn={self.grad_fn!r}")
+        elif self._requires_grad:
+            notes.append("requires_grad=True")
+        return f"{name}({', '.join([array, *notes])})"
+
+    # -- gradients ---------------------------------------------------------------------------------------------------
+
+    @property
+    def requires_grad(self) -> bool:
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        if wanted and self.dtype.kind != "f":
+            raise TypeError(f"only floating tensors can require a gradient; this one is {self.dtype}")
+        if self.grad_fn is not None and not wanted:
+            raise RuntimeError("requires_grad of a computed tensor can't be turned off; use detach()")
+        self._requires_grad = bool(wanted)
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether the user made it: no operation on tensors that require gradients did."""
+        return self.grad_fn is None
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Sets `requires_grad` of a leaf and returns the tensor itself."""
+        self.requires_grad = requires_grad
+        return self
+
+    def detach(self) -> Tensor:
+        """The same array as a leaf, cut off from the graph."""
+        return Tensor._wrap(self._data, self.backend)
+
+    # -- copies ------------------------------------------------------------------------------------------------------
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if self.grad_fn is not None:
+            raise RuntimeError("only leaf tensors can be deep-copied; this one was computed: detach() it first")
+        copy = type(self)._wrap(self._data.copy(), self.backend)
+        copy._requires_grad = self._requires_grad
+        memo[id(self)] = copy
+        if self.grad is not None:
+            copy.grad = self.grad.detach()
+        return copy
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.grad_fn is not None:
+            raise RuntimeError("only leaf tensors can be pickled; this one was computed: detach() it first")
+        return _unpickle, (type(self), self.numpy(), self._requires_grad, self.backend.name)
+
+    if TYPE_CHECKING:
+        # Installed by minigrad.autograd:
+        backward: Callable[..., None]
+        backward_steps: Callable[..., Iterator[Any]]
+        retain_grad: Callable[[], None]
+        register_hook: Callable[[Callable[[Tensor], Tensor | None]], Callable[[], None]]
+
+        # Installed by minigrad.ops:
+        def __add__(self, other: Any) -> Tensor: ...
+        def __radd__(self, other: Any) -> Tensor: ...
+        def __sub__(self, other: Any) -> Tensor: ...
+        def __rsub__(self, other: Any) -> Tensor: ...
+        def __mul__(self, other: Any) -> Tensor: ...
+        def __rmul__(self, other: Any) -> Tensor: ...
+        def __truediv__(self, other: Any) -> Tensor: ...
+        def __rtruediv__(self, other: Any) -> Tensor: ...
+        def __pow__(self, other: Any) -> Tensor: ...
+        def __rpow__(self, other: Any) -> Tensor: ...
+        def __matmul__(self, other: Any) -> Tensor: ...
+        def __rmatmul__(self, other: Any) -> Tensor: ...
+        def __neg__(self) -> Tensor: ...
+        def __abs__(self) -> Tensor: ...
+        def __getitem__(self, index: Any) -> Tensor: ...
+        def __eq__(self, other: object) -> Tensor: ...  # type: ignore[override]
+        def __ne__(self, other: object) -> Tensor: ...  # type: ignore[override]
+        def __lt__(self, other: Any) -> Tensor: ...
+        def __le__(self, other: Any) -> Tensor: ...
+        def __gt__(self, other: Any) -> Tensor: ...
+        def __ge__(self, other: Any) -> Tensor: ...
+        def __getattr__(self, name: str) -> Callable[..., Tensor]: ...  # sum, reshape, exp and the other methods
+
+
+def _as_array(data: Any, dtype: Any) -> np.ndarray:
+    """A new NumPy array of a dtype that tensors have."""
+    if isinstance(data, Tensor):
+        data = data.numpy()
+    try:
+        array = np.array(data, dtype)
+    except (TypeError, ValueError) as error:
+        hint = "; use stack() to join tensors" if isinstance(data, (list, tuple)) else ""
+        raise TypeError(f"Tensor: cannot make an array of this {_type_name(data)}: {error}{hint}") from error
+    if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
+        raise TypeError(f"Tensor: dtype {array.dtype} is not one of float32, float64, the integers and bool")
+    made_from_python = not isinstance(data, (np.ndarray, np.generic))
+    if dtype is None and array.dtype.kind == "f" and (made_from_python or array.dtype.itemsize < 4):
+        return array.astype(float32)
+    if array.dtype == np.float16:
+        raise TypeError("Tensor: float16 is not supported; use float32")
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _unpickle(kind: type[Tensor], array: np.ndarray, requires_grad: bool, backend: str) -> Tensor:
+    tensor = kind._wrap(get_backend(backend).from_numpy(array), get_backend(backend))
+    tensor._requires_grad = requires_grad
+    return tensor
+
+
+def _type_name(value: Any) -> str:
+    return f"{type(value).__module__}.{type(value).__name__}".removeprefix("builtins.")
+
+
+def is_number(value: Any) -> bool:
+    """Whether the value is a scalar that adopts its tensor's dtype: a Python number or a NumPy one."""
+    return isinstance(value, (Number, np.generic))
