@@ -1,0 +1,166 @@
+"""Convolution: one bilinear map and its two adjoints. The backward rule of each consists of the other two.
+
+Letters as in backends/contract.py: N batch, C input channels, O output channels, H and W image, KH and KW kernel, OH and OW
+output. As everywhere in deep learning, "convolution" means cross-correlation: the kernel is not flipped.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..autograd.function import Function
+from ..tensor import Tensor
+from .geometry import Pair, check_fits, pair
+from .operands import floating, operands
+from .shape import broadcast_to, pad, reshape
+
+
+class _Convolution(Function):
+    stride: Pair
+    padding: Pair
+    dilation: Pair
+    groups: int
+
+    @property
+    def geometry(self) -> dict[str, Any]:
+        return {"stride": self.stride, "padding": self.padding, "dilation": self.dilation, "groups": self.groups}
+
+
+class Conv2d(_Convolution):
+    """y = w * x + b;   dL/dx = Conv2dGradInput(dL/dy, w),   dL/dw = Conv2dGradWeight(dL/dy, x),   dL/db = ChannelSum(dL/dy)"""
+
+    def forward(self, x, weight, bias=None):
+        return self.kernels.conv2d(x, weight, bias, **self.geometry)
+
+    def backward(self, dy):
+        x, weight = self.inputs[:2]
+        dx = dweight = None
+        if self.needs[0]:
+            dx = Conv2dGradInput.apply(dy, weight, image=x.shape[2:], **self.geometry)
+        if self.needs[1]:
+            dweight = Conv2dGradWeight.apply(dy, x, kernel=weight.shape[2:], **self.geometry)
+        dbias = (ChannelSum.apply(dy),) if len(self.inputs) == 3 else ()
+        return dx, dweight, *dbias
+
+
+class Conv2dGradInput(_Convolution):
+    """g(d, w), the adjoint of x -> w * x;   dL/dd = w * dL/dg,   dL/dw = Conv2dGradWeight(d, dL/dg)"""
+
+    image: Pair
+
+    def forward(self, d, weight):
+        return self.kernels.conv2d_grad_input(d, weight, self.image, **self.geometry)
+
+    def backward(self, dg):
+        d, weight = self.inputs
+        return (
+            Conv2d.apply(dg, weight, **self.geometry) if self.needs[0] else None,
+            Conv2dGradWeight.apply(d, dg, kernel=weight.shape[2:], **self.geometry) if self.needs[1] else None,
+        )
+
+
+class Conv2dGradWeight(_Convolution):
+    """g(d, x), the adjoint of w -> w * x;   dL/dd = dL/dg * x,   dL/dx = Conv2dGradInput(d, dL/dg)"""
+
+    kernel: Pair
+
+    def forward(self, d, x):
+        return self.kernels.conv2d_grad_weight(d, x, self.kernel, **self.geometry)
+
+    def backward(self, dg):
+        d, x = self.inputs
+        return (
+            Conv2d.apply(x, dg, **self.geometry) if self.needs[0] else None,
+            Conv2dGradInput.apply(d, dg, image=x.shape[2:], **self.geometry) if self.needs[1] else None,
+        )
+
+
+class ChannelSum(Function):
+    """y[c] = sum of x[n, c, h, w];   dL/dx = dL/dy[c] everywhere in the channel"""
+
+    def forward(self, x):
+        return self.kernels.channel_sum(x)
+
+    def backward(self, dy):
+        (x,) = self.inputs
+        return (broadcast_to(reshape(dy, (1, dy.size, 1, 1)), x.shape),)
+
+
+def conv2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int | Pair = 1,
+    padding: int | Pair | str = 0,
+    dilation: int | Pair = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Two-dimensional convolution (cross-correlation) of a batch of images.
+
+    y[n, o, p, q] = bias[o] + sum over c, i, j of weight[o, c, i, j] x[n, c, p SH + i DH - PH, q SW + j DW - PW], where x is
+    0 outside the image; Dumoulin and Visin, "A guide to convolution arithmetic for deep learning" (2016), draws it.
+
+    Args:
+        input: (N, C, H, W), floating.
+        weight: (O, C / groups, KH, KW), of the same dtype.
+        bias: (O,), or None.
+        stride: SH, SW: how far the kernel moves from one output pixel to the next, in pixels.
+        padding: PH, PW: zeros on each side of the image; "valid" is 0, and "same" keeps the image's size (stride 1).
+        dilation: DH, DW: the distance in pixels between neighbouring taps of the kernel.
+        groups: into how many groups the channels are divided; the outputs of a group see the inputs of that group only.
+
+    Returns: (N, O, OH, OW) with OH = (H + 2 PH - DH (KH - 1) - 1) // SH + 1, OW likewise.
+
+    >>> image = Tensor([[[[0.0, 1.0, 2.0], [3.0, 4.0, 5.0], [6.0, 7.0, 8.0]]]])
+    >>> conv2d(image, Tensor([[[[0.0, 1.0], [2.0, 3.0]]]]))  # the book's figure 7.2.1
+    Tensor([[[[19., 25.],
+              [37., 43.]]]])
+
+    Raises ValueError where shapes do not fit each other, and for strides, paddings and groups that are not whole numbers.
+    """
+    tensors = (input, weight) if bias is None else (input, weight, bias)
+    input, weight, *rest = (floating("conv2d", t) for t in operands("conv2d", *tensors))
+    if input.ndim != 4 or weight.ndim != 4:
+        raise ValueError(
+            f"conv2d: expected input (N, C, H, W) and weight (O, C/groups, KH, KW), got {input.shape} and {weight.shape}"
+        )
+    kernel = weight.shape[2:]
+    stride, dilation = pair("conv2d", "stride", stride, 1), pair("conv2d", "dilation", dilation, 1)
+    _check_channels(input, weight, rest, groups)
+    if isinstance(padding, str):
+        input, padding = _named_padding(input, padding, kernel, stride, dilation)
+    else:
+        padding = pair("conv2d", "padding", padding, 0)
+    check_fits("conv2d", input.shape[2:], kernel, padding, dilation)
+    return Conv2d.apply(input, weight, *rest, stride=stride, padding=padding, dilation=dilation, groups=groups)
+
+
+def _check_channels(input: Tensor, weight: Tensor, bias: list[Tensor], groups: int) -> None:
+    if isinstance(groups, bool) or not isinstance(groups, int) or groups < 1:
+        raise ValueError(f"conv2d: groups must be an integer from 1, got {groups!r}")
+    C, O = input.shape[1], weight.shape[0]
+    if min(weight.shape) == 0:
+        raise ValueError(f"conv2d: weight {weight.shape} has a dimension of size 0")
+    if C != weight.shape[1] * groups:
+        of_groups = f" in {groups} groups" if groups > 1 else ""
+        raise ValueError(
+            f"conv2d: input has {C} channels but weight {weight.shape} expects {weight.shape[1] * groups}{of_groups}"
+        )
+    if O % groups:
+        raise ValueError(f"conv2d: {O} output channels do not divide into {groups} groups")
+    if bias and bias[0].shape != (O,):
+        raise ValueError(f"conv2d: bias has shape {bias[0].shape}, expected ({O},)")
+
+
+def _named_padding(input: Tensor, name: str, kernel: Pair, stride: Pair, dilation: Pair) -> tuple[Tensor, Pair]:
+    """The padding of that name; where its two sides differ by one, the last row or column is added to the input itself."""
+    if name == "valid":
+        return input, (0, 0)
+    if name != "same":
+        raise ValueError(f"conv2d: padding must be 'same', 'valid', an integer or a pair, got {name!r}")
+    if stride != (1, 1):
+        raise ValueError(f"conv2d: padding 'same' needs stride 1, got {stride}")
+    total = tuple(d * (k - 1) for d, k in zip(dilation, kernel, strict=True))
+    if total[0] % 2 or total[1] % 2:
+        input = pad(input, ((0, 0), (0, 0), (0, total[0] % 2), (0, total[1] % 2)))
+    return input, (total[0] // 2, total[1] // 2)

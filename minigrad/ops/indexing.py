@@ -1,0 +1,79 @@
+"""Reading elements by index, and its adjoint, which puts gradients back where they were read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..autograd.function import Function
+from ..tensor import Tensor
+
+
+class GetItem(Function):
+    """y = x[index];   dL/dx = dL/dy put back at the index, summed where the index reads an element twice"""
+
+    index: Any
+
+    def forward(self, x):
+        return x[self.index]
+
+    def backward(self, dy):
+        (x,) = self.inputs
+        return (PutItem.apply(dy, index=self.index, shape=x.shape),)
+
+
+class PutItem(Function):
+    """y = zeros, y[index] += x, the adjoint of x[index];   dL/dx = dL/dy[index]"""
+
+    index: Any
+    shape: tuple[int, ...]
+
+    def forward(self, x):
+        y = self.xp.zeros(self.shape, x.dtype)
+        if _reads_each_once(self.index):
+            y[self.index] = x
+        else:
+            self.xp.add.at(y, self.index, x)
+        return y
+
+    def backward(self, dy):
+        return (GetItem.apply(dy, index=self.index),)
+
+
+def _reads_each_once(index: Any) -> bool:
+    """Whether no element can be read twice: only integer arrays can do that."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return not any(hasattr(part, "dtype") and part.dtype.kind in "iu" and part.ndim > 0 for part in parts)
+
+
+def getitem(x: Tensor, index: Any) -> Tensor:
+    """x[index], as in NumPy: integers, slices, None, Ellipsis, integer arrays (repeats allowed) and boolean masks, also as
+    Tensors; also the operator.
+
+    >>> x = Tensor([1.0, 2.0, 3.0], requires_grad=True)
+    >>> x[[0, 0, 2]].sum().backward()
+    >>> x.grad
+    Tensor([2., 0., 1.])
+
+    Raises IndexError where the index does not fit.
+    """
+    parts = index if isinstance(index, tuple) else (index,)
+    arrays = tuple(_index_part(x, part) for part in parts)
+    return GetItem.apply(x, index=arrays)
+
+
+def _index_part(x: Tensor, part: Any) -> Any:
+    if isinstance(part, Tensor):
+        part = part._data
+    elif isinstance(part, list):
+        part = x.backend.from_numpy(np.asarray(part, dtype=np.int64 if not part else None))
+    if getattr(part, "dtype", np.dtype(int)).kind not in "iub":
+        raise IndexError(f"a tensor is indexed by integers, slices or booleans, not by an array of {part.dtype}")
+    return part
+
+
+def scatter_flat(x: Tensor, places: Any, shape: tuple[int, ...]) -> Tensor:
+    """A zero tensor of the shape with x put at those places of it flattened; places is an integer array of x's shape."""
+    index = np.unravel_index(places, shape) if shape else ((),)
+    return PutItem.apply(x, index=index, shape=shape)

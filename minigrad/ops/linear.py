@@ -1,0 +1,97 @@
+"""Matrix products, and the fully connected layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..autograd.function import Function
+from ..tensor import Tensor
+from .operands import floating, operands
+from .reduction import sum
+from .shape import reshape, squeeze, transpose, unsqueeze
+
+
+class Matmul(Function):
+    """y = a b over the last two axes;   dL/da = dL/dy b^T,   dL/db = a^T dL/dy"""
+
+    broadcasts = True  # the axes before the last two do, and the engine sums over those
+
+    def forward(self, a, b):
+        return a @ b  # (..., I, K) = (..., I, J) @ (..., J, K)
+
+    def backward(self, dy):
+        a, b = self.inputs
+        return (
+            Matmul.apply(dy, _swap(b)) if self.needs[0] else None,
+            Matmul.apply(_swap(a), dy) if self.needs[1] else None,
+        )
+
+
+class Linear(Function):
+    """y = x W^T + b;   dL/dx = dL/dy W,   dL/dW = (dL/dy)^T x,   dL/db = sum of dL/dy over the rows"""
+
+    def forward(self, x, weight, bias=None):
+        return self.kernels.linear(x, weight, bias)
+
+    def backward(self, dy):
+        x, weight = self.inputs[:2]
+        rows = reshape(dy, (dy.size // dy.shape[-1], dy.shape[-1]))
+        dx = Matmul.apply(rows, weight) if self.needs[0] else None  # (R, I) = (R, O) @ (O, I)
+        dweight = None
+        if self.needs[1]:
+            dweight = Matmul.apply(_swap(rows), reshape(x, (-1, x.shape[-1])))  # (O, I) = (O, R) @ (R, I)
+        dbias = (sum(rows, axis=0),) if len(self.inputs) == 3 else ()
+        return dx if dx is None else reshape(dx, x.shape), dweight, *dbias
+
+
+def _swap(x: Tensor) -> Tensor:
+    return transpose(x, (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
+
+
+def matmul(a: Any, b: Any) -> Tensor:
+    """The matrix product, as NumPy has it; also the operator @.
+
+    Shapes (..., I, J) and (..., J, K) give (..., I, K), the leading axes broadcast; a vector counts as one row on the left,
+    as one column on the right, and its axis is taken away again.
+
+    >>> matmul(Tensor([[1.0, 2.0], [3.0, 4.0]]), Tensor([1.0, 10.0]))
+    Tensor([21., 43.])
+
+    Raises ValueError where the inner sizes differ or a tensor is 0-d.
+    """
+    a, b = operands("matmul", a, b)
+    if a.ndim == 0 or b.ndim == 0 or a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
+        raise ValueError(f"matmul: shapes {a.shape} and {b.shape} do not fit: (..., I, J) needs (..., J, K)")
+    y = Matmul.apply(unsqueeze(a, 0) if a.ndim == 1 else a, unsqueeze(b, 1) if b.ndim == 1 else b)
+    if b.ndim == 1:
+        y = squeeze(y, -1)
+    return squeeze(y, -1 if b.ndim == 1 else -2) if a.ndim == 1 else y
+
+
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """The fully connected layer y = x W^T + b.
+
+    Args:
+        input: (..., in_features), floating.
+        weight: (out_features, in_features), of the same dtype.
+        bias: (out_features,), or None.
+
+    Returns: (..., out_features)
+
+    >>> linear(Tensor([[1.0, 2.0]]), Tensor([[1.0, 1.0], [0.0, 3.0]]), Tensor([0.0, 0.5]))
+    Tensor([[3. , 6.5]])
+
+    Raises ValueError where the shapes do not fit.
+    """
+    tensors = (input, weight) if bias is None else (input, weight, bias)
+    input, weight, *rest = (floating("linear", t) for t in operands("linear", *tensors))
+    if weight.ndim != 2:
+        raise ValueError(f"linear: weight must be (out_features, in_features), got shape {weight.shape}")
+    if input.ndim == 0 or input.shape[-1] != weight.shape[1]:
+        raise ValueError(
+            f"linear: input {input.shape} has {input.shape[-1] if input.ndim else 'no'} features "
+            f"but weight {weight.shape} expects {weight.shape[1]}"
+        )
+    if rest and rest[0].shape != weight.shape[:1]:
+        raise ValueError(f"linear: bias has shape {rest[0].shape}, expected {weight.shape[:1]}")
+    return Linear.apply(input, weight, *rest)

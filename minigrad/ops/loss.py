@@ -1,0 +1,117 @@
+"""Losses: how far predictions are from the truth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+from ..autograd.function import Function
+from ..tensor import Tensor
+from .operands import floating, operands
+from .reduction import mean, sum
+from .shape import unsqueeze
+
+
+class CrossEntropy(Function):
+    """losses = ln sum e^z - z[label] and p = softmax(z) of each row z of the logits.
+
+    dL/dz = dL/dloss (p - onehot(label)) + p (dL/dp - sum dL/dp p). No caller of cross_entropy sees p, so its gradient
+    arrives only where the first term, which is written with p, is differentiated again.
+    """
+
+    labels: Any
+
+    def forward(self, logits):
+        return self.kernels.softmax_cross_entropy(logits, self.labels)
+
+    def backward(self, dlosses, dp):
+        p = self.outputs[1]
+        dlogits = CrossEntropyGrad.apply(dlosses, p, labels=self.labels) if dlosses is not None else None
+        if dp is not None:
+            through_p = p * (dp - sum(dp * p, axis=1, keepdims=True))
+            dlogits = through_p if dlogits is None else dlogits + through_p
+        return (dlogits,)
+
+
+class CrossEntropyGrad(Function):
+    """g = d (p - onehot(label)), d for each row;   dL/dd = sum of dL/dg (p - onehot),   dL/dp = dL/dg d"""
+
+    labels: Any
+
+    def forward(self, d, p):
+        return self.kernels.softmax_cross_entropy_grad(d, p, self.labels)
+
+    def backward(self, dg):
+        d, p = self.inputs
+        rows = self.xp.arange(len(self.labels))
+        return sum(dg * p, axis=1) - dg[rows, self.labels], dg * unsqueeze(d, 1)
+
+
+def cross_entropy(input: Tensor, target: Any, reduction: str = "mean") -> Tensor:
+    """Softmax cross-entropy between logits and integer labels, in one kernel that cannot overflow.
+
+    loss[n] = -ln softmax(input[n])[target[n]] = ln sum over k of e^input[n, k] - input[n, target[n]], in nats.
+
+    Args:
+        input: logits, (N, K), floating.
+        target: labels, (N,), integers from 0 to K - 1, a Tensor or an array.
+        reduction: "mean" and "sum" over the batch, or "none".
+
+    Returns: a 0-d Tensor, or (N,) for "none".
+
+    >>> cross_entropy(Tensor([[0.0, 0.0], [0.0, 1e4]]), Tensor([0, 0]), reduction="none")
+    Tensor([6.931472e-01, 1.000000e+04])
+
+    Raises ValueError for shapes that do not fit and labels out of range, TypeError for labels that are no integers.
+    """
+    _check_reduction("cross_entropy", reduction)
+    input = floating("cross_entropy", input)
+    target = target if isinstance(target, Tensor) else Tensor(target, backend=input.backend)
+    if target.dtype.kind not in "iu":
+        raise TypeError(f"cross_entropy: labels must be integers, got {target.dtype}; argmax turns one-hot rows into labels")
+    if input.ndim != 2 or target.shape != input.shape[:1]:
+        raise ValueError(f"cross_entropy: expected logits (N, K) and labels (N,), got {input.shape} and {target.shape}")
+    if target.backend is not input.backend:
+        raise RuntimeError(
+            f"cross_entropy: its tensors live on different backends, {input.backend.name} and {target.backend.name}; "
+            f"move one with .to({input.backend.name!r})"
+        )
+    labels, K = target.data, input.shape[1]
+    if labels.size and not (0 <= labels.min() and labels.max() < K):
+        raise ValueError(f"cross_entropy: labels must lie from 0 to {K - 1}, got {labels.min()} to {labels.max()}")
+    losses, _ = CrossEntropy.apply(input, labels=labels)
+    return _reduce("cross_entropy", losses, reduction)
+
+
+def mse_loss(input: Tensor, target: Any, reduction: str = "mean") -> Tensor:
+    """The squared error (input - target)^2, element by element, then reduced.
+
+    Args:
+        input, target: of the same shape, floating.
+        reduction: "mean" and "sum" over all elements, or "none".
+
+    >>> mse_loss(Tensor([1.0, 2.0]), Tensor([1.0, 4.0]))
+    Tensor(2.)
+
+    Raises ValueError where the shapes differ.
+    """
+    _check_reduction("mse_loss", reduction)
+    input, target = (floating("mse_loss", t) for t in operands("mse_loss", input, target))
+    if input.shape != target.shape:
+        raise ValueError(f"mse_loss: input {input.shape} and target {target.shape} must have the same shape")
+    return _reduce("mse_loss", (input - target) ** 2, reduction)
+
+
+def _check_reduction(name: str, reduction: str) -> None:
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(f"{name}: reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
+
+
+def _reduce(name: str, losses: Tensor, reduction: str) -> Tensor:
+    if reduction == "none":
+        return losses
+    if reduction == "sum":
+        return sum(losses)
+    if losses.size == 0:
+        raise ValueError(f"{name}: the mean over an empty batch is undefined; reduction='sum' gives 0")
+    return mean(losses)

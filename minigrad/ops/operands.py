@@ -1,0 +1,87 @@
+"""Making what the user gave fit together: numbers, arrays and tensors of different dtypes as operands of one operation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..backends import default_backend
+from ..tensor import Tensor, bool_, float32, int64, is_number
+
+
+def operands(name: str, *values: Any) -> tuple[Tensor, ...]:
+    """The values as Tensors of one dtype.
+
+    Numbers adopt the backend and dtype of the tensors, arrays become tensors, integers and booleans become the floating
+    dtype beside them. Raises TypeError for float32 beside float64, as nothing is converted silently, and for anything
+    that is no number, array or Tensor.
+    """
+    tensors = [value for value in values if isinstance(value, Tensor)]
+    if len(tensors) == len(values) and all(tensor.dtype == tensors[0].dtype for tensor in tensors):
+        return values
+    backend = tensors[0].backend if tensors else default_backend()
+    for value in values:
+        if not isinstance(value, (Tensor, np.ndarray, list, tuple)) and not is_number(value):
+            raise TypeError(f"{name}: expected a Tensor, an array or a number, got {value!r}")
+    values = tuple(v if isinstance(v, Tensor) or is_number(v) else Tensor(v, backend=backend) for v in values)
+    dtype = common_dtype(name, values)
+    return tuple(
+        as_dtype(v, dtype) if isinstance(v, Tensor) else Tensor._wrap(backend.xp.asarray(v, dtype), backend)
+        for v in values
+    )
+
+
+def common_dtype(name: str, values: tuple[Any, ...]) -> np.dtype:
+    """The dtype in which tensors and numbers meet."""
+    dtypes = {value.dtype for value in values if isinstance(value, Tensor)}
+    floating = {dtype for dtype in dtypes if dtype.kind == "f"}
+    if len(floating) > 1:
+        raise TypeError(f"{name}: float32 and float64 tensors do not mix; convert one with .to('float64') or .to('float32')")
+    if floating:
+        return floating.pop()
+    numbers = [np.asarray(value).dtype.kind for value in values if not isinstance(value, Tensor)]
+    if "c" in numbers:
+        raise TypeError(f"{name}: complex numbers are not supported")
+    if "f" in numbers:
+        return float32
+    if dtypes - {bool_}:
+        return np.result_type(*dtypes)
+    return int64 if "i" in numbers else bool_
+
+
+def as_dtype(tensor: Tensor, dtype: np.dtype) -> Tensor:
+    """An integer or boolean tensor in another dtype; the same tensor where it has that dtype."""
+    return tensor if tensor.dtype == dtype else Tensor._wrap(tensor._data.astype(dtype), tensor.backend)
+
+
+def floating(name: str, value: Any) -> Tensor:
+    """The value as a floating Tensor: integers and booleans become float32, floating tensors stay as they are."""
+    tensor = as_tensor(name, value)
+    return tensor if tensor.dtype.kind == "f" else as_dtype(tensor, float32)
+
+
+def as_tensor(name: str, value: Any) -> Tensor:
+    """The value as a Tensor; raises TypeError with the operation's name for what cannot be one."""
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, (np.ndarray, list, tuple)) or is_number(value):
+        return Tensor(value)
+    raise TypeError(f"{name}: expected a Tensor, got {type(value).__name__}")
+
+
+def normalize_axes(name: str, axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, ...]:
+    """The axes as ascending numbers from 0; all of them for None. Raises ValueError for one out of range or twice."""
+    if axis is None:
+        return tuple(range(ndim))
+    given = axis if isinstance(axis, (tuple, list)) else (axis,)
+    axes = []
+    for a in given:
+        if isinstance(a, bool) or not isinstance(a, (int, np.integer)):
+            raise TypeError(f"{name}: an axis must be an integer, got {a!r}")
+        if not -ndim <= a < ndim:
+            raise ValueError(f"{name}: axis {a} is out of range for a tensor of {ndim} dimensions")
+        axes.append(int(a) % ndim)
+    if len(set(axes)) < len(axes):
+        raise ValueError(f"{name}: axes {axis} name one dimension twice")
+    return tuple(sorted(axes))

@@ -1,0 +1,91 @@
+"""What steadies training: batch normalisation and dropout. Both are written with other operations, rules included."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..random import default_generator
+from ..tensor import Tensor
+from .elementwise import sqrt
+from .operands import floating
+from .reduction import mean, var
+from .shape import reshape
+
+
+def dropout(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
+    """Sets each element to 0 with probability p and divides the others by 1 - p, so that the expectation stays.
+
+    Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting" (2014). The choice is drawn
+    from the global generator, see `minigrad.manual_seed`; where training is false the input is returned as it is.
+
+    >>> dropout(Tensor([1.0, 2.0]), training=False)
+    Tensor([1., 2.])
+
+    Raises ValueError where p is not in [0, 1].
+    """
+    input = floating("dropout", input)
+    if not 0 <= p <= 1:
+        raise ValueError(f"dropout: the probability p must lie in [0, 1], got {p}")
+    if not training or p == 0:
+        return input
+    kept = default_generator().random(input.shape) >= p
+    scale = np.where(kept, 1 / (1 - p) if p < 1 else 0, 0).astype(input.dtype)
+    return input * Tensor._wrap(input.backend.from_numpy(scale), input.backend)
+
+
+def batch_norm(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Normalises each channel to mean 0 and variance 1, then scales and shifts it: y = (x - mean) / sqrt(var + eps) w + b.
+
+    Ioffe and Szegedy, "Batch normalization" (2015). In training, mean and variance (biased) are the batch's, and the
+    running ones move towards them: running = (1 - momentum) running + momentum batch, with the unbiased variance. Else
+    the running ones are used.
+
+    Args:
+        input: (N, C, ...), floating.
+        running_mean, running_var, weight, bias: (C,); weight and bias may be None, and the running ones in training.
+
+    >>> batch_norm(Tensor([[1.0], [3.0]]), None, None, training=True, eps=0.0)
+    Tensor([[-1.],
+            [ 1.]])
+
+    Raises ValueError where a shape does not fit, or a channel has only one value to learn from in training.
+    """
+    input = floating("batch_norm", input)
+    if input.ndim < 2:
+        raise ValueError(f"batch_norm: expected input (N, C, ...), got shape {input.shape}")
+    C = input.shape[1]
+    given = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
+    for name, tensor in given.items():
+        if tensor is not None and tensor.shape != (C,):
+            raise ValueError(f"batch_norm: {name} has shape {tensor.shape}, expected ({C},)")
+    per_channel = (1, C, *[1] * (input.ndim - 2))
+    axes = (0, *range(2, input.ndim))
+    if training:
+        count = input.size // C if C else 0
+        if count < 2:
+            raise ValueError(f"batch_norm: training needs more than one value a channel, got shape {input.shape}")
+        batch_mean, batch_var = mean(input, axes, keepdims=True), var(input, axes, keepdims=True)
+        _move(running_mean, batch_mean, momentum)
+        _move(running_var, batch_var * (count / (count - 1)), momentum)
+    elif running_mean is None or running_var is None:
+        raise ValueError("batch_norm: without training, running_mean and running_var are needed")
+    else:
+        batch_mean, batch_var = reshape(running_mean, per_channel), reshape(running_var, per_channel)
+    y = (input - batch_mean) / sqrt(batch_var + eps)
+    if weight is not None:
+        y = y * reshape(weight, per_channel)
+    return y if bias is None else y + reshape(bias, per_channel)
+
+
+def _move(running: Tensor | None, batch: Tensor, momentum: float) -> None:
+    if running is not None:
+        running.data = (1 - momentum) * running.data + momentum * batch.data.reshape(running.shape)
