@@ -1,4 +1,4 @@
-"""Making tensors: of constants, of ranges, of random numbers. All take dtype, requires_grad and backend as Tensor does."""
+"""Making tensors: of constants, ranges and random numbers. dtype, requires_grad and backend are as for Tensor."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Tensor: an array, its gradient, and the node of the graph that made it.
 
 A tensor knows no operation. The operators and methods declared at the end of the class are installed by
-minigrad/ops/__init__.py (arithmetic, `sum`, `reshape`, ...) and minigrad/autograd/__init__.py (`backward`, ...), each in
-one visible table.
+minigrad/ops/__init__.py (arithmetic, `sum`, `reshape`, ...) and minigrad/autograd/__init__.py (`backward`, ...), each
+in one visible table.
 
 Arrays are values here: nothing in minigrad writes into an array that a tensor holds. An optimizer, an initializer or
 `load_state_dict` gives the tensor another array instead, so a graph's saved values can't change under it.
@@ -93,6 +93,8 @@ class Tensor:
 
     @data.setter
     def data(self, array: Any) -> None:
+        if isinstance(array, np.generic):
+            array = np.asarray(array)  # NumPy makes scalars of 0-d results
         if type(array) is not type(self._data):
             raise TypeError(f"data: expected a {_type_name(self._data)}, got a {_type_name(array)}")
         if array.dtype != self.dtype or array.shape != self.shape:
@@ -157,7 +159,9 @@ class Tensor:
 
     def __bool__(self) -> bool:
         if self.size != 1:
-            raise ValueError(f"the truth of a tensor of shape {self.shape} is ambiguous; use (...).data.any() or .all()")
+            raise ValueError(
+                f"the truth of a tensor of shape {self.shape} is ambiguous; use (...).data.any() or .all()"
+            )
         return bool(self.item())
 
     def __float__(self) -> float:
@@ -258,6 +262,12 @@ class Tensor:
         def __le__(self, other: Any) -> Tensor: ...
         def __gt__(self, other: Any) -> Tensor: ...
         def __ge__(self, other: Any) -> Tensor: ...
+        def __and__(self, other: Any) -> Tensor: ...
+        def __or__(self, other: Any) -> Tensor: ...
+        def __xor__(self, other: Any) -> Tensor: ...
+        def __invert__(self) -> Tensor: ...
+        @property
+        def T(self) -> Tensor: ...
         def __getattr__(self, name: str) -> Callable[..., Tensor]: ...  # sum, reshape, exp and the other methods
 
 

@@ -44,14 +44,12 @@ def backward_steps(
     return _Pass([self], [seed], retain_graph, create_graph).steps()
 
 
-def backward(
-    self: Tensor, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False
-) -> None:
+def backward(self: Tensor, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False) -> None:
     """Computes the gradient of this tensor by every leaf that requires one, and adds it to the leaf's `grad`.
 
     Args:
         gradient: dL/d(this tensor), of its shape; may be left out for a tensor of one element, and is 1 then.
-        retain_graph: keep the saved values, so that another backward pass can follow; by default only with create_graph.
+        retain_graph: keep the saved values, so that another backward pass can follow; by default as create_graph.
         create_graph: record the backward pass itself, so that the gradients can be differentiated again.
 
     Raises:
@@ -280,10 +278,7 @@ class _Pass:
         key = _key(tensor)
         total = self.arrived.get(key)
         if gradient is not None:
-            if total is None:
-                total = gradient
-            else:
-                total = total + gradient  # a new array: others may hold the old ones
+            total = gradient if total is None else total + gradient  # a new array: others may hold the old ones
             self.arrived[key] = total
         if tensor.grad_fn is None:
             self.uses_left[tensor] -= 1
@@ -301,7 +296,7 @@ class _Pass:
 
 
 def _accumulate_grad(tensor: Tensor, gradient: Tensor) -> None:
-    """Adds to `grad`, which never shares its array: a rule may have passed one array on twice, or a view of a saved one."""
+    """Adds to `grad`, which never shares its array: a rule may pass one array on twice, or a view of a saved one."""
     if tensor.grad is not None:
         tensor.grad = tensor.grad + gradient
     elif gradient._requires_grad:

@@ -1,4 +1,4 @@
-"""Function: one operation, and each application of it one node of the graph. `Function.apply` is where recording happens.
+"""Function: one operation, and each application of it one node of the graph. `Function.apply` is where it is recorded.
 
 The traversal that calls the backward rules is in engine.py.
 """
@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
-
-import numpy as np
 
 from ..backends import Backend
 from ..tensor import Tensor
@@ -149,6 +147,5 @@ def _not_tensors(cls: type[Function], inputs: tuple[Any, ...]) -> Exception:
 def _mixed_backends(cls: type[Function], inputs: tuple[Tensor, ...]) -> Exception:
     names = list(dict.fromkeys(tensor.backend.name for tensor in inputs))
     return RuntimeError(
-        f"{cls.name()}: its tensors live on different backends, {' and '.join(names)}; "
-        f"move one with .to({names[0]!r})"
+        f"{cls.name()}: its tensors live on different backends, {' and '.join(names)}; move one with .to({names[0]!r})"
     )

@@ -66,7 +66,7 @@ def im2col(x: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) 
 
 
 def col2im(cols: Array, image: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Array:
-    """cols (C, KH, KW, OH, OW, N) -> (N, C, H, W), the adjoint of im2col: each pixel sums the entries it was copied to."""
+    """cols (C, KH, KW, OH, OW, N) -> (N, C, H, W), the adjoint of im2col: a pixel sums the entries copied from it."""
 
 
 def conv2d(
@@ -122,13 +122,15 @@ def max_pool2d_gather(x: Array, winners: Array, kernel: Pair, stride: Pair, padd
     """x (N, C, H, W), winners (N, C, OH, OW) -> (N, C, OH, OW), the pixel of x that each winner points at."""
 
 
-def max_pool2d_scatter(
-    dy: Array, winners: Array, image: Pair, kernel: Pair, stride: Pair, padding: Pair
-) -> Array:
-    """dy (N, C, OH, OW), winners the same -> dx (N, C, H, W), the adjoint of the gather: winners get, and sum, the dy."""
+def max_pool2d_scatter(dy: Array, winners: Array, image: Pair, kernel: Pair, stride: Pair, padding: Pair) -> Array:
+    """dy (N, C, OH, OW), winners likewise -> dx (N, C, H, W), the adjoint of the gather: winners sum their dy."""
 
 
 # ------------------------------------------------------------------------------------------------------------ linear.py
+
+
+def matmul(a: Array, b: Array) -> Array:
+    """a (..., I, J), b (..., J, K) -> y (..., I, K), the matrix product over the last two axes; others broadcast."""
 
 
 def linear(x: Array, weight: Array, bias: Array | None) -> Array:

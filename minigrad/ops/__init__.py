@@ -64,7 +64,24 @@ TENSOR_OPERATORS = {
 
 TENSOR_METHODS = (
     *(abs, argmax, argmin, astype, broadcast_to, clip, cos, exp, flatten, leaky_relu, log, log_softmax, logsumexp, max),
-    *(mean, min, relu, reshape, sigmoid, sin, softmax, softplus, sqrt, squeeze, sum, tanh, to, transpose, unsqueeze, var),
+    *(
+        mean,
+        min,
+        relu,
+        reshape,
+        sigmoid,
+        sin,
+        softmax,
+        softplus,
+        sqrt,
+        squeeze,
+        sum,
+        tanh,
+        to,
+        transpose,
+        unsqueeze,
+        var,
+    ),
 )
 
 for _name, _operator in TENSOR_OPERATORS.items():

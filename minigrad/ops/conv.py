@@ -1,7 +1,7 @@
 """Convolution: one bilinear map and its two adjoints. The backward rule of each consists of the other two.
 
-Letters as in backends/contract.py: N batch, C input channels, O output channels, H and W image, KH and KW kernel, OH and OW
-output. As everywhere in deep learning, "convolution" means cross-correlation: the kernel is not flipped.
+Letters as in backends/contract.py: N batch, C input channels, O output channels, H and W image, KH and KW kernel, OH
+and OW output. As everywhere in deep learning, "convolution" means cross-correlation: the kernel is not flipped.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ class _Convolution(Function):
 
 
 class Conv2d(_Convolution):
-    """y = w * x + b;   dL/dx = Conv2dGradInput(dL/dy, w),   dL/dw = Conv2dGradWeight(dL/dy, x),   dL/db = ChannelSum(dL/dy)"""
+    """y = w * x + b
+
+    dL/dx = Conv2dGradInput(dL/dy, w),   dL/dw = Conv2dGradWeight(dL/dy, x),   dL/db = ChannelSum(dL/dy)
+    """
 
     def forward(self, x, weight, bias=None):
         return self.kernels.conv2d(x, weight, bias, **self.geometry)
@@ -97,8 +100,9 @@ def conv2d(
 ) -> Tensor:
     """Two-dimensional convolution (cross-correlation) of a batch of images.
 
-    y[n, o, p, q] = bias[o] + sum over c, i, j of weight[o, c, i, j] x[n, c, p SH + i DH - PH, q SW + j DW - PW], where x is
-    0 outside the image; Dumoulin and Visin, "A guide to convolution arithmetic for deep learning" (2016), draws it.
+    y[n, o, p, q] = bias[o] + sum over c, i, j of weight[o, c, i, j] x[n, c, p SH + i DH - PH, q SW + j DW - PW],
+    where x is 0 outside the image. Pictures are in Dumoulin and Visin, "A guide to convolution arithmetic for deep
+    learning" (2016).
 
     Args:
         input: (N, C, H, W), floating.
@@ -116,15 +120,16 @@ def conv2d(
     Tensor([[[[19., 25.],
               [37., 43.]]]])
 
-    Raises ValueError where shapes do not fit each other, and for strides, paddings and groups that are not whole numbers.
+    Raises ValueError where shapes do not fit each other, and for strides, paddings and groups that are no integers.
     """
     tensors = (input, weight) if bias is None else (input, weight, bias)
     input, weight, *rest = (floating("conv2d", t) for t in operands("conv2d", *tensors))
     if input.ndim != 4 or weight.ndim != 4:
         raise ValueError(
-            f"conv2d: expected input (N, C, H, W) and weight (O, C/groups, KH, KW), got {input.shape} and {weight.shape}"
+            f"conv2d: expected input (N, C, H, W) and weight (O, C / groups, KH, KW), "
+            f"got {input.shape} and {weight.shape}"
         )
-    kernel = weight.shape[2:]
+    kernel = (weight.shape[2], weight.shape[3])
     stride, dilation = pair("conv2d", "stride", stride, 1), pair("conv2d", "dilation", dilation, 1)
     _check_channels(input, weight, rest, groups)
     if isinstance(padding, str):
@@ -141,7 +146,7 @@ def _check_channels(input: Tensor, weight: Tensor, bias: list[Tensor], groups: i
     C, O = input.shape[1], weight.shape[0]
     if min(weight.shape) == 0:
         raise ValueError(f"conv2d: weight {weight.shape} has a dimension of size 0")
-    if C != weight.shape[1] * groups:
+    if weight.shape[1] * groups != C:
         of_groups = f" in {groups} groups" if groups > 1 else ""
         raise ValueError(
             f"conv2d: input has {C} channels but weight {weight.shape} expects {weight.shape[1] * groups}{of_groups}"
@@ -153,7 +158,7 @@ def _check_channels(input: Tensor, weight: Tensor, bias: list[Tensor], groups: i
 
 
 def _named_padding(input: Tensor, name: str, kernel: Pair, stride: Pair, dilation: Pair) -> tuple[Tensor, Pair]:
-    """The padding of that name; where its two sides differ by one, the last row or column is added to the input itself."""
+    """The padding of that name; where its two sides differ by one, the last row or column is added to the input."""
     if name == "valid":
         return input, (0, 0)
     if name != "same":

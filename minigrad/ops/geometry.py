@@ -18,7 +18,7 @@ def pair(name: str, what: str, value: Any, at_least: int) -> Pair:
     return int(values[0]), int(values[1])
 
 
-def check_fits(name: str, image: Pair, kernel: Pair, padding: Pair, dilation: Pair = (1, 1)) -> None:
+def check_fits(name: str, image: tuple[int, ...], kernel: Pair, padding: Pair, dilation: Pair = (1, 1)) -> None:
     """Raises ValueError where the kernel is larger than the padded image, so that it fits nowhere."""
     padded = tuple(size + 2 * p for size, p in zip(image, padding, strict=True))
     spanned = tuple(d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True))

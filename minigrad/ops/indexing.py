@@ -48,8 +48,9 @@ def _reads_each_once(index: Any) -> bool:
 
 
 def getitem(x: Tensor, index: Any) -> Tensor:
-    """x[index], as in NumPy: integers, slices, None, Ellipsis, integer arrays (repeats allowed) and boolean masks, also as
-    Tensors; also the operator.
+    """x[index], as in NumPy: integers, slices, None, Ellipsis, integer arrays (repeats allowed) and boolean masks.
+
+    Arrays may be Tensors; also the operator.
 
     >>> x = Tensor([1.0, 2.0, 3.0], requires_grad=True)
     >>> x[[0, 0, 2]].sum().backward()
@@ -74,6 +75,6 @@ def _index_part(x: Tensor, part: Any) -> Any:
 
 
 def scatter_flat(x: Tensor, places: Any, shape: tuple[int, ...]) -> Tensor:
-    """A zero tensor of the shape with x put at those places of it flattened; places is an integer array of x's shape."""
+    """A zero tensor of the shape with x put at those places of it flattened; places are integers, of x's shape."""
     index = np.unravel_index(places, shape) if shape else ((),)
     return PutItem.apply(x, index=index, shape=shape)

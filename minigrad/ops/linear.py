@@ -17,7 +17,7 @@ class Matmul(Function):
     broadcasts = True  # the axes before the last two do, and the engine sums over those
 
     def forward(self, a, b):
-        return a @ b  # (..., I, K) = (..., I, J) @ (..., J, K)
+        return self.kernels.matmul(a, b)
 
     def backward(self, dy):
         a, b = self.inputs
@@ -51,8 +51,8 @@ def _swap(x: Tensor) -> Tensor:
 def matmul(a: Any, b: Any) -> Tensor:
     """The matrix product, as NumPy has it; also the operator @.
 
-    Shapes (..., I, J) and (..., J, K) give (..., I, K), the leading axes broadcast; a vector counts as one row on the left,
-    as one column on the right, and its axis is taken away again.
+    Shapes (..., I, J) and (..., J, K) give (..., I, K), the leading axes broadcast; a vector counts as one row on the
+    left, as one column on the right, and its axis is taken away again.
 
     >>> matmul(Tensor([[1.0, 2.0], [3.0, 4.0]]), Tensor([1.0, 10.0]))
     Tensor([21., 43.])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-
 from ..autograd.function import Function
 from ..tensor import Tensor
 from .operands import floating, operands
@@ -68,7 +67,9 @@ def cross_entropy(input: Tensor, target: Any, reduction: str = "mean") -> Tensor
     input = floating("cross_entropy", input)
     target = target if isinstance(target, Tensor) else Tensor(target, backend=input.backend)
     if target.dtype.kind not in "iu":
-        raise TypeError(f"cross_entropy: labels must be integers, got {target.dtype}; argmax turns one-hot rows into labels")
+        raise TypeError(
+            f"cross_entropy: labels must be integers, got {target.dtype}; argmax turns one-hot rows into labels"
+        )
     if input.ndim != 2 or target.shape != input.shape[:1]:
         raise ValueError(f"cross_entropy: expected logits (N, K) and labels (N,), got {input.shape} and {target.shape}")
     if target.backend is not input.backend:
@@ -77,7 +78,7 @@ def cross_entropy(input: Tensor, target: Any, reduction: str = "mean") -> Tensor
             f"move one with .to({input.backend.name!r})"
         )
     labels, K = target.data, input.shape[1]
-    if labels.size and not (0 <= labels.min() and labels.max() < K):
+    if labels.size and (labels.min() < 0 or labels.max() >= K):
         raise ValueError(f"cross_entropy: labels must lie from 0 to {K - 1}, got {labels.min()} to {labels.max()}")
     losses, _ = CrossEntropy.apply(input, labels=labels)
     return _reduce("cross_entropy", losses, reduction)

@@ -1,4 +1,4 @@
-"""Making what the user gave fit together: numbers, arrays and tensors of different dtypes as operands of one operation."""
+"""Making what the user gave fit together: numbers, arrays and tensors as operands of one operation."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ def common_dtype(name: str, values: tuple[Any, ...]) -> np.dtype:
     dtypes = {value.dtype for value in values if isinstance(value, Tensor)}
     floating = {dtype for dtype in dtypes if dtype.kind == "f"}
     if len(floating) > 1:
-        raise TypeError(f"{name}: float32 and float64 tensors do not mix; convert one with .to('float64') or .to('float32')")
+        raise TypeError(
+            f"{name}: float32 and float64 tensors do not mix; convert one with .to('float64') or .to('float32')"
+        )
     if floating:
         return floating.pop()
     numbers = [np.asarray(value).dtype.kind for value in values if not isinstance(value, Tensor)]

@@ -43,7 +43,7 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Normalises each channel to mean 0 and variance 1, then scales and shifts it: y = (x - mean) / sqrt(var + eps) w + b.
+    """Normalises each channel, then scales and shifts it: y = (x - mean) / sqrt(var + eps) weight + bias.
 
     Ioffe and Szegedy, "Batch normalization" (2015). In training, mean and variance (biased) are the batch's, and the
     running ones move towards them: running = (1 - momentum) running + momentum batch, with the unbiased variance. Else

@@ -12,7 +12,7 @@ from .activation import (
     tanh_grad,
 )
 from .conv import channel_sum, col2im, conv2d, conv2d_grad_input, conv2d_grad_weight, im2col
-from .linear import linear
+from .linear import linear, matmul
 from .loss import softmax_cross_entropy, softmax_cross_entropy_grad
 from .pool import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_gather, max_pool2d_scatter
 
@@ -28,6 +28,7 @@ __all__ = [
     "leaky_relu",
     "leaky_relu_grad",
     "linear",
+    "matmul",
     "max_pool2d",
     "max_pool2d_gather",
     "max_pool2d_scatter",

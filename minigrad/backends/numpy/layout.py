@@ -52,7 +52,7 @@ def output_size(image: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation
 
 
 def taps(kernel: Pair, stride: Pair, output: Pair, dilation: Pair = (1, 1)) -> Iterator[tuple[int, int, slice, slice]]:
-    """For each tap (i, j) of the kernel, row-major: i, j, and the rows and columns of the padded image that it meets."""
+    """For each tap (i, j) of the kernel, row-major: i, j, and the rows and columns of the padded image it meets."""
     (KH, KW), (SH, SW), (OH, OW), (DH, DW) = kernel, stride, output, dilation
     for i in range(KH):
         rows = slice(i * DH, i * DH + (OH - 1) * SH + 1, SH)

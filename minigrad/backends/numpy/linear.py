@@ -1,8 +1,12 @@
-"""The fully connected layer."""
+"""Matrix products, and the fully connected layer."""
 
 from __future__ import annotations
 
 import numpy as np
+
+
+def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return a @ b  # (..., I, K) = (..., I, J) @ (..., J, K)
 
 
 def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:

@@ -47,27 +47,28 @@ def max_pool2d(x: np.ndarray, kernel: Pair, stride: Pair, padding: Pair) -> tupl
     OH, OW = output_size((H, W), kernel, stride, padding)
     image = pad_image(batch_innermost(x), padding, fill=-np.inf)
     best = np.full((C, OH, OW, N), -np.inf, x.dtype)
-    winners = np.empty((C, OH, OW, N), np.int32)
-    winners[:] = _first_inside(kernel, stride, padding, (OH, OW))
-    for i, j, rows, columns in taps(kernel, stride, (OH, OW)):
+    for _, _, rows, columns in taps(kernel, stride, (OH, OW)):
+        np.maximum(best, image[:, rows, columns], out=best)  # a NaN stays
+    winners = np.zeros((C, OH, OW, N), np.int32)
+    for i, j, rows, columns in reversed(list(taps(kernel, stride, (OH, OW)))):  # the first maximum has the last word
         value = image[:, rows, columns]
-        better = ~(value <= best) & ~np.isnan(best)  # "not <=" lets a NaN win, and only the first one
-        np.copyto(best, value, where=better)
-        np.copyto(winners, i * kernel[1] + j, where=better)
+        winners = np.where((value == best) | np.isnan(value), np.int32(i * kernel[1] + j), winners)
+    if padding != (0, 0):  # among pixels that are all -infinity, padding might have won
+        winners = np.where(best == -np.inf, _first_inside(kernel, stride, padding, (OH, OW)), winners)
     return batch_first(best), batch_first(winners)
 
 
 def _first_inside(kernel: Pair, stride: Pair, padding: Pair, output: Pair) -> np.ndarray:
-    """(OH, OW, 1), the first place in each window that lies inside the image: the winner where all are -infinity."""
+    """(OH, OW, 1), the first place in each window that lies inside the image."""
     i, j = (np.maximum(p - s * np.arange(o), 0) for p, s, o in zip(padding, stride, output, strict=True))
-    return (i[:, None] * kernel[1] + j[None, :])[..., None]
+    return (i[:, None] * kernel[1] + j[None, :])[..., None].astype(np.int32)
 
 
 def max_pool2d_gather(x: np.ndarray, winners: np.ndarray, kernel: Pair, stride: Pair, padding: Pair) -> np.ndarray:
     image, winners = pad_image(batch_innermost(x), padding), batch_innermost(winners)
     gathered = np.zeros(winners.shape, x.dtype)
     for i, j, rows, columns in taps(kernel, stride, winners.shape[1:3]):
-        np.copyto(gathered, image[:, rows, columns], where=winners == i * kernel[1] + j)
+        gathered = np.where(winners == i * kernel[1] + j, image[:, rows, columns], gathered)
     return batch_first(gathered)
 
 
@@ -78,6 +79,5 @@ def max_pool2d_scatter(
     dy, winners = batch_innermost(dy), batch_innermost(winners)
     padded = np.zeros((C, H + 2 * PH, W + 2 * PW, N), dy.dtype)
     for i, j, rows, columns in taps(kernel, stride, (OH, OW)):
-        pixels = padded[:, rows, columns]
-        np.add(pixels, dy, out=pixels, where=winners == i * kernel[1] + j)
+        padded[:, rows, columns] += np.where(winners == i * kernel[1] + j, dy, 0)
     return batch_first(crop_image(padded, padding))

@@ -1,0 +1,37 @@
+# make lenet    sets everything up and trains LeNet-5 on Fashion-MNIST
+# make test     sets everything up and runs all tests, the linter and the type checker
+# make docs     builds the documentation into docs/_build
+# Needs Python 3.10 or later; everything is installed into .venv, nothing elsewhere.
+
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?=
+
+# ruff takes no options from setup.cfg, where all other tools have theirs.
+RUFF := --line-length 120 --target-version py310
+RULES := --select E,F,W,I,UP,B,C4,SIM,RUF,PIE,PT,RET --ignore E741 --per-file-ignores __init__.py:F401
+
+.PHONY: lenet test lint docs clean
+
+lenet: .venv/all
+	$(BIN)/python examples/lenet.py $(ARGS)
+
+test: .venv/test lint
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/test
+	$(BIN)/ruff format --check $(RUFF) .
+	$(BIN)/ruff check $(RUFF) $(RULES) .
+	$(BIN)/mypy --config-file setup.cfg
+
+docs: .venv/docs
+	$(BIN)/sphinx-build --fail-on-warning -b html docs docs/_build
+
+# One marker file for each set of packages, older than setup.cfg when that has changed.
+.venv/%: setup.cfg
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	touch $@
+
+clean:
+	rm -rf .venv build dist *.egg-info docs/_build lenet-out
