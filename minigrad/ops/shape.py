@@ -76,7 +76,7 @@ class Pad(Function):
     value: float
 
     def forward(self, x):
-        return self.xp.pad(x, self.pad_width, constant_values=self.value)
+        return self.xp.pad(x, self.pad_width, constant_values=self.value) if x.ndim else x  # NumPy pads no 0-d array
 
     def backward(self, dy):
         (x,) = self.inputs

@@ -18,7 +18,10 @@ from .activation import (
 from .conv import channel_sum, col2im, conv2d, conv2d_grad_input, conv2d_grad_weight, im2col
 from .linear import linear, matmul
 from .loss import softmax_cross_entropy, softmax_cross_entropy_grad
+from .memory import keep_freed_memory
 from .pool import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_gather, max_pool2d_scatter
+
+keep_freed_memory()
 
 __all__ = [
     "avg_pool2d",

@@ -1,0 +1,7 @@
+"""Sphinx settings; `make docs` builds the pages into docs/_build."""
+
+project = "minigrad"
+extensions = ["myst_nb"]
+nb_execution_mode = "off"
+exclude_patterns = ["_build"]
+html_theme = "alabaster"
