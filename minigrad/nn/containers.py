@@ -1,0 +1,115 @@
+"""Modules that hold modules in order: Sequential, which runs them one after the other, and ModuleList, which does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from .module import Module
+
+if TYPE_CHECKING:
+    from typing import Self
+
+
+class _Ordered(Module):
+    def _empty(self) -> _Ordered:
+        raise NotImplementedError
+
+    def _add(self, modules: Mapping[str, Module] | Iterable[Module]) -> None:
+        if isinstance(modules, Mapping):
+            for name, module in modules.items():
+                self.add_module(name, module)
+        else:
+            for module in modules:
+                self.append(module)
+
+    def append(self, module: Module) -> Self:
+        """Adds a module at the end, named by its number, and returns the container."""
+        number = next(i for i in count(len(self)) if str(i) not in vars(self))
+        self.add_module(str(number), module)
+        return self
+
+    def _names(self) -> list[str]:
+        return [name for name, value in vars(self).items() if isinstance(value, Module)]
+
+    def _name(self, index: int) -> str:
+        names = self._names()
+        if isinstance(index, bool) or not hasattr(index, "__index__"):
+            raise TypeError(f"{type(self).__name__}: an index must be an integer or a slice, got {index!r}")
+        if not -len(names) <= index < len(names):
+            raise IndexError(f"{type(self).__name__}: index {index} is out of range for {len(names)} modules")
+        return names[index]
+
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, slice):
+            part = self._empty()
+            part._add({name: vars(self)[name] for name in self._names()[index]})
+            return part
+        return vars(self)[self._name(index)]
+
+    def __setitem__(self, index: int, module: Module) -> None:
+        setattr(self, self._name(index), module)
+
+    def __len__(self) -> int:
+        return len(self._names())
+
+    def __iter__(self) -> Iterator[Module]:
+        return iter([vars(self)[name] for name in self._names()])
+
+
+class Sequential(_Ordered):
+    """Modules that each take what the one before returned. They are numbered, or named by the keys of a dict.
+
+    Indexing gives a module, slicing a Sequential of the same modules under the same names.
+
+    >>> from minigrad import nn
+    >>> net = nn.Sequential(nn.Linear(4, 3), nn.ReLU())
+    >>> net.append(nn.Linear(3, 2))
+    Sequential(
+      (0): Linear(in_features=4, out_features=3, bias=True)
+      (1): ReLU()
+      (2): Linear(in_features=3, out_features=2, bias=True)
+    )
+    >>> list(net[:2].state_dict())
+    ['0.weight', '0.bias']
+    >>> nn.Sequential({"hidden": nn.Linear(4, 3), "act": nn.ReLU()})
+    Sequential(
+      (hidden): Linear(in_features=4, out_features=3, bias=True)
+      (act): ReLU()
+    )
+
+    Raises TypeError for anything that is no Module, ValueError for a name that is taken or holds a dot.
+    """
+
+    def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
+        if len(modules) == 1 and isinstance(modules[0], (list, tuple)):
+            raise TypeError("Sequential: modules are separate arguments, got one list; write Sequential(*modules)")
+        named = len(modules) == 1 and isinstance(modules[0], Mapping)
+        self._add(modules[0] if named else modules)  # type: ignore[arg-type]
+
+    def _empty(self) -> Sequential:
+        return Sequential()
+
+    def forward(self, input: Any) -> Any:
+        for module in self:
+            input = module(input)
+        return input
+
+
+class ModuleList(_Ordered):
+    """A list of modules whose parameters are found; for a forward of your own to use.
+
+    >>> from minigrad import nn
+    >>> layers = nn.ModuleList([nn.Linear(4, 4) for _ in range(3)])
+    >>> len(layers), len(list(layers.parameters()))
+    (3, 6)
+
+    Raises TypeError for anything that is no Module.
+    """
+
+    def __init__(self, modules: Iterable[Module] = ()) -> None:
+        self._add(modules)
+
+    def _empty(self) -> ModuleList:
+        return ModuleList()

@@ -1,0 +1,40 @@
+"""Losses as modules; the functions themselves are in minigrad/ops/loss.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..ops import cross_entropy, mse_loss
+from ..tensor import Tensor
+from .checks import one_of
+from .module import Module
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+class CrossEntropyLoss(Module):
+    """Softmax cross-entropy between logits (N, K) and integer labels (N,), in nats; see `functional.cross_entropy`.
+
+    >>> CrossEntropyLoss()(Tensor([[0.0, 0.0]]), Tensor([1]))
+    Tensor(0.6931472)
+    """
+
+    def __init__(self, *, reduction: str = "mean") -> None:
+        self.reduction = one_of("CrossEntropyLoss", "reduction", reduction, REDUCTIONS)
+
+    def forward(self, input: Tensor, target: Any) -> Tensor:
+        return cross_entropy(input, target, self.reduction)
+
+
+class MSELoss(Module):
+    """The squared error between two tensors of one shape; see `functional.mse_loss`.
+
+    >>> MSELoss()(Tensor([1.0, 2.0]), Tensor([1.0, 4.0]))
+    Tensor(2.)
+    """
+
+    def __init__(self, *, reduction: str = "mean") -> None:
+        self.reduction = one_of("MSELoss", "reduction", reduction, REDUCTIONS)
+
+    def forward(self, input: Tensor, target: Any) -> Tensor:
+        return mse_loss(input, target, self.reduction)

@@ -1,0 +1,55 @@
+"""clip_grad_norm_, where PyTorch has it; minigrad.optim offers it too."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+
+from ..tensor import Tensor
+
+
+def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0) -> Tensor:
+    """Scales all gradients by one factor, so that their norm, taken over all of them together, is at most max_norm.
+
+    factor = min(1, max_norm / (norm + 1e-6)); Pascanu et al., "On the difficulty of training recurrent neural networks"
+    (2013). Parameters without a gradient are left out. A norm that is infinite or NaN makes the gradients 0 or NaN.
+
+    Args:
+        norm_type: p of the p-norm, above 0; `math.inf` for the largest absolute value.
+
+    Returns: the norm before clipping, a 0-d Tensor.
+
+    >>> x = Tensor([3.0, 4.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> clip_grad_norm_([x], max_norm=5.0)
+    Tensor(10.)
+    >>> [round(g, 3) for g in x.grad.tolist()]
+    [3.0, 4.0]
+
+    Raises ValueError for a max_norm below 0 or a norm_type not above 0.
+    """
+    if not max_norm >= 0:
+        raise ValueError(f"clip_grad_norm_: max_norm must be 0 or more, got {max_norm}")
+    if not norm_type > 0:
+        raise ValueError(f"clip_grad_norm_: norm_type must be above 0, got {norm_type}")
+    parameters = (parameters,) if isinstance(parameters, Tensor) else tuple(parameters)
+    gradients = [(parameter, parameter.grad) for parameter in parameters if parameter.grad is not None]
+    if not gradients:
+        return Tensor(0.0)
+    norm = _norm([gradient for _, gradient in gradients], norm_type)
+    factor = max_norm / (norm + 1e-6)
+    if not factor >= 1:  # NaN included
+        for parameter, gradient in gradients:
+            parameter.grad = Tensor._wrap(gradient.data * factor, gradient.backend)
+    first = gradients[0][1]
+    return Tensor(norm, first.dtype, backend=first.backend)
+
+
+def _norm(gradients: list[Tensor], p: float) -> float:
+    """(sum |g|^p)^(1/p) over the elements of all gradients, in float64, where squares of float32 can't overflow."""
+    magnitudes = [abs(g.data).astype(np.float64) for g in gradients if g.size]
+    if p == math.inf:
+        return float(np.max([0.0, *(float(m.max()) for m in magnitudes)]))
+    return sum(float((m**p).sum()) for m in magnitudes) ** (1 / p)

@@ -1,0 +1,113 @@
+"""Adam and AdamW; what they share with other optimizers is in optimizer.py."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from types import ModuleType
+from typing import Any
+
+from .optimizer import Optimizer, check_not_negative
+
+
+class Adam(Optimizer):
+    """Adam: steps scaled by running means of the gradient and of its square.
+
+    m <- beta1 m + (1 - beta1) g,   v <- beta2 v + (1 - beta2) g^2,   from 0, and at step t = 1, 2, ...
+    w <- w - lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps);
+
+    Kingma and Ba, "Adam: a method for stochastic optimization" (2015). g includes weight_decay w.
+
+    Args:
+        params: Tensors, or groups; see `Optimizer`.
+        lr: the learning rate: about how far each element moves in a step.
+        betas: beta1 and beta2, how much of the two running means is kept from step to step.
+        eps: keeps the quotient finite.
+        weight_decay: the strength of an L2 penalty, weight_decay / 2 |w|^2; see AdamW for another kind.
+
+    >>> from minigrad import Tensor
+    >>> x = Tensor([1.0], requires_grad=True)
+    >>> optimizer = Adam([x], lr=0.25)
+    >>> (x * x).sum().backward()
+    >>> optimizer.step()
+    >>> x
+    Tensor([0.75], requires_grad=True)
+
+    Raises ValueError for lr, eps or weight_decay below 0, and betas outside [0, 1).
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
+
+    def check_options(self, options: Mapping[str, Any]) -> None:
+        name, betas = type(self).__name__, options["betas"]
+        check_not_negative(name, options, "lr", "eps", "weight_decay")
+        if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+            raise ValueError(f"{name}: betas must be two numbers in [0, 1), got {betas}")
+
+    def update(
+        self,
+        w: Any,
+        g: Any,
+        state: dict[str, Any],
+        xp: ModuleType,
+        lr: float,
+        betas: tuple[float, float],
+        eps: float,
+        weight_decay: float,
+    ) -> Any:
+        beta1, beta2 = betas
+        if weight_decay:
+            g = g + weight_decay * w
+        t = state.get("step", 0) + 1
+        m = beta1 * state.get("exp_avg", 0.0) + (1 - beta1) * g
+        v = beta2 * state.get("exp_avg_sq", 0.0) + (1 - beta2) * (g * g)
+        state.update(step=t, exp_avg=m, exp_avg_sq=v)
+        step_size = lr / (1 - beta1**t)
+        return w - step_size * m / (xp.sqrt(v) / math.sqrt(1 - beta2**t) + eps)
+
+
+class AdamW(Adam):
+    """Adam with weights that decay by themselves, w <- w - lr weight_decay w, and not through the gradient.
+
+    Loshchilov and Hutter, "Decoupled weight decay regularization" (2019). Takes what Adam takes.
+
+    >>> from minigrad import Tensor
+    >>> x = Tensor([1.0], requires_grad=True)
+    >>> optimizer = AdamW([x], lr=0.25, weight_decay=0.5)
+    >>> (x * 0.0).sum().backward()
+    >>> optimizer.step()
+    >>> x
+    Tensor([0.875], requires_grad=True)
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+    ) -> None:
+        super().__init__(params, lr, betas, eps, weight_decay)
+
+    def update(
+        self,
+        w: Any,
+        g: Any,
+        state: dict[str, Any],
+        xp: ModuleType,
+        lr: float,
+        betas: tuple[float, float],
+        eps: float,
+        weight_decay: float,
+    ) -> Any:
+        decayed = (1 - lr * weight_decay) * w
+        return super().update(decayed, g, state, xp, lr, betas, eps, weight_decay=0.0)

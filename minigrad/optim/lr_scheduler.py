@@ -1,0 +1,124 @@
+"""Learning rates that change from epoch to epoch. Call `step()` after each epoch, after the optimizer's last step.
+
+Each rate is a formula of the epoch and of the rate that the optimizer was made with; PyTorch's schedulers give the same
+rates, but for rounding. A scheduler sets the rate of its optimizer's groups, and overwrites what else was set there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from .optimizer import Optimizer, check_not_negative
+
+
+class LRScheduler:
+    """The base of schedulers. One of your own defines `rate`.
+
+    >>> from minigrad import Tensor, optim
+    >>> class Halving(LRScheduler):
+    ...     def rate(self, initial, epoch):
+    ...         return initial / 2**epoch
+    >>> scheduler = Halving(optim.SGD([Tensor([1.0])], lr=1.0))
+    >>> scheduler.step()
+    >>> scheduler.get_last_lr()
+    [0.5]
+
+    Attributes:
+        last_epoch: how many times `step` has been called.
+    """
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"{type(self).__name__}: expected an Optimizer, got a {type(optimizer).__name__}")
+        self.optimizer = optimizer
+        self.last_epoch = 0
+        self._set_rates()
+
+    def rate(self, initial: float, epoch: int) -> float:
+        """The learning rate in that epoch, counted from 0, of a group that began with the initial one."""
+        raise NotImplementedError(f"{type(self).__name__}: define rate(self, initial, epoch)")
+
+    @property
+    def base_lrs(self) -> list[float]:
+        """The learning rate that each group began with."""
+        return [group["initial_lr"] for group in self.optimizer.param_groups]
+
+    def get_last_lr(self) -> list[float]:
+        """The present learning rate of each group."""
+        return [group["lr"] for group in self.optimizer.param_groups]
+
+    def step(self) -> None:
+        """Goes on to the next epoch."""
+        self.last_epoch += 1
+        self._set_rates()
+
+    def _set_rates(self) -> None:
+        for group in self.optimizer.param_groups:
+            # Kept in the group, where a scheduler made for a resumed optimizer finds the first rate instead of the last.
+            initial = group.setdefault("initial_lr", group["lr"])
+            group["lr"] = self.rate(initial, self.last_epoch)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything but the optimizer, as numbers and lists."""
+        own = {name: value for name, value in vars(self).items() if name != "optimizer"}
+        return {**own, "base_lrs": self.base_lrs}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Continues from a state that `state_dict` returned, and sets the rates of its epoch.
+
+        Raises ValueError, and changes nothing, where it is another scheduler's, or of another number of groups.
+        """
+        own, given = self.state_dict(), dict(state_dict)
+        if set(given) != set(own):
+            raise ValueError(f"load_state_dict: a {type(self).__name__} has {sorted(own)}, the state {sorted(given)}")
+        base_lrs = given.pop("base_lrs")
+        if len(base_lrs) != len(self.base_lrs):
+            raise ValueError(f"load_state_dict: the state is of {len(base_lrs)} groups, there are {len(self.base_lrs)}")
+        vars(self).update(given)
+        for group, initial in zip(self.optimizer.param_groups, base_lrs, strict=True):
+            group["initial_lr"] = initial
+        self._set_rates()
+
+
+class StepLR(LRScheduler):
+    """Multiplies the rate by gamma every step_size epochs: initial gamma^(epoch // step_size).
+
+    Raises ValueError for a step_size below 1 or a gamma below 0.
+    """
+
+    def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
+        self.step_size = _epochs("StepLR", "step_size", step_size)
+        check_not_negative("StepLR", {"gamma": gamma}, "gamma")
+        self.gamma = gamma
+        super().__init__(optimizer)
+
+    def rate(self, initial: float, epoch: int) -> float:
+        return initial * self.gamma ** (epoch // self.step_size)
+
+
+class CosineAnnealingLR(LRScheduler):
+    """Half a cosine from the initial rate down to eta_min in T_max epochs, then back up, and so on:
+
+    eta_min + (initial - eta_min) (1 + cos(pi epoch / T_max)) / 2;
+
+    Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts" (2017), without the restarts.
+
+    Raises ValueError for a T_max below 1 or an eta_min below 0.
+    """
+
+    def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
+        self.T_max = _epochs("CosineAnnealingLR", "T_max", T_max)
+        check_not_negative("CosineAnnealingLR", {"eta_min": eta_min}, "eta_min")
+        self.eta_min = eta_min
+        super().__init__(optimizer)
+
+    def rate(self, initial: float, epoch: int) -> float:
+        return self.eta_min + (initial - self.eta_min) * (1 + math.cos(math.pi * epoch / self.T_max)) / 2
+
+
+def _epochs(scheduler: str, what: str, value: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{scheduler}: {what} must be a number of epochs from 1, got {value!r}")
+    return value

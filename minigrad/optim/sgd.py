@@ -1,0 +1,77 @@
+"""Stochastic gradient descent; what it shares with other optimizers is in optimizer.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import ModuleType
+from typing import Any
+
+from .optimizer import Optimizer, check_not_negative
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent, with momentum where it is not 0.
+
+    w <- w - lr v, where v = g without momentum; v <- momentum v + (1 - dampening) g with it, v = g at the first step;
+    and g + momentum v in its place with nesterov: Sutskever et al., "On the importance of initialization and momentum
+    in deep learning" (2013), in PyTorch's form, where lr scales the velocity. g includes weight_decay w.
+
+    Args:
+        params: Tensors, or groups; see `Optimizer`.
+        lr: the learning rate.
+        momentum: how much of the velocity is kept from step to step.
+        dampening: how much of the gradient does not enter the velocity.
+        weight_decay: the strength of an L2 penalty, weight_decay / 2 |w|^2.
+        nesterov: whether to look ahead along the velocity.
+
+    >>> from minigrad import Tensor
+    >>> x = Tensor([1.0], requires_grad=True)
+    >>> optimizer = SGD([x], lr=0.25)
+    >>> (x * x).sum().backward()
+    >>> optimizer.step()
+    >>> x
+    Tensor([0.5], requires_grad=True)
+
+    Raises ValueError for lr, momentum or weight_decay below 0, and nesterov without momentum or with dampening.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+    ) -> None:
+        super().__init__(
+            params, lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay, nesterov=nesterov
+        )
+
+    def check_options(self, options: Mapping[str, Any]) -> None:
+        check_not_negative("SGD", options, "lr", "momentum", "weight_decay")
+        momentum, dampening = options["momentum"], options["dampening"]
+        if options["nesterov"] and not (momentum > 0 and dampening == 0):
+            raise ValueError(
+                f"SGD: nesterov needs a momentum above 0 and no dampening, got momentum {momentum}, dampening {dampening}"
+            )
+
+    def update(
+        self,
+        w: Any,
+        g: Any,
+        state: dict[str, Any],
+        xp: ModuleType,
+        lr: float,
+        momentum: float,
+        dampening: float,
+        weight_decay: float,
+        nesterov: bool,
+    ) -> Any:
+        if weight_decay:
+            g = g + weight_decay * w
+        if momentum:
+            v = momentum * state["momentum_buffer"] + (1 - dampening) * g if state else g
+            state["momentum_buffer"] = v
+            g = g + momentum * v if nesterov else v
+        return w - lr * g
