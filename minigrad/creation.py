@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .random import default_generator
-from .tensor import Tensor, float32
+from .tensor import Tensor, float32, float64, is_number
 
 Shape = int | tuple[int, ...] | list[int]
 
@@ -27,7 +27,7 @@ def zeros(*shape: Any, dtype: Any = float32, requires_grad: bool = False, backen
     >>> zeros(2, 3).shape
     (2, 3)
     """
-    return Tensor(np.zeros(_shape("zeros", shape), dtype), None, requires_grad, backend)
+    return Tensor(np.zeros(_shape("zeros", shape), np.int8), dtype, requires_grad, backend)
 
 
 def ones(*shape: Any, dtype: Any = float32, requires_grad: bool = False, backend: str | None = None) -> Tensor:
@@ -36,7 +36,7 @@ def ones(*shape: Any, dtype: Any = float32, requires_grad: bool = False, backend
     >>> ones(2)
     Tensor([1., 1.])
     """
-    return Tensor(np.ones(_shape("ones", shape), dtype), None, requires_grad, backend)
+    return Tensor(np.ones(_shape("ones", shape), np.int8), dtype, requires_grad, backend)
 
 
 def full(
@@ -48,6 +48,8 @@ def full(
     Tensor([7, 7])
     """
     one = Tensor(value, dtype, backend=backend)
+    if one.ndim:
+        raise ValueError(f"full: expected one value, got {value!r}; broadcast_to repeats a tensor")
     return Tensor(np.full(_shape("full", (shape,)), one.numpy()), one.dtype, requires_grad, backend)
 
 
@@ -57,6 +59,8 @@ def zeros_like(x: Tensor) -> Tensor:
     >>> zeros_like(ones(2))
     Tensor([0., 0.])
     """
+    if not isinstance(x, Tensor):
+        raise TypeError(f"zeros_like: expected a Tensor, got {type(x).__name__}")
     return Tensor(np.zeros(x.shape, x.dtype), backend=x.backend)
 
 
@@ -66,6 +70,8 @@ def ones_like(x: Tensor) -> Tensor:
     >>> ones_like(zeros(2))
     Tensor([1., 1.])
     """
+    if not isinstance(x, Tensor):
+        raise TypeError(f"ones_like: expected a Tensor, got {type(x).__name__}")
     return Tensor(np.ones(x.shape, x.dtype), backend=x.backend)
 
 
@@ -83,6 +89,8 @@ def arange(
     Tensor([0, 1, 2])
     """
     start, stop = (0, start) if stop is None else (start, stop)
+    if not all(is_number(value) for value in (start, stop, step)) or step == 0:
+        raise ValueError(f"arange: expected numbers and a step other than 0, got {start!r}, {stop!r}, {step!r}")
     array = np.arange(start, stop, step)
     if dtype is None and array.dtype.kind == "f":
         dtype = float32
@@ -95,7 +103,7 @@ def rand(*shape: Any, dtype: Any = float32, requires_grad: bool = False, backend
     >>> rand(2, 3).shape
     (2, 3)
     """
-    return Tensor(default_generator().random(_shape("rand", shape)), dtype, requires_grad, backend)
+    return Tensor(default_generator().random(_shape("rand", shape)), _floating("rand", dtype), requires_grad, backend)
 
 
 def randn(*shape: Any, dtype: Any = float32, requires_grad: bool = False, backend: str | None = None) -> Tensor:
@@ -104,7 +112,8 @@ def randn(*shape: Any, dtype: Any = float32, requires_grad: bool = False, backen
     >>> randn(2, 3).shape
     (2, 3)
     """
-    return Tensor(default_generator().standard_normal(_shape("randn", shape)), dtype, requires_grad, backend)
+    numbers = default_generator().standard_normal(_shape("randn", shape))
+    return Tensor(numbers, _floating("randn", dtype), requires_grad, backend)
 
 
 def randint(low: int, high: int, shape: Shape, dtype: Any = np.int64, backend: str | None = None) -> Tensor:
@@ -113,7 +122,15 @@ def randint(low: int, high: int, shape: Shape, dtype: Any = np.int64, backend: s
     >>> bool((randint(0, 3, (100,)) < 3).data.all())
     True
     """
+    if not all(isinstance(bound, (int, np.integer)) for bound in (low, high)) or low >= high:
+        raise ValueError(f"randint: low must be an integer below high, got {low!r} and {high!r}")
     return Tensor(default_generator().integers(low, high, _shape("randint", (shape,))), dtype, backend=backend)
+
+
+def _floating(name: str, dtype: Any) -> Any:
+    if dtype not in (float32, float64):
+        raise TypeError(f"{name}: dtype must be float32 or float64, got {dtype!r}")
+    return dtype
 
 
 def _shape(name: str, given: tuple[Any, ...]) -> tuple[int, ...]:

@@ -11,7 +11,6 @@ Arrays are values here: nothing in minigrad writes into an array that a tensor h
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from numbers import Number
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from .backends import Backend, default_backend, get_backend
 
 if TYPE_CHECKING:
     from .autograd.function import Function
+    from .autograd.hooks import RemovableHandle
 
 float32, float64 = np.dtype(np.float32), np.dtype(np.float64)
 int64, bool_ = np.dtype(np.int64), np.dtype(np.bool_)
@@ -238,7 +238,7 @@ class Tensor:
         backward: Callable[..., None]
         backward_steps: Callable[..., Iterator[Any]]
         retain_grad: Callable[[], None]
-        register_hook: Callable[[Callable[[Tensor], Tensor | None]], Callable[[], None]]
+        register_hook: Callable[[Callable[[Tensor], Tensor | None]], RemovableHandle]
 
         # Installed by minigrad.ops:
         def __add__(self, other: Any) -> Tensor: ...
@@ -263,8 +263,11 @@ class Tensor:
         def __gt__(self, other: Any) -> Tensor: ...
         def __ge__(self, other: Any) -> Tensor: ...
         def __and__(self, other: Any) -> Tensor: ...
+        def __rand__(self, other: Any) -> Tensor: ...
         def __or__(self, other: Any) -> Tensor: ...
+        def __ror__(self, other: Any) -> Tensor: ...
         def __xor__(self, other: Any) -> Tensor: ...
+        def __rxor__(self, other: Any) -> Tensor: ...
         def __invert__(self) -> Tensor: ...
         @property
         def T(self) -> Tensor: ...
@@ -277,7 +280,7 @@ def _as_array(data: Any, dtype: Any) -> np.ndarray:
         data = data.numpy()
     try:
         array = np.array(data, dtype)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         hint = "; use stack() to join tensors" if isinstance(data, (list, tuple)) else ""
         raise TypeError(f"Tensor: cannot make an array of this {_type_name(data)}: {error}{hint}") from error
     if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
@@ -302,4 +305,4 @@ def _type_name(value: Any) -> str:
 
 def is_number(value: Any) -> bool:
     """Whether the value is a scalar that adopts its tensor's dtype: a Python number or a NumPy one."""
-    return isinstance(value, (Number, np.generic))
+    return isinstance(value, (int, float, complex, np.number, np.bool_))

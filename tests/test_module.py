@@ -138,31 +138,31 @@ def test_frozen_parameters_get_no_gradient():
 
 def test_forward_hooks_see_module_arguments_and_output_in_order_and_can_be_removed():
     layer, seen = nn.Linear(3, 2), []
-    removers = [layer.register_forward_hook(lambda *call, n=n: seen.append((n, *call))) for n in range(2)]
+    handles = [layer.register_forward_hook(lambda *call, n=n: seen.append((n, *call))) for n in range(2)]
     x = images(1, 3)
     y = layer(x)
     assert [(n, module, args[0] is x, output is y) for n, module, args, output in seen] == [
         (0, layer, True, True),
         (1, layer, True, True),
     ]
-    removers[0]()
-    removers[0]()  # removing twice is no error
+    handles[0].remove()
+    handles[0].remove()  # removing twice is no error
     layer(x)
     assert [n for n, *_ in seen] == [0, 1, 1]
 
 
-def test_a_hook_registered_twice_is_removed_once_by_each_remover():
+def test_a_hook_registered_twice_is_removed_once_by_each_handle():
     layer, calls = nn.Identity(), []
 
     def hook(module, args, output):
         calls.append(output)
 
-    removers = [layer.register_forward_hook(hook) for _ in range(2)]
-    removers[0]()
-    removers[0]()
+    handles = [layer.register_forward_hook(hook) for _ in range(2)]
+    handles[0].remove()
+    handles[0].remove()
     layer("x")
     assert calls == ["x"]
-    removers[1]()
+    handles[1].remove()
     layer("y")
     assert calls == ["x"]
 
@@ -179,9 +179,9 @@ def test_a_hook_may_remove_itself_while_it_runs():
 
     def once(module, args, output):
         calls.append("once")
-        remove()
+        handle.remove()
 
-    remove = layer.register_forward_hook(once)
+    handle = layer.register_forward_hook(once)
     layer.register_forward_hook(lambda module, args, output: calls.append("other"))
     layer(0)
     layer(0)

@@ -4,9 +4,10 @@ Read function.py first, then engine.py. This table installs on Tensor the method
 """
 
 from ..tensor import Tensor
-from .engine import Step, backward, backward_steps, grad, register_hook, retain_grad
+from .engine import Step, backward, backward_steps, grad
 from .function import Function
 from .grad_mode import enable_grad, is_grad_enabled, no_grad
+from .hooks import register_hook, retain_grad
 
 TENSOR_METHODS = {
     "backward": backward,

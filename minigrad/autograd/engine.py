@@ -6,13 +6,14 @@ backpropagation reads the steps it yields.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
-from weakref import ref
 
 from ..tensor import Tensor
 from .function import Function
-from .grad_mode import grad_mode
+from .grad_mode import enable_grad, no_grad
 
 
 class Step(NamedTuple):
@@ -89,11 +90,9 @@ def grad(
     >>> grad(slope, x)[0].item()  # the second derivative, 6 x
     12.0
     """
-    outputs = (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
-    inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
-    if grad_outputs is None or isinstance(grad_outputs, Tensor):
-        grad_outputs = (grad_outputs,) * len(outputs) if grad_outputs is None else (grad_outputs,)
-    if not outputs or len(grad_outputs) != len(outputs):
+    outputs, inputs = _as_tuple("outputs", outputs), _as_tuple("inputs", inputs)
+    grad_outputs = (None,) * len(outputs) if grad_outputs is None else _as_tuple("grad_outputs", grad_outputs)
+    if len(grad_outputs) != len(outputs):
         raise ValueError(f"grad: {len(outputs)} outputs need as many grad_outputs, got {len(grad_outputs)}")
     for i, tensor in enumerate(inputs):
         if not isinstance(tensor, Tensor) or not tensor.requires_grad:
@@ -107,6 +106,16 @@ def grad(
     if unused and not allow_unused:
         raise RuntimeError(f"grad: the outputs do not depend on input {unused[0]}; allow_unused=True gives None for it")
     return gradients
+
+
+def _as_tuple(what: str, given: Any) -> tuple[Any, ...]:
+    try:
+        values = (given,) if isinstance(given, Tensor) else tuple(given)
+    except TypeError:
+        values = ()
+    if not values:
+        raise TypeError(f"grad: {what} must be a Tensor or several, got {given!r}")
+    return values
 
 
 def _seed(output: Tensor, gradient: Any, caller: str) -> Tensor:
@@ -175,6 +184,7 @@ class _Pass:
     ) -> None:
         self.roots, self.seeds = roots, seeds
         self.create_graph = create_graph
+        self.recording = enable_grad() if create_graph else no_grad()
         self.retain_graph = create_graph if retain_graph is None else retain_graph
         self.order = topological_order(roots)
         for node in self.order:
@@ -202,45 +212,50 @@ class _Pass:
             leads[node] = True in needs[node]
         return needs
 
-    def _count_uses(self) -> dict[Tensor, int]:
+    def _count_uses(self) -> Counter[Tensor]:
         """How many contributions each leaf waits for."""
-        uses: dict[Tensor, int] = {}
-        for root in self.roots:
-            if root.grad_fn is None:
-                uses[root] = uses.get(root, 0) + 1
-        for node in self.order:
-            for tensor, needed in zip(node.inputs, self.needs[node], strict=True):
-                if needed and tensor.grad_fn is None:
-                    uses[tensor] = uses.get(tensor, 0) + 1
-        return uses
+        pairs = (pair for node in self.order for pair in zip(node.inputs, self.needs[node], strict=True))
+        receivers = chain(self.roots, (tensor for tensor, needed in pairs if needed))
+        return Counter(tensor for tensor in receivers if tensor.grad_fn is None)
 
     def steps(self) -> Iterator[Step]:
-        for root, seed in zip(self.roots, self.seeds, strict=True):
-            self._deliver(root, seed)
+        with self.recording:
+            for root, seed in zip(self.roots, self.seeds, strict=True):
+                self._deliver(root, seed)
         for node in self.order:
-            grad_outputs = self._collect(node)
-            needs = self.needs[node]
-            if True in needs:
-                inputs = node.inputs
-                no_gradient = all(g is None for g in grad_outputs)
-                grad_inputs = (None,) * len(inputs) if no_gradient else self._apply_rule(node, grad_outputs, needs)
-                if not self.retain_graph:
-                    node.release()
-                before, after = [], []
-                for tensor, gradient, needed in zip(inputs, grad_inputs, needs, strict=True):
-                    before.append(self.arrived.get(_key(tensor)))
-                    after.append(self._deliver(tensor, gradient) if needed else None)
-                yield Step(node, grad_outputs, grad_inputs, tuple(before), tuple(after))
+            with self.recording:
+                step = self._visit(node)
+            if step is not None:
+                yield step
+
+    def _visit(self, node: Function) -> Step | None:
+        """Applies the node's rule and passes its gradients on; None where no input wants one."""
+        grad_outputs, needs, inputs = self._collect(node), self.needs[node], node.inputs
+        if True not in needs:
+            return None
+        no_gradient = all(g is None for g in grad_outputs)
+        grad_inputs = (None,) * len(inputs) if no_gradient else self._apply_rule(node, grad_outputs, needs)
+        if not self.retain_graph:
+            node.release()
+        before, after = [], []
+        for tensor, gradient, needed in zip(inputs, grad_inputs, needs, strict=True):
+            before.append(self.arrived.get(_key(tensor)))
+            after.append(self._deliver(tensor, gradient) if needed else None)
+        return Step(node, grad_outputs, grad_inputs, tuple(before), tuple(after))
 
     def _collect(self, node: Function) -> tuple[Tensor | None, ...]:
         """The whole gradients of a node's outputs, after hooks; nothing more will arrive for them."""
         collected: list[Tensor | None] = []
         for index in range(len(node._output_arrays)):
             gradient = self.arrived.pop((node, index), None)
-            if gradient is not None and node.hooks is not None:
-                gradient = _run_hooks(node.hooks.get(index, ()), gradient)
-            if gradient is not None and self.targets is not None and (node, index) in self.targets:
-                self.found[node, index] = gradient
+            if gradient is not None:
+                if node.hooks:
+                    gradient = _run_hooks(node.hooks.get(index, ()), gradient)
+                if self.targets is None:
+                    if node.retained and index in node.retained:
+                        _accumulate_grad(node.retained[index](), gradient)
+                elif (node, index) in self.targets:
+                    self.found[node, index] = gradient
             collected.append(gradient)
         return tuple(collected)
 
@@ -248,7 +263,6 @@ class _Pass:
         self, node: Function, grad_outputs: tuple[Tensor | None, ...], needs: tuple[bool, ...]
     ) -> tuple[Tensor | None, ...]:
         recorded_needs, node.needs = node.needs, needs
-        recording, grad_mode.enabled = grad_mode.enabled, self.create_graph
         try:
             gradients = node.backward(*grad_outputs)
             if type(gradients) is not tuple or len(gradients) != len(node.inputs):
@@ -263,7 +277,7 @@ class _Pass:
                 ]
             )
         finally:
-            node.needs, grad_mode.enabled = recorded_needs, recording
+            node.needs = recorded_needs
 
     def _checked(self, node: Function, index: int, gradient: Tensor | None, tensor: Tensor) -> Tensor | None:
         if gradient is None:
@@ -303,8 +317,10 @@ class _Pass:
             _accumulate_grad(leaf, gradient)
 
 
-def _accumulate_grad(tensor: Tensor, gradient: Tensor) -> None:
+def _accumulate_grad(tensor: Tensor | None, gradient: Tensor) -> None:
     """Adds to `grad`, which never shares its array: a rule may pass one array on twice, or a view of a saved one."""
+    if tensor is None:
+        return  # it asked to retain its gradient, and is gone
     if tensor.grad is not None:
         tensor.grad = tensor.grad + gradient
     elif gradient._requires_grad:
@@ -342,54 +358,3 @@ def _run_hooks(hooks: Sequence[Callable[[Tensor], Tensor | None]], gradient: Ten
 
 def _describe(value: Any) -> str:
     return f"a tuple of {len(value)}" if isinstance(value, tuple) else f"a {type(value).__name__}"
-
-
-def register_hook(self: Tensor, hook: Callable[[Tensor], Tensor | None]) -> Callable[[], None]:
-    """Calls hook(gradient) in each backward pass, once the tensor's whole gradient of that pass is there; where it
-    returns a Tensor, that replaces the gradient. Returns a function that removes the hook.
-
-    >>> x = Tensor(2.0, requires_grad=True)
-    >>> remove = x.register_hook(lambda gradient: gradient * 10.0)
-    >>> (x * 3.0).backward()
-    >>> x.grad
-    Tensor(30.)
-    """
-    if not self.requires_grad:
-        raise RuntimeError("register_hook: this tensor requires no gradient, so no hook would ever be called")
-    hooks = _hooks_of(self)
-    hooks.append(hook)
-    return lambda: hooks.remove(hook) if hook in hooks else None
-
-
-def _hooks_of(tensor: Tensor) -> list[Callable[[Tensor], Tensor | None]]:
-    if tensor.grad_fn is None:
-        if tensor.hooks is None:
-            tensor.hooks = []
-        return tensor.hooks
-    if tensor.grad_fn.hooks is None:
-        tensor.grad_fn.hooks = {}
-    return tensor.grad_fn.hooks.setdefault(tensor.output_index, [])
-
-
-def retain_grad(self: Tensor) -> None:
-    """Makes backward keep this computed tensor's gradient in `grad`, as it does for leaves.
-
-    >>> x = Tensor(2.0, requires_grad=True)
-    >>> y = x * 3.0
-    >>> y.retain_grad()
-    >>> (y * y).backward()
-    >>> y.grad
-    Tensor(12.)
-    """
-    if not self.requires_grad:
-        raise RuntimeError("retain_grad: this tensor requires no gradient")
-    if self.grad_fn is None:
-        return
-    tensor_ref = ref(self)  # weak: the node must not keep alive the tensor that holds it
-
-    def keep(gradient: Tensor) -> None:
-        tensor = tensor_ref()
-        if tensor is not None:
-            _accumulate_grad(tensor, gradient)
-
-    _hooks_of(self).append(keep)

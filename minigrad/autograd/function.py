@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
+from weakref import ref
 
 from ..backends import Backend
 from ..tensor import Tensor
@@ -53,6 +54,7 @@ class Function:
     inputs: tuple[Tensor, ...]
     needs: tuple[bool, ...]
     hooks: dict[int, list[Callable[[Tensor], Tensor | None]]] | None = None  # by output, in order of registration
+    retained: dict[int, ref[Tensor]] | None = None  # by output: the tensor whose gradient is to be kept in `grad`
     released = False
     _output_arrays: tuple[Any, ...]
 

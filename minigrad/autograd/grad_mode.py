@@ -7,7 +7,9 @@ from contextlib import ContextDecorator
 
 
 class _GradMode(threading.local):
-    enabled = True
+    def __init__(self) -> None:  # runs once in each thread
+        self.enabled = True
+        self.before: list[bool] = []  # what the contexts that are open now found
 
 
 grad_mode = _GradMode()
@@ -16,15 +18,14 @@ grad_mode = _GradMode()
 class _SetGradMode(ContextDecorator):
     _enabled: bool
 
-    def __init__(self) -> None:
-        self._before: list[bool] = []  # a stack, so that one object can be entered again inside itself
+    # The object itself keeps nothing, so that a decorated function may call itself, and run in several threads at once.
 
     def __enter__(self) -> None:
-        self._before.append(grad_mode.enabled)
+        grad_mode.before.append(grad_mode.enabled)
         grad_mode.enabled = self._enabled
 
     def __exit__(self, *exception: object) -> None:
-        grad_mode.enabled = self._before.pop()
+        grad_mode.enabled = grad_mode.before.pop()
 
 
 class no_grad(_SetGradMode):

@@ -92,7 +92,7 @@ def get_backend(name: str | Backend) -> Backend:
     """
     if isinstance(name, Backend):
         return name
-    if name not in _REGISTRY:
+    if not isinstance(name, str) or name not in _REGISTRY:
         raise BackendError(f"there is no backend named {name!r}; there are {', '.join(map(repr, _REGISTRY))}")
     return _REGISTRY[name]
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from ..autograd.hooks import RemovableHandle
 from ..tensor import Tensor
 from .parameter import Parameter
 
@@ -66,16 +67,16 @@ class Module:
                 output = replacement
         return output
 
-    def register_forward_hook(self, hook: Hook) -> Callable[[], None]:
+    def register_forward_hook(self, hook: Hook) -> RemovableHandle:
         """Calls hook(module, args, output) after each forward pass, with the positional arguments as a tuple; what it
-        returns, unless None, replaces the output. Returns a function that removes the hook.
+        returns, unless None, replaces the output. The handle's `remove()` takes the hook away.
 
         >>> from minigrad import nn
         >>> net = nn.Sequential(nn.Flatten())
-        >>> remove = net[0].register_forward_hook(lambda module, args, output: print(module, output.shape))
+        >>> handle = net[0].register_forward_hook(lambda module, args, output: print(module, output.shape))
         >>> y = net(Tensor([[[1.0, 2.0], [3.0, 4.0]]]))
         Flatten(start_dim=1, end_dim=-1) (1, 4)
-        >>> remove()
+        >>> handle.remove()
         """
         if not callable(hook):
             raise TypeError(f"register_forward_hook: expected a function (module, args, output), got {hook!r}")
@@ -85,7 +86,7 @@ class Module:
         def remove() -> None:
             self._forward_hooks = tuple(other for other in self._forward_hooks if other is not entry)
 
-        return remove
+        return RemovableHandle(remove)
 
     # -- attributes --------------------------------------------------------------------------------------------------
 

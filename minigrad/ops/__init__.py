@@ -56,8 +56,11 @@ TENSOR_OPERATORS = {
     "__gt__": greater,
     "__ge__": greater_equal,
     "__and__": logical_and,
+    "__rand__": lambda b, a: logical_and(a, b),
     "__or__": logical_or,
+    "__ror__": lambda b, a: logical_or(a, b),
     "__xor__": logical_xor,
+    "__rxor__": lambda b, a: logical_xor(a, b),
     "__invert__": logical_not,
     "T": property(lambda x: transpose(x), doc="The tensor with its axes reversed."),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..autograd.function import Function
 from ..tensor import Tensor
-from .operands import as_tensor, floating
+from .operands import as_number, as_tensor, floating
 
 
 class Sigmoid(Function):
@@ -141,7 +141,8 @@ def leaky_relu(x: Tensor, negative_slope: float = 0.01) -> Tensor:
     >>> leaky_relu(Tensor([-1.0, 2.0]), 0.125)
     Tensor([-0.125,  2.   ])
     """
-    return LeakyRelu.apply(floating("leaky_relu", x), negative_slope=float(negative_slope))
+    slope = as_number("leaky_relu", "negative_slope", negative_slope)
+    return LeakyRelu.apply(floating("leaky_relu", x), negative_slope=slope)
 
 
 def softplus(x: Tensor) -> Tensor:

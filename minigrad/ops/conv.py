@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ..autograd.function import Function
 from ..tensor import Tensor
 from .geometry import Pair, check_fits, pair
@@ -137,11 +139,11 @@ def conv2d(
     else:
         padding = pair("conv2d", "padding", padding, 0)
     check_fits("conv2d", input.shape[2:], kernel, padding, dilation)
-    return Conv2d.apply(input, weight, *rest, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    return Conv2d.apply(input, weight, *rest, stride=stride, padding=padding, dilation=dilation, groups=int(groups))
 
 
 def _check_channels(input: Tensor, weight: Tensor, bias: list[Tensor], groups: int) -> None:
-    if isinstance(groups, bool) or not isinstance(groups, int) or groups < 1:
+    if isinstance(groups, bool) or not isinstance(groups, (int, np.integer)) or groups < 1:
         raise ValueError(f"conv2d: groups must be an integer from 1, got {groups!r}")
     C, O = input.shape[1], weight.shape[0]
     if min(weight.shape) == 0:

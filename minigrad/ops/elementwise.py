@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.function import Function
-from ..backends import get_backend
+from ..backends import Backend, get_backend
 from ..tensor import Tensor
 from .operands import as_tensor, floating
 
@@ -168,7 +168,13 @@ def astype(x: Tensor, dtype: Any) -> Tensor:
     >>> astype(Tensor([1.7, 2.0]), "int64")
     Tensor([1, 2])
     """
-    x, dtype = as_tensor("astype", x), np.dtype(dtype)
+    x = as_tensor("astype", x)
+    if dtype is None:  # which would be float64 to NumPy
+        raise TypeError("astype: expected a dtype, got None")
+    try:
+        dtype = np.dtype(dtype)
+    except TypeError:
+        raise TypeError(f"astype: expected a dtype, got {dtype!r}") from None
     if dtype.kind not in "fiub" or (dtype.kind == "f" and dtype.itemsize not in (4, 8)):
         raise TypeError(f"astype: {dtype} is not one of float32, float64, the integers and bool")
     if x.dtype == dtype:
@@ -191,11 +197,13 @@ def to(x: Tensor, target: Any) -> Tensor:
     """
     x = as_tensor("to", x)
     try:
-        dtype = np.dtype(target)
+        np.dtype(target)
     except TypeError:
+        if not isinstance(target, (str, Backend)):
+            raise TypeError(f"to: expected the name of a backend, or a dtype, got {target!r}") from None
         backend = get_backend(target)
         if backend is x.backend:
             return x
         backend.check_usable()
         return Transfer.apply(x, target=backend)
-    return astype(x, dtype)
+    return astype(x, target)

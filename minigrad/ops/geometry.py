@@ -20,6 +20,8 @@ def pair(name: str, what: str, value: Any, at_least: int) -> Pair:
 
 def check_fits(name: str, image: tuple[int, ...], kernel: Pair, padding: Pair, dilation: Pair = (1, 1)) -> None:
     """Raises ValueError where the kernel is larger than the padded image, so that it fits nowhere."""
+    if 0 in image:
+        raise ValueError(f"{name}: an image of size {image} has no pixels")
     padded = tuple(size + 2 * p for size, p in zip(image, padding, strict=True))
     spanned = tuple(d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True))
     if spanned[0] > padded[0] or spanned[1] > padded[1]:

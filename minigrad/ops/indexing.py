@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ..autograd.function import Function
 from ..tensor import Tensor
+from .operands import as_tensor
 
 
 class GetItem(Function):
@@ -59,16 +61,18 @@ def getitem(x: Tensor, index: Any) -> Tensor:
 
     Raises IndexError where the index does not fit.
     """
+    x = as_tensor("getitem", x)
     parts = index if isinstance(index, tuple) else (index,)
-    arrays = tuple(_index_part(x, part) for part in parts)
-    return GetItem.apply(x, index=arrays)
+    return GetItem.apply(x, index=tuple(_index_part(x, part) for part in parts))
 
 
 def _index_part(x: Tensor, part: Any) -> Any:
+    """The part with sequences made into arrays, which are copied: the rule will read them after the caller is back."""
     if isinstance(part, Tensor):
         part = part._data
-    elif isinstance(part, list):
-        part = x.backend.from_numpy(np.asarray(part, dtype=np.int64 if not part else None))
+    elif isinstance(part, (np.ndarray, Sequence)) and not isinstance(part, str):
+        empty_list = not isinstance(part, np.ndarray) and len(part) == 0  # of floats, to NumPy
+        part = x.backend.from_numpy(np.array(part, dtype=np.int64 if empty_list else None))
     if getattr(part, "dtype", np.dtype(int)).kind not in "iub":
         raise IndexError(f"a tensor is indexed by integers, slices or booleans, not by an array of {part.dtype}")
     return part

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..autograd.function import Function
 from ..tensor import Tensor
-from .operands import floating, operands
+from .operands import as_tensor, floating, operands
 from .reduction import mean, sum
 from .shape import unsqueeze
 
@@ -65,7 +65,7 @@ def cross_entropy(input: Tensor, target: Any, reduction: str = "mean") -> Tensor
     """
     _check_reduction("cross_entropy", reduction)
     input = floating("cross_entropy", input)
-    target = target if isinstance(target, Tensor) else Tensor(target, backend=input.backend)
+    target = as_tensor("cross_entropy", target, input.backend)
     if target.dtype.kind not in "iu":
         raise TypeError(
             f"cross_entropy: labels must be integers, got {target.dtype}; argmax turns one-hot rows into labels"
@@ -78,6 +78,8 @@ def cross_entropy(input: Tensor, target: Any, reduction: str = "mean") -> Tensor
             f"move one with .to({input.backend.name!r})"
         )
     labels, K = target.data, input.shape[1]
+    if K == 0:
+        raise ValueError(f"cross_entropy: logits of shape {input.shape} have no classes")
     if labels.size and (labels.min() < 0 or labels.max() >= K):
         raise ValueError(f"cross_entropy: labels must lie from 0 to {K - 1}, got {labels.min()} to {labels.max()}")
     losses, _ = CrossEntropy.apply(input, labels=labels)

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from ..backends import default_backend
+from ..backends import Backend, default_backend
 from ..tensor import Tensor, bool_, float32, int64, is_number
 
 
-def operands(name: str, *values: Any) -> tuple[Tensor, ...]:
-    """The values as Tensors of one dtype.
+def operands(name: str, *values: Any, backend: Backend | None = None) -> tuple[Tensor, ...]:
+    """The values as Tensors of one dtype, on the given backend where none of them is a Tensor.
 
     Numbers adopt the backend and dtype of the tensors, arrays become tensors, integers and booleans become the floating
     dtype beside them. Raises TypeError for float32 beside float64, as nothing is converted silently, and for anything
@@ -20,16 +20,22 @@ def operands(name: str, *values: Any) -> tuple[Tensor, ...]:
     if _agree(values):
         return values
     tensors = [value for value in values if isinstance(value, Tensor)]
-    backend = tensors[0].backend if tensors else default_backend()
+    backend = tensors[0].backend if tensors else backend or default_backend()
     for value in values:
         if not isinstance(value, (Tensor, np.ndarray, list, tuple)) and not is_number(value):
             raise TypeError(f"{name}: expected a Tensor, an array or a number, got {value!r}")
     values = tuple(v if isinstance(v, Tensor) or is_number(v) else Tensor(v, backend=backend) for v in values)
     dtype = common_dtype(name, values)
     return tuple(
-        as_dtype(v, dtype) if isinstance(v, Tensor) else Tensor._wrap(backend.xp.asarray(v, dtype), backend)
-        for v in values
+        as_dtype(v, dtype) if isinstance(v, Tensor) else _number_tensor(name, v, dtype, backend) for v in values
     )
+
+
+def _number_tensor(name: str, value: Any, dtype: np.dtype, backend: Backend) -> Tensor:
+    try:
+        return Tensor._wrap(backend.xp.asarray(value, dtype), backend)
+    except OverflowError:
+        raise ValueError(f"{name}: the number {value} does not fit into {dtype}") from None
 
 
 def _agree(values: tuple[Any, ...]) -> bool:
@@ -47,18 +53,22 @@ def common_dtype(name: str, values: tuple[Any, ...]) -> np.dtype:
     floating = {dtype for dtype in dtypes if dtype.kind == "f"}
     if len(floating) > 1:
         raise TypeError(
-            f"{name}: float32 and float64 tensors do not mix; convert one with .to('float64') or .to('float32')"
+            f"{name}: float32 and float64 do not mix; convert one with .astype('float32') or .astype('float64')"
         )
-    if floating:
-        return floating.pop()
     numbers = [np.asarray(value).dtype.kind for value in values if not isinstance(value, Tensor)]
     if "c" in numbers:
         raise TypeError(f"{name}: complex numbers are not supported")
+    if floating:
+        return floating.pop()
     if "f" in numbers:
         return float32
     if dtypes - {bool_}:
-        return np.result_type(*dtypes)
-    return int64 if "i" in numbers else bool_
+        common = np.result_type(*dtypes)
+        if common.kind == "f":  # NumPy's way out where no integer dtype holds both
+            names = " and ".join(sorted(map(str, dtypes)))
+            raise TypeError(f"{name}: {names} do not mix; convert one with .astype('int64')")
+        return common
+    return bool_ if numbers.count("b") == len(numbers) else int64
 
 
 def as_dtype(tensor: Tensor, dtype: np.dtype) -> Tensor:
@@ -72,13 +82,27 @@ def floating(name: str, value: Any) -> Tensor:
     return tensor if tensor.dtype.kind == "f" else as_dtype(tensor, float32)
 
 
-def as_tensor(name: str, value: Any) -> Tensor:
+def as_tensor(name: str, value: Any, backend: Backend | None = None) -> Tensor:
     """The value as a Tensor; raises TypeError with the operation's name for what cannot be one."""
     if isinstance(value, Tensor):
         return value
     if isinstance(value, (np.ndarray, list, tuple)) or is_number(value):
-        return Tensor(value)
+        return Tensor(value, backend=backend)
     raise TypeError(f"{name}: expected a Tensor, got {type(value).__name__}")
+
+
+def as_number(name: str, what: str, value: Any) -> int | float:
+    """The value of a parameter as a Python number, which no operation takes for a reason to change its dtype."""
+    if not is_number(value) or isinstance(value, (complex, np.complexfloating)):
+        raise TypeError(f"{name}: {what} must be a number, got {value!r}")
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def normalize_axis(name: str, axis: int, ndim: int) -> int:
+    """One axis as a number from 0; raises as normalize_axes does, and TypeError for None and for several."""
+    if axis is None or isinstance(axis, (tuple, list)):
+        raise TypeError(f"{name}: an axis must be an integer, got {axis!r}")
+    return normalize_axes(name, axis, ndim)[0]
 
 
 def normalize_axes(name: str, axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from ..autograd.function import Function
 from ..tensor import Tensor
 from .elementwise import exp
 from .indexing import scatter_flat
-from .operands import as_tensor, floating, normalize_axes
+from .operands import as_number, as_tensor, floating, normalize_axes
 from .shape import broadcast_to, reshape
 
 Axis = int | tuple[int, ...] | None
@@ -175,7 +175,7 @@ def var(x: Tensor, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> 
     x = floating("var", x)
     axes = _nonempty_axes("var", x, axis)
     n = math.prod(x.shape[i] for i in axes)
-    if n <= ddof:
+    if n <= as_number("var", "ddof", ddof):
         raise ValueError(f"var: ddof {ddof} needs more than {n} elements")
     deviation = x - mean(x, axes, keepdims=True)
     return sum(deviation * deviation, axes, keepdims) / (n - ddof)

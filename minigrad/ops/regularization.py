@@ -7,7 +7,7 @@ import numpy as np
 from ..random import default_generator
 from ..tensor import Tensor
 from .elementwise import sqrt
-from .operands import floating
+from .operands import as_number, floating
 from .reduction import mean, var
 from .shape import reshape
 
@@ -24,7 +24,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
     Raises ValueError where p is not in [0, 1].
     """
     input = floating("dropout", input)
-    if not 0 <= p <= 1:
+    if not 0 <= as_number("dropout", "p", p) <= 1:
         raise ValueError(f"dropout: the probability p must lie in [0, 1], got {p}")
     if not training or p == 0:
         return input
@@ -65,8 +65,16 @@ def batch_norm(
     C = input.shape[1]
     given = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
     for name, tensor in given.items():
-        if tensor is not None and tensor.shape != (C,):
-            raise ValueError(f"batch_norm: {name} has shape {tensor.shape}, expected ({C},)")
+        if tensor is None:
+            continue
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"batch_norm: {name} must be a Tensor or None, got {type(tensor).__name__}")
+        if tensor.shape != (C,) or tensor.dtype != input.dtype:
+            raise ValueError(
+                f"batch_norm: {name} has shape {tensor.shape} and dtype {tensor.dtype}, "
+                f"expected ({C},) and {input.dtype}"
+            )
+    momentum, eps = as_number("batch_norm", "momentum", momentum), as_number("batch_norm", "eps", eps)
     per_channel = (1, C, *[1] * (input.ndim - 2))
     axes = (0, *range(2, input.ndim))
     if training:

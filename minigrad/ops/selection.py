@@ -8,7 +8,7 @@ import numpy as np
 
 from ..autograd.function import Function
 from ..tensor import Tensor, bool_
-from .operands import as_dtype, as_tensor, floating, normalize_axes, operands
+from .operands import as_dtype, as_number, as_tensor, floating, normalize_axis, operands
 
 
 class Where(Function):
@@ -56,9 +56,8 @@ def where(condition: Any, a: Any, b: Any) -> Tensor:
     >>> where(Tensor([True, False]), Tensor([1.0, 2.0]), 0.0)
     Tensor([1., 0.])
     """
-    a, b = operands("where", a, b)
-    if not isinstance(condition, Tensor):
-        condition = Tensor(condition, backend=a.backend)
+    a, b = operands("where", a, b, backend=condition.backend if isinstance(condition, Tensor) else None)
+    condition = as_tensor("where", condition, a.backend)
     if condition.dtype != bool_:
         raise TypeError(f"where: the condition must be boolean, got {condition.dtype}; compare first, as in x > 0")
     return Where.apply(condition, a, b)
@@ -73,20 +72,17 @@ def clip(x: Tensor, low: float | None = None, high: float | None = None) -> Tens
     x = as_tensor("clip", x)
     if low is None and high is None:
         raise ValueError("clip: give at least one of low and high")
+    low, high = (bound if bound is None else as_number("clip", "a bound", bound) for bound in (low, high))
     if low is not None and high is not None and low > high:
         raise ValueError(f"clip: low {low} is above high {high}")
-    return Clip.apply(x if x.dtype.kind != "b" else floating("clip", x), low=low, high=high)
+    if x.dtype.kind == "b" or isinstance(low, float) or isinstance(high, float):
+        x = floating("clip", x)
+    return Clip.apply(x, low=low, high=high)
 
 
 def _comparison(name: str, symbol: str, doc_result: str) -> Any:
     def compare(a: Any, b: Any) -> Tensor:
-        a, b = operands(name, a, b)
-        if a.backend is not b.backend:
-            raise RuntimeError(
-                f"{name}: its tensors live on different backends, {a.backend.name} and {b.backend.name}; "
-                f"move one with .to({a.backend.name!r})"
-            )
-        return Tensor._wrap(getattr(a.backend.xp, name)(a._data, b._data), a.backend)
+        return _combine(name, name, *operands(name, a, b))
 
     compare.__name__ = compare.__qualname__ = name
     compare.__doc__ = f"""a {symbol} b, element by element, with broadcasting, as a boolean Tensor; also the operator.
@@ -95,6 +91,19 @@ def _comparison(name: str, symbol: str, doc_result: str) -> Any:
     Tensor({doc_result})
     """
     return compare
+
+
+def _combine(name: str, function: str, a: Tensor, b: Tensor) -> Tensor:
+    """A function of the array module, named in errors as the user knows it."""
+    if a.backend is not b.backend:
+        raise RuntimeError(
+            f"{name}: its tensors live on different backends, {a.backend.name} and {b.backend.name}; "
+            f"move one with .to({a.backend.name!r})"
+        )
+    try:
+        return Tensor._wrap(getattr(a.backend.xp, function)(a._data, b._data), a.backend)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
 
 
 equal = _comparison("equal", "==", "[False,  True]")
@@ -107,10 +116,10 @@ greater_equal = _comparison("greater_equal", ">=", "[False,  True]")
 
 def _logical(name: str, symbol: str) -> Any:
     def combine(a: Any, b: Any) -> Tensor:
-        a, b = operands(name, a, b)
+        a, b = operands(f"logical_{name}", a, b)
         if a.dtype.kind == "f":
-            raise TypeError(f"{symbol}: expected boolean or integer tensors, got {a.dtype}")
-        return Tensor._wrap(getattr(a.backend.xp, f"bitwise_{name}")(a._data, b._data), a.backend)
+            raise TypeError(f"logical_{name}: expected boolean or integer tensors, got {a.dtype}")
+        return _combine(f"logical_{name}", f"bitwise_{name}", a, b)
 
     combine.__name__ = combine.__qualname__ = f"logical_{name}"
     combine.__doc__ = f"""a {symbol} b for boolean tensors (bit by bit for integers); also the operator."""
@@ -130,7 +139,7 @@ def logical_not(x: Tensor) -> Tensor:
     """
     x = as_tensor("logical_not", x)
     if x.dtype != bool_:
-        raise TypeError(f"~: expected a boolean tensor, got {x.dtype}")
+        raise TypeError(f"logical_not: expected a boolean tensor, got {x.dtype}")
     return Tensor._wrap(~x._data, x.backend)
 
 
@@ -154,9 +163,8 @@ def argmin(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor
 
 def _arg_extreme(name: str, x: Tensor, axis: int | None, keepdims: bool) -> Tensor:
     x = as_tensor(name, x)
-    if axis is not None:
-        (axis,) = normalize_axes(name, axis, x.ndim)
-    if x.size == 0:
-        raise ValueError(f"{name}: a tensor of shape {x.shape} has no elements")
+    axis = axis if axis is None else normalize_axis(name, axis, x.ndim)
+    if (x.size if axis is None else x.shape[axis]) == 0:
+        raise ValueError(f"{name}: there is nothing to choose from along axis {axis} of shape {x.shape}")
     index = getattr(x.backend.xp, name)(x._data, axis=axis, keepdims=keepdims)
     return as_dtype(Tensor._wrap(index, x.backend), np.dtype(np.int64))

@@ -11,7 +11,7 @@ import numpy as np
 from ..autograd.function import Function
 from ..tensor import Tensor
 from .indexing import GetItem
-from .operands import as_tensor, normalize_axes, operands
+from .operands import as_number, as_tensor, floating, normalize_axes, normalize_axis, operands
 
 
 class Reshape(Function):
@@ -116,7 +116,7 @@ def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     x = as_tensor("flatten", x)
     if x.ndim == 0:
         return reshape(x, 1)
-    (start,), (end,) = normalize_axes("flatten", start_dim, x.ndim), normalize_axes("flatten", end_dim, x.ndim)
+    start, end = normalize_axis("flatten", start_dim, x.ndim), normalize_axis("flatten", end_dim, x.ndim)
     if start > end:
         raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
     return reshape(x, (*x.shape[:start], math.prod(x.shape[start : end + 1]), *x.shape[end + 1 :]))
@@ -166,7 +166,7 @@ def unsqueeze(x: Tensor, axis: int) -> Tensor:
     (2, 1)
     """
     x = as_tensor("unsqueeze", x)
-    (position,) = normalize_axes("unsqueeze", axis, x.ndim + 1)
+    position = normalize_axis("unsqueeze", axis, x.ndim + 1)
     return reshape(x, (*x.shape[:position], 1, *x.shape[position:]))
 
 
@@ -177,7 +177,12 @@ def broadcast_to(x: Tensor, *shape: Any) -> Tensor:
     Tensor([[1, 2],
             [1, 2]])
     """
-    return BroadcastTo.apply(as_tensor("broadcast_to", x), shape=_ints("broadcast_to", shape))
+    x, shape = as_tensor("broadcast_to", x), _ints("broadcast_to", shape)
+    padded = (1,) * (len(shape) - x.ndim) + x.shape
+    fits = len(padded) == len(shape) and all(new == size or size == 1 for size, new in zip(padded, shape, strict=True))
+    if not fits or min(shape, default=0) < 0:
+        raise ValueError(f"broadcast_to: shape {x.shape} cannot be repeated to {shape}")
+    return BroadcastTo.apply(x, shape=shape)
 
 
 def concatenate(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
@@ -187,7 +192,7 @@ def concatenate(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
     Tensor([1, 2, 3])
     """
     parts = _several("concatenate", tensors)
-    (axis,) = normalize_axes("concatenate", axis, parts[0].ndim)
+    axis = normalize_axis("concatenate", axis, parts[0].ndim)
     return Concatenate.apply(*parts, axis=axis)
 
 
@@ -202,6 +207,7 @@ def stack(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
     for part in parts:
         if part.shape != parts[0].shape:
             raise ValueError(f"stack: all shapes must be equal, got {parts[0].shape} and {part.shape}")
+    axis = normalize_axis("stack", axis, parts[0].ndim + 1)
     return concatenate([unsqueeze(part, axis) for part in parts], axis)
 
 
@@ -221,12 +227,16 @@ def pad(x: Tensor, pad_width: Any, value: float = 0.0) -> Tensor:
         raise ValueError(f"pad: pad_width {pad_width} does not give a pair for each of {x.ndim} axes") from None
     if widths.size and (widths.dtype.kind not in "iu" or widths.min() < 0):
         raise ValueError(f"pad: pad_width must hold integers from 0, got {pad_width}")
+    value = as_number("pad", "value", value)
+    if x.dtype.kind != "f" and not float(value).is_integer():
+        x = floating("pad", x)
     return Pad.apply(x, pad_width=tuple((int(before), int(after)) for before, after in widths), value=value)
 
 
 def _several(name: str, tensors: Any) -> tuple[Tensor, ...]:
     if isinstance(tensors, Tensor) or not isinstance(tensors, Sequence) or not tensors:
-        raise TypeError(f"{name}: expected a list or tuple of Tensors, not empty")
+        given = "an empty one" if isinstance(tensors, Sequence) else type(tensors).__name__
+        raise TypeError(f"{name}: expected a list or tuple of Tensors, got {given}")
     return operands(name, *tensors)
 
 

@@ -1,0 +1,180 @@
+"""Pictures of a training run's results: learning curves, the confusion matrix, the most confident mistakes.
+
+Each function returns a matplotlib Figure that belongs to nobody else: no window opens, no global state changes, and no
+display is needed. `save_figure` writes one as PNG. The numbers come from train/.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .serialization import StrPath, write_atomically
+from .train import Epoch
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TRAIN_COLOUR, TEST_COLOUR, QUIET_COLOUR = "#c2571a", "#1f5fa8", "#777777"
+DOTS_PER_INCH = 150
+
+
+def plot_curves(history: Sequence[Epoch], classes: int) -> Figure:
+    """Loss and accuracy over the epochs, with the loss and the accuracy of mere guessing among `classes` classes.
+
+    Raises ValueError for an empty history, ImportError where matplotlib is not installed.
+    """
+    if not history:
+        raise ValueError("plot_curves: the history is empty, there is no epoch to plot")
+    figure = _figure(9, 3.8)
+    losses, accuracies = figure.subplots(1, 2)
+    epochs = [epoch.number for epoch in history]
+    marker = "o" if len(epochs) <= 30 else ""
+
+    for label, values, colour in (
+        ("training", [epoch.train_loss for epoch in history], TRAIN_COLOUR),
+        ("test", [epoch.test_loss for epoch in history], TEST_COLOUR),
+    ):
+        losses.plot(epochs, values, color=colour, marker=marker, markersize=4, label=label)
+    chance = float(np.log(classes))
+    losses.axhline(
+        chance, color=QUIET_COLOUR, linewidth=1, linestyle="--", label=f"guessing, ln {classes} = {chance:.3f}"
+    )
+    losses.set_ylim(bottom=0)
+    losses.set_ylabel("cross-entropy loss (nats)")
+
+    percent = [100 * epoch.test_accuracy for epoch in history]
+    accuracies.plot(epochs, percent, color=TEST_COLOUR, marker=marker, markersize=4, label="test")
+    accuracies.axhline(
+        100 / classes, color=QUIET_COLOUR, linewidth=1, linestyle="--", label=f"guessing, {100 / classes:.3g} %"
+    )
+    accuracies.annotate(
+        f"{percent[-1]:.1f} %",
+        (epochs[-1], percent[-1]),
+        (6, 8),
+        textcoords="offset points",
+        ha="right",
+        color=TEST_COLOUR,
+    )
+    accuracies.set_ylim(0, 100)
+    accuracies.set_ylabel("accuracy (% of the test images)")
+
+    for axes in (losses, accuracies):
+        axes.set_xlabel("epoch")
+        axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(color="#e5e5e5")
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+    losses.legend(frameon=False, loc="upper right", bbox_to_anchor=(1, 0.93))  # below the line of guessing
+    accuracies.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 0.12))  # above it
+    return figure
+
+
+def plot_confusion(counts: np.ndarray, names: Sequence[str]) -> Figure:
+    """A confusion matrix as a coloured table: a row for each true class, a column for each predicted one.
+
+    Args:
+        counts: (K, K), how many examples of the row's class were taken for the column's; see train.confusion_matrix.
+        names: of the K classes.
+
+    Raises ValueError where the shapes do not fit, ImportError where matplotlib is not installed.
+    """
+    counts, K = np.asarray(counts), len(names)
+    if counts.shape != (K, K):
+        raise ValueError(f"plot_confusion: {K} names need counts of shape ({K}, {K}), got {counts.shape}")
+    totals = counts.sum(axis=1, keepdims=True)
+    shares = counts / np.maximum(totals, 1)
+    figure = _figure(2.2 + 0.62 * K, 1.9 + 0.55 * K)
+    axes = figure.subplots()
+    image = axes.imshow(100 * shares, cmap="Blues", vmin=0, vmax=100, aspect="auto")
+    for (row, column), count in np.ndenumerate(counts):
+        if count:
+            colour = "white" if shares[row, column] > 0.55 else "black"
+            weight = "bold" if row == column else "normal"
+            axes.text(column, row, f"{count:,}", ha="center", va="center", color=colour, fontsize=9, fontweight=weight)
+    axes.set_xticks(range(K), names, rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(K), names)
+    axes.set_xticks(np.arange(K - 1) + 0.5, minor=True)
+    axes.set_yticks(np.arange(K - 1) + 0.5, minor=True)
+    axes.grid(which="minor", color="white", linewidth=1.5)
+    axes.tick_params(which="both", length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
+    right, total = int(np.trace(counts)), int(counts.sum())
+    axes.set_title(f"{right:,} of {total:,} right ({100 * right / max(total, 1):.1f} %)", fontsize=11, pad=10)
+    bar = figure.colorbar(image, ax=axes, shrink=0.85, pad=0.02)
+    bar.set_label("share of the true class (%)")
+    bar.outline.set_visible(False)
+    return figure
+
+
+def plot_mistakes(
+    images: np.ndarray,
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    names: Sequence[str],
+    rows: int = 4,
+    columns: int = 5,
+) -> Figure:
+    """The images that the model was most certain about and wrong, with their true and predicted class.
+
+    Args:
+        images: (N, H, W), any brightness scale.
+        labels: (N,), the true classes.
+        probabilities: (N, K), what the model gave each class; see train.predict.
+        names: of the K classes.
+        rows, columns: of the grid; it is not filled where there are fewer mistakes.
+
+    Raises ValueError where the shapes do not fit, ImportError where matplotlib is not installed.
+    """
+    N, K = len(images), len(names)
+    if images.ndim != 3 or labels.shape != (N,) or probabilities.shape != (N, K):
+        raise ValueError(
+            f"plot_mistakes: expected images (N, H, W), labels (N,) and probabilities (N, {K}) for {K} names, "
+            f"got {images.shape}, {labels.shape} and {probabilities.shape}"
+        )
+    predictions, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    wrong = np.flatnonzero(predictions != labels)
+    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][: rows * columns]
+
+    figure = _figure(1.9 * columns, 0.8 + 2.2 * rows)
+    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.12)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat:
+        axes.axis("off")
+    for axes, n in zip(grid.flat, worst, strict=False):
+        axes.imshow(images[n], cmap="gray_r", interpolation="nearest")
+        taken_for = f"taken for {names[predictions[n]]}, {_percent(confidence[n])}"
+        for text, height, colour in ((names[labels[n]], 1.17, TEST_COLOUR), (taken_for, 1.04, TRAIN_COLOUR)):
+            axes.text(0.5, height, text, transform=axes.transAxes, ha="center", fontsize=9, color=colour)
+    title = f"{len(wrong):,} mistakes among {N:,} images"
+    if len(worst):
+        title += f", and the {len(worst)} that the model was surest of"
+    figure.suptitle(title, fontsize=12)
+    return figure
+
+
+def save_figure(figure: Figure, path: StrPath) -> None:
+    """Writes the figure as a PNG file, atomically. Raises OSError where the file can't be written."""
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=DOTS_PER_INCH)
+    write_atomically(path, png.getvalue())
+
+
+def _percent(share: float) -> str:
+    """Three digits, but never 100 % for less than that."""
+    return f"{min(100 * share, 99.9):.1f} %"
+
+
+def _figure(width: float, height: float) -> Any:
+    """An empty figure, its size in inches, drawn by Agg."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ImportError("pictures need matplotlib: pip install 'minigrad[all]'") from None
+    return Figure(figsize=(width, height), layout="constrained")

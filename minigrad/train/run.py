@@ -1,0 +1,174 @@
+"""TrainingRun: a model, its optimizer and its data on their way through the epochs. The training loop is here.
+
+checkpoint.py turns a run into a file and back; nonfinite.py is asked when a loss is no number.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..data import DataLoader
+from ..models import evaluation_mode
+from ..nn import Module
+from ..ops import cross_entropy
+from ..random import default_generator
+from ..serialization import StrPath
+from ..tensor import Tensor
+from . import checkpoint
+from .evaluation import Evaluation, Loss, evaluate
+from .nonfinite import NonFiniteLoss, first_nonfinite, overflow_ignored
+from .records import Epoch, Step
+
+
+class TrainingRun:
+    """Trains a model epoch by epoch, keeps the record, and can be saved after any epoch and resumed exactly.
+
+    Args:
+        model: images to logits.
+        optimizer: of the model's parameters.
+        train_loader, test_loader: batches of images and labels to learn from and to measure with.
+        scheduler: stepped once after each epoch.
+        loss: (logits, labels) to the mean over the batch.
+        settings: what the run depends on besides (learning rate, seed, ...), as JSON has it. They are stored in
+            checkpoints, and a checkpoint made with others is not resumed.
+
+    Attributes:
+        history: the list of `Epoch` records so far; its length is the number of whole epochs made.
+
+    >>> import numpy as np
+    >>> import minigrad
+    >>> from minigrad import nn, optim
+    >>> from minigrad.data import ArrayDataset
+    >>> generator = minigrad.manual_seed(0)
+    >>> images = np.linspace(0, 1, 64, dtype=np.float32).reshape(64, 1, 1, 1)
+    >>> dataset = ArrayDataset(images, (images > 0.5).ravel().astype(int))
+    >>> model = nn.Sequential(nn.Flatten(), nn.Linear(1, 2))
+    >>> run = TrainingRun(model, optim.SGD(model.parameters(), lr=1.0), DataLoader(dataset, 8, True), DataLoader(dataset))
+    >>> for epoch in run.epochs(20):
+    ...     if epoch.number % 10 == 0:
+    ...         print(f"{epoch.number:2}: {epoch.test_loss < 0.4}, {epoch.test_accuracy > 0.9}")
+    10: True, True
+    20: True, True
+    """
+
+    def __init__(
+        self,
+        model: Module,
+        optimizer: Any,
+        train_loader: DataLoader,
+        test_loader: DataLoader,
+        *,
+        scheduler: Any = None,
+        loss: Loss = cross_entropy,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.model = model
+        self.optimizer = optimizer
+        self.train_loader = train_loader
+        self.test_loader = test_loader
+        self.scheduler = scheduler
+        self.loss = loss
+        self.settings = dict(settings or {})
+        self.history: list[Epoch] = []
+        self._last_good: list[tuple[Tensor, Any]] = []  # the model's tensors and their arrays at the last finite loss
+        self._whole_epochs = checkpoint.capture(self)
+
+    def epochs(self, until: int, on_step: Callable[[Step], None] | None = None) -> Iterator[Epoch]:
+        """Trains until `until` epochs are made, those before a resume included, and yields each one's record.
+
+        `on_step` is called after each training step.
+
+        Raises:
+            TypeError, ValueError: `until` is no integer from 1, or a loader has no batches.
+            NonFiniteLoss: a loss became NaN or infinite. The model then has the last weights that gave a finite one.
+        """
+        if isinstance(until, bool) or not isinstance(until, int):
+            raise TypeError(f"epochs: the number of epochs must be an integer, got {until!r}")
+        if until < 1:
+            raise ValueError(f"epochs: the number of epochs must be at least 1, got {until}")
+        if len(self.train_loader) == 0:
+            raise ValueError("epochs: the training loader has no batches")
+        return self._epochs(until, on_step)
+
+    def _epochs(self, until: int, on_step: Callable[[Step], None] | None) -> Iterator[Epoch]:
+        while len(self.history) < until:
+            started = time.perf_counter()
+            train_loss = self._train_epoch(on_step)
+            test_loss, accuracy = self._evaluate()
+            if self.scheduler is not None:
+                self.scheduler.step()
+            number = len(self.history) + 1
+            self.history.append(Epoch(number, train_loss, test_loss, accuracy, time.perf_counter() - started))
+            self._whole_epochs = checkpoint.capture(self)
+            yield self.history[-1]
+
+    def _train_epoch(self, on_step: Callable[[Step], None] | None) -> float:
+        self.model.train()
+        epoch, steps = len(self.history) + 1, len(self.train_loader)
+        total_loss, examples = 0.0, 0
+        for number, (images, labels) in enumerate(self.train_loader, 1):
+            loss = self._train_step(images, labels, f"epoch {epoch}, step {number} of {steps}")
+            total_loss += loss * len(labels)
+            examples += len(labels)
+            if on_step is not None:
+                on_step(Step(epoch, number, steps, loss, len(labels)))
+        return total_loss / examples
+
+    def _train_step(self, images: Tensor, labels: Tensor, when: str) -> float:
+        drawn = default_generator().bit_generator.state
+        with overflow_ignored():
+            loss = self.loss(self.model(images), labels)
+            value = loss.item()
+            if not math.isfinite(value):
+                default_generator().bit_generator.state = drawn  # dropout shall drop the same again
+                raise self._stop(value, when, [(images, labels)])
+            self._last_good = [(t, t.data) for t in (*self.model.parameters(), *self.model.buffers())]
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+        return value
+
+    def _evaluate(self) -> Evaluation:
+        with overflow_ignored():
+            result = evaluate(self.model, self.test_loader, self.loss)
+            if not math.isfinite(result.loss):
+                with evaluation_mode(self.model):
+                    raise self._stop(result.loss, f"the test after epoch {len(self.history) + 1}", self.test_loader)
+        return result
+
+    def _stop(self, loss: float, when: str, batches: Iterable[tuple[Tensor, Tensor]]) -> NonFiniteLoss:
+        """Finds where the loss stopped being a number, puts the last good weights back, and returns the error."""
+        places = (first_nonfinite(self.model, images, labels, self.loss) for images, labels in batches)
+        place = next(filter(None, places), "no layer, when the batch was run once more")
+        for tensor, array in self._last_good:
+            tensor.data = array
+        return NonFiniteLoss(loss, when, place)
+
+    # -- files -------------------------------------------------------------------------------------------------------
+
+    def save(self, folder: StrPath) -> Path:
+        """Writes `checkpoint.safetensors` into the folder: the run as it was after its last whole epoch.
+
+        That holds in the middle of an epoch too, and before the first: what is resumed continues exactly. The file is
+        written atomically; the folder is made where it isn't there. Returns the file's path.
+
+        Raises OSError where it can't be written, ImportError where safetensors is not installed.
+        """
+        return checkpoint.write(self._whole_epochs, folder)
+
+    def resume(self, folder: StrPath) -> None:
+        """Puts this run, made with the same arguments, into the state that a checkpoint in the folder holds.
+
+        That is: the model's weights, the optimizer's and the scheduler's state, the history, and the states of the
+        generators, so that the epochs to come are, bit for bit, those of a run that was never interrupted.
+
+        Raises:
+            FileNotFoundError: there is no checkpoint.
+            ValueError: it is damaged, or belongs to a run with other settings, another optimizer or model.
+        """
+        checkpoint.restore(self, folder)
+        self._whole_epochs = checkpoint.capture(self)
