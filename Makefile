@@ -9,7 +9,7 @@ ARGS ?=
 
 # ruff takes no options from setup.cfg, where all other tools have theirs.
 RUFF := --line-length 120 --target-version py310
-RULES := --select E,F,W,I,UP,B,C4,SIM,RUF,PIE,PT,RET --ignore E741 --per-file-ignores __init__.py:F401
+RULES := --select E,F,W,I,UP,B,C4,SIM,RUF,PIE,RET --ignore E741,SIM110,SIM300,RUF043 --per-file-ignores __init__.py:F401
 
 .PHONY: lenet test lint docs clean
 

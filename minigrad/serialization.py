@@ -55,8 +55,9 @@ def save(tensors: Mapping[str, Tensor], path: StrPath, metadata: Mapping[str, st
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     save({"weight": Tensor([1.0, 2.0]), "steps": Tensor(7)}, f"{folder}/w.safetensors", {"made by": "a doctest"})
-    ...     load(f"{folder}/w.safetensors"), load_metadata(f"{folder}/w.safetensors")
+    ...     path = f"{folder}/w.safetensors"
+    ...     save({"weight": Tensor([1.0, 2.0]), "steps": Tensor(7)}, path, {"made by": "a doctest"})
+    ...     load(path), load_metadata(path)
     ({'steps': Tensor(7), 'weight': Tensor([1., 2.])}, {'made by': 'a doctest'})
     """
     _check_arguments(tensors, metadata)

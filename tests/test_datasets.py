@@ -1,4 +1,4 @@
-"""ArrayDataset, and the two datasets built on it: Fashion-MNIST as it ships, MNIST from every place it may come from."""
+"""ArrayDataset, and two datasets built on it: Fashion-MNIST as it ships, MNIST from every place it may come from."""
 
 from __future__ import annotations
 

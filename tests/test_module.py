@@ -1,4 +1,4 @@
-"""Module: what it finds among its attributes, modes, hooks, wrong use, and how it is shown; see test_module_state.py."""
+"""Module: what it finds among its attributes, modes, hooks, wrong use, how it is shown; see test_module_state.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The layers: names and shapes of their state, how they start, what they compute, how they are shown, wrong arguments."""
+"""The layers: names and shapes of their state, how they start, what they compute, how they are shown, misuse."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Optimizers: updates against hand-computed numbers and plain Python floats, and what a step leaves alone; see test_optim_state.py."""
+"""Optimizers: updates against hand-computed numbers and plain Python floats, and what a step leaves alone.
+
+What an optimizer remembers is tested in test_optim_state.py.
+"""
 
 from __future__ import annotations
 

@@ -266,9 +266,10 @@ class _Pass:
         try:
             gradients = node.backward(*grad_outputs)
             if type(gradients) is not tuple or len(gradients) != len(node.inputs):
+                returned = f"{len(gradients)} of them" if type(gradients) is tuple else f"a {type(gradients).__name__}"
                 raise RuntimeError(
                     f"{node.name()}: its backward rule must return a tuple of {len(node.inputs)} gradients, "
-                    f"one for each input, and returned {_describe(gradients)}"
+                    f"one for each input, and returned {returned}"
                 )
             return tuple(
                 [
@@ -354,7 +355,3 @@ def _run_hooks(hooks: Sequence[Callable[[Tensor], Tensor | None]], gradient: Ten
                 raise _misfit(replacement, gradient, "the gradient returned by a tensor hook")
             gradient = replacement
     return gradient
-
-
-def _describe(value: Any) -> str:
-    return f"a tuple of {len(value)}" if isinstance(value, tuple) else f"a {type(value).__name__}"

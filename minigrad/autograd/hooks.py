@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 from weakref import ref
 
 from ..tensor import Tensor
 
 
-class RemovableHandle:
+class RemovableHandle(NamedTuple):
     """What registering a hook returns: `remove()` takes the hook away, and does nothing when it is away already."""
 
-    def __init__(self, remove: Callable[[], None]) -> None:
-        self._remove = remove
-
-    def remove(self) -> None:
-        self._remove()
+    remove: Callable[[], None]
 
 
 def register_hook(self: Tensor, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
@@ -44,11 +41,9 @@ def register_hook(self: Tensor, hook: Callable[[Tensor], Tensor | None]) -> Remo
 
 def _hooks_of(tensor: Tensor) -> list[Callable[[Tensor], Tensor | None]]:
     if tensor.grad_fn is None:
-        if tensor.hooks is None:
-            tensor.hooks = []
+        tensor.hooks = tensor.hooks or []
         return tensor.hooks
-    if tensor.grad_fn.hooks is None:
-        tensor.grad_fn.hooks = {}
+    tensor.grad_fn.hooks = tensor.grad_fn.hooks or {}
     return tensor.grad_fn.hooks.setdefault(tensor.output_index, [])
 
 

@@ -1,4 +1,4 @@
-"""Modules that hold modules in order: Sequential, which runs them one after the other, and ModuleList, which does not."""
+"""Modules that hold modules in order: Sequential runs them one after the other, ModuleList leaves that to you."""
 
 from __future__ import annotations
 

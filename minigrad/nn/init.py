@@ -77,7 +77,7 @@ def xavier_uniform_(tensor: TensorT, gain: float = 1.0) -> TensorT:
     """Draws from U(-a, a) with a = gain sqrt(6 / (fan_in + fan_out)).
 
     Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks" (2010): a compromise
-    between keeping the variance of values forward and that of gradients backward. Raises ValueError below two dimensions.
+    between keeping the variance of values forward and of gradients backward. Raises ValueError below two dimensions.
     """
     fan_in, fan_out = _fans("xavier_uniform_", tensor)
     bound = gain * math.sqrt(6 / (fan_in + fan_out))

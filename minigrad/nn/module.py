@@ -151,7 +151,7 @@ class Module:
                 yield from child._paths(f"{prefix}{name}.")
 
     def named_parameters(self, recurse: bool = True) -> Iterator[tuple[str, Parameter]]:
-        """All parameters with their names, a shared one once, under its first name; without recurse this module's own."""
+        """All parameters with their names, a shared one once, under its first; without recurse this module's own."""
         paths = self._paths() if recurse else [("", self)]
         return _once((prefix + name, p) for prefix, module in paths for name, p in module._own_parameters())
 

@@ -1,4 +1,4 @@
-"""Parameter: a Tensor that a Module trains. Its neighbour has no shape until a lazy layer (lazy.py) has seen a batch."""
+"""Parameter: a Tensor that a Module trains; and one with no shape until a lazy layer (lazy.py) has seen a batch."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Parameter(Tensor):
 
 
 class UninitializedParameter(Parameter):
-    """A parameter of a lazy layer before its first batch: it can be given to an optimizer, but has no shape and no data.
+    """A lazy layer's parameter before the first batch: it can be given to an optimizer, but has no shape and no data.
 
     `materialize(shape)` makes it an ordinary Parameter; it stays the same object.
 

@@ -36,7 +36,7 @@ class Dropout(Module):
 
 
 class BatchNorm2d(Module):
-    """Normalises each channel of a batch of images, (N, C, H, W) to the same, then scales and shifts it by weight and bias.
+    """Normalises each channel of a batch of images (N, C, H, W), then scales and shifts it by weight and bias.
 
     In training by the batch's own mean and variance, which the buffers running_mean and running_var follow; in
     evaluation by those. See `functional.batch_norm`.

@@ -56,7 +56,7 @@ class LRScheduler:
 
     def _set_rates(self) -> None:
         for group in self.optimizer.param_groups:
-            # Kept in the group, where a scheduler made for a resumed optimizer finds the first rate instead of the last.
+            # Kept in the group, where a scheduler made for a resumed optimizer finds the first rate, not the last.
             initial = group.setdefault("initial_lr", group["lr"])
             group["lr"] = self.rate(initial, self.last_epoch)
 

@@ -1,7 +1,7 @@
 """Optimizer: parameters in groups, what is remembered of each, and the step. The formulas are in sgd.py and adam.py.
 
-An update is a pure function of arrays: it makes the parameter's next array, which the parameter is then given. Nothing is
-written into, and no graph records it.
+An update is a pure function of arrays: it makes the parameter's next array, which the parameter is then given. Nothing
+is written into, and no graph records it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Optimizer:
 
     Raises:
         TypeError: something among the parameters is no Tensor.
-        ValueError: there are no parameters, one is given twice, is computed or not floating, or an option is out of range.
+        ValueError: there are no parameters, one is given twice, computed or not floating, or an option is out of range.
     """
 
     def __init__(self, params: Iterable[Any], **options: Any) -> None:

@@ -53,7 +53,8 @@ class SGD(Optimizer):
         momentum, dampening = options["momentum"], options["dampening"]
         if options["nesterov"] and not (momentum > 0 and dampening == 0):
             raise ValueError(
-                f"SGD: nesterov needs a momentum above 0 and no dampening, got momentum {momentum}, dampening {dampening}"
+                f"SGD: nesterov needs a momentum above 0 and no dampening, "
+                f"got momentum {momentum} and dampening {dampening}"
             )
 
     def update(

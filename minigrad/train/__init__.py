@@ -1,7 +1,8 @@
 """Training: a run over epochs, its checkpoints, and what to say when a loss is no longer a number.
 
 `run` has the loop and is read first, `records` what it reports; `evaluation` measures a model; `checkpoint` saves and
-resumes a run; `nonfinite` finds the layer where a NaN first appeared; `progress` shows a bar. Pictures of the results are in plots.py.
+resumes a run; `nonfinite` finds the layer where a NaN first appeared; `progress` shows a bar. Pictures of the results
+are in plots.py.
 """
 
 from __future__ import annotations

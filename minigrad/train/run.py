@@ -47,7 +47,8 @@ class TrainingRun:
     >>> images = np.linspace(0, 1, 64, dtype=np.float32).reshape(64, 1, 1, 1)
     >>> dataset = ArrayDataset(images, (images > 0.5).ravel().astype(int))
     >>> model = nn.Sequential(nn.Flatten(), nn.Linear(1, 2))
-    >>> run = TrainingRun(model, optim.SGD(model.parameters(), lr=1.0), DataLoader(dataset, 8, True), DataLoader(dataset))
+    >>> sgd = optim.SGD(model.parameters(), lr=1.0)
+    >>> run = TrainingRun(model, sgd, DataLoader(dataset, 8, shuffle=True), DataLoader(dataset))
     >>> for epoch in run.epochs(20):
     ...     if epoch.number % 10 == 0:
     ...         print(f"{epoch.number:2}: {epoch.test_loss < 0.4}, {epoch.test_accuracy > 0.9}")

@@ -2,8 +2,8 @@
 
     python tests/benchmarks/training_step.py [--batch 128] [--steps 60]
 
-The contestants (minigrad's backends, and PyTorch where it is installed) run in one process and in turn, a few steps at a
-time, so that a machine whose speed drifts slows all of them alike. Printed are medians, in milliseconds.
+The contestants (minigrad's backends, and PyTorch where it is installed) run in one process and in turn, a few steps at
+a time, so that a machine whose speed drifts slows all of them alike. Printed are medians, in milliseconds.
 """
 
 from __future__ import annotations

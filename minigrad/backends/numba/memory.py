@@ -2,8 +2,8 @@
 
 A step frees all it allocated, some tens of megabytes, and the C library hands large blocks back to the system at once;
 the next step then pays for every page again. Measured on LeNet-5 at batch 128, 2 cores: 11.9 ms a step, and 7.5 ms with
-freed blocks kept. Only glibc (Linux) needs and has these two switches; they hold for the whole process and cost no memory
-beyond what the process has used at its peak.
+freed blocks kept. Only glibc (Linux) needs and has these two switches; they hold for the whole process and cost no
+memory beyond what the process has used at its peak.
 """
 
 from __future__ import annotations

@@ -1,0 +1,67 @@
+"""What all tests share: how many examples hypothesis draws, the --long switch, and the backends to run on.
+
+`pytest` draws a few examples a test; `pytest --hypothesis-profile=long` draws 1,000, which takes a quarter of an hour.
+"""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+import minigrad
+from minigrad.backends import get_backend
+
+# How long an example takes says nothing about whether it is right, and a kernel is compiled at its first call.
+UNTIMED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("ci", max_examples=8, database=None, print_blob=True, **UNTIMED)
+settings.register_profile("long", max_examples=1000, print_blob=True, **UNTIMED)
+
+
+def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true", help="run the tests that take minutes, too")
+
+
+def pytest_configure(config):
+    settings.load_profile(config.getoption("--hypothesis-profile") or "ci")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--long"):
+        for item in items:
+            if item.get_closest_marker("long"):
+                item.add_marker(pytest.mark.skip(reason="takes minutes; runs with --long"))
+
+
+def why_unusable(name: str) -> str | None:
+    try:
+        get_backend(name).check_usable()
+    except minigrad.BackendError as error:
+        return str(error)
+    return None
+
+
+UNUSABLE = {name: reason for name in minigrad.backend_names() if (reason := why_unusable(name))}
+USABLE = [name for name in minigrad.backend_names() if name not in UNUSABLE]
+
+
+def pytest_report_header():
+    return [f"minigrad backends: {', '.join(USABLE)}", *(f"not tested: {reason}" for reason in UNUSABLE.values())]
+
+
+@pytest.fixture(scope="session", params=USABLE)
+def backend(request) -> str:
+    """The name of each backend in turn that can be used on this machine; the report's header says which cannot."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def backends() -> list[str]:
+    """All of them at once."""
+    return USABLE
+
+
+@pytest.fixture
+def on_backend(backend):
+    """Each backend in turn as the one that new tensors get."""
+    with minigrad.use_backend(backend):
+        yield backend

@@ -1,0 +1,466 @@
+"""backward and grad: values used twice, accumulation, several inputs and outputs, derivatives of any order.
+
+Hooks are tested in test_autograd_hooks.py, the modes in test_autograd_modes.py, the traversal itself in test_engine.py.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import minigrad
+from minigrad import Function, Tensor
+
+pytestmark = pytest.mark.usefixtures("on_backend")
+
+
+def leaf(*values: float) -> Tensor:
+    return Tensor(np.array(values if len(values) > 1 else values[0]), requires_grad=True)
+
+
+# ------------------------------------------------------------------------------------------------------------ the graph
+
+
+def test_a_value_used_twice_gets_both_contributions() -> None:
+    x = leaf(3.0)
+    (x * x + x).backward()
+    assert x.grad.item() == 7.0
+
+
+def test_a_diamond_is_visited_after_both_of_its_sides() -> None:
+    x = leaf(2.0)
+    top = x * 3.0
+    left, right = top * top, top + 1.0
+    (left * right).backward()  # 9 x^2 (3 x + 1), by x: 81 x^2 + 18 x
+    assert x.grad.item() == 81 * 4 + 18 * 2
+
+
+def test_a_leaf_differentiated_by_itself_has_gradient_one() -> None:
+    x = leaf(5.0)
+    x.backward()
+    assert x.grad.item() == 1.0
+
+
+def test_a_result_computed_from_constants_and_leaves_leaves_constants_alone() -> None:
+    x, constant = leaf(2.0), Tensor(np.array(3.0))
+    (x * constant).backward()
+    assert x.grad.item() == 3.0
+    assert constant.grad is None
+
+
+def test_leaf_and_computed_tensors_are_told_apart() -> None:
+    x = leaf(1.0)
+    y = x * 2.0
+    assert (x.is_leaf, y.is_leaf) == (True, False)
+    assert (x.grad_fn, y.grad_fn.name()) == (None, "mul")
+    assert y.requires_grad
+    assert y.grad_fn.inputs[0] is x
+
+
+def test_computed_tensors_keep_no_gradient() -> None:
+    x = leaf(1.0)
+    y = x * 2.0
+    (y * y).backward()
+    assert y.grad is None
+
+
+# --------------------------------------------------------------------------------------------------------- accumulation
+
+
+def test_gradients_add_up_over_passes() -> None:
+    x = leaf(1.0, 2.0)
+    for passes in (1, 2, 3):
+        (x * x).backward(Tensor(np.ones(2)))
+        np.testing.assert_array_equal(x.grad.numpy(), passes * 2 * x.numpy())
+
+
+def test_gradients_of_two_leaves_share_no_memory() -> None:
+    a, b = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    seed = Tensor(np.array([1.0, 1.0]))
+    (a + b).backward(seed)
+    assert not np.shares_memory(a.grad.data, b.grad.data)
+    assert not np.shares_memory(a.grad.data, seed.data)
+
+
+def test_a_gradient_shares_no_memory_with_what_was_saved() -> None:
+    a, b = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    (a * b).sum().backward()
+    for gradient in (a.grad, b.grad):
+        assert not any(np.shares_memory(gradient.data, x.data) for x in (a, b))
+
+
+def test_accumulation_leaves_a_gradient_that_somebody_holds_as_it_was() -> None:
+    x = leaf(1.0, 2.0)
+    (x * 3.0).sum().backward()
+    held, array = x.grad, x.grad.data
+    (x * 5.0).sum().backward()
+    assert held.tolist() == [3.0, 3.0]
+    assert array.tolist() == [3.0, 3.0]
+    assert x.grad.tolist() == [8.0, 8.0]
+
+
+def test_contributions_within_a_pass_leave_the_first_one_as_it_was() -> None:
+    x = leaf(1.0, 2.0)
+    first = []
+    y = x + 0.0
+    y.register_hook(first.append)
+    (y * 2.0 + x * 4.0).sum().backward()
+    assert first[0].tolist() == [2.0, 2.0]
+    assert x.grad.tolist() == [6.0, 6.0]
+
+
+def test_a_gradient_that_repeats_one_number_is_an_array_of_its_own() -> None:
+    x = leaf(1.0, 2.0)
+    x.sum().backward()
+    assert x.grad.data.strides != (0,)
+    assert x.grad.data.flags.writeable
+
+
+# ------------------------------------------------------------------------------------------------------- unbroadcasting
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (3,), (1, 3), (2, 1), (1, 1), (2, 3)])
+def test_broadcast_axes_are_summed_away(shape) -> None:
+    x = Tensor(np.ones(shape), requires_grad=True)
+    weights = np.arange(1.0, 7.0).reshape(2, 3)
+    (x * Tensor(weights)).sum().backward()
+    padded = (1,) * (2 - len(shape)) + shape
+    axes = tuple(i for i in range(2) if padded[i] == 1)
+    assert x.grad.shape == shape
+    np.testing.assert_array_equal(x.grad.numpy(), weights.sum(axes, keepdims=True).reshape(shape))
+
+
+def test_an_empty_broadcast_gives_a_gradient_of_zero() -> None:
+    x = Tensor(np.ones((1, 2)), requires_grad=True)
+    (x * Tensor(np.ones((0, 2)))).sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), [[0.0, 0.0]])
+
+
+# ------------------------------------------------------------------------------------------------------------- the seed
+
+
+def test_only_one_element_needs_no_gradient_given() -> None:
+    x = leaf(1.0, 2.0)
+    (x * x).sum().reshape(1, 1).backward()
+    assert x.grad.tolist() == [2.0, 4.0]
+    with pytest.raises(RuntimeError, match=r"backward: a tensor of shape \(2,\) needs the gradient .* \.sum\(\)"):
+        (x * x).backward()
+
+
+@pytest.mark.parametrize("seed", [[1.0, 10.0], np.array([1, 10]), (1, 10)])
+def test_the_gradient_given_may_be_anything_that_makes_a_tensor(seed) -> None:
+    x = leaf(1.0, 2.0)
+    (x * 3.0).backward(seed)
+    assert x.grad.tolist() == [3.0, 30.0]
+
+
+@pytest.mark.parametrize(
+    ("seed", "message"),
+    [
+        (Tensor(np.ones(3)), r"backward: the gradient given has shape \(3,\).*expected \(2,\)"),
+        (Tensor(np.ones(())), r"has shape \(\)"),
+        (Tensor(np.ones(2, np.float32)), "dtype float32.*expected .*float64"),
+        (Tensor(np.ones(2, np.int64)), "dtype int64.*expected .*float64"),
+    ],
+)
+def test_a_gradient_that_does_not_fit_is_refused(seed: Tensor, message: str) -> None:
+    x = leaf(1.0, 2.0)
+    with pytest.raises(RuntimeError, match=message):
+        (x * x).backward(seed.to(x.backend))
+    assert x.grad is None
+
+
+def test_a_tensor_without_a_graph_cannot_be_differentiated() -> None:
+    with pytest.raises(RuntimeError, match="backward: this tensor requires no gradient"):
+        Tensor(1.0).backward()
+    with pytest.raises(RuntimeError, match="grad: this tensor requires no gradient"):
+        minigrad.grad(Tensor(1.0), leaf(1.0))
+
+
+# -------------------------------------------------------------------------------------------------- releasing the graph
+
+
+def test_a_second_backward_pass_names_retain_graph() -> None:
+    x = leaf(2.0)
+    y = x * x
+    y.backward()
+    with pytest.raises(RuntimeError, match=r"<Mul> were released .* retain_graph=True"):
+        y.backward()
+    assert x.grad.item() == 4.0
+
+
+def test_a_graph_built_on_a_released_one_says_so_too() -> None:
+    x = leaf(2.0)
+    y = x * x
+    y.backward()
+    with pytest.raises(RuntimeError, match="retain_graph=True"):
+        (y + 1.0).backward()
+
+
+def test_retain_graph_allows_another_pass() -> None:
+    x = leaf(2.0)
+    y = x * x
+    y.backward(retain_graph=True)
+    y.backward(retain_graph=True)
+    y.backward()
+    assert x.grad.item() == 12.0
+    with pytest.raises(RuntimeError, match="retain_graph=True"):
+        y.backward()
+
+
+def test_create_graph_retains_the_graph_unless_told_otherwise() -> None:
+    x = leaf(2.0)
+    y = x * x
+    y.backward(create_graph=True)
+    y.backward(create_graph=True, retain_graph=False)
+    with pytest.raises(RuntimeError, match="retain_graph=True"):
+        y.backward()
+    x.grad = None  # a gradient with a graph points back at x: a cycle, unless it is taken away
+
+
+def test_one_of_two_graphs_that_share_a_part_may_be_released_alone() -> None:
+    x = leaf(2.0)
+    shared = x * x
+    first, second = shared * 3.0, shared * 5.0
+    first.backward(retain_graph=True)
+    second.backward()
+    assert x.grad.item() == 4 * 3 + 4 * 5
+
+
+# ----------------------------------------------------------------------------------------------------------------- grad
+
+
+def test_grad_touches_no_grad() -> None:
+    x, w = leaf(2.0), leaf(3.0)
+    (slope,) = minigrad.grad(x * w, x)
+    assert slope.item() == 3.0
+    assert x.grad is None
+    assert w.grad is None
+
+
+def test_grad_by_a_computed_tensor_stops_there() -> None:
+    x = leaf(2.0)
+    y = x * x
+    z = y * y
+    assert minigrad.grad(z, y)[0].item() == 8.0
+    y.backward()  # the part below y was not visited, so not released
+    assert x.grad.item() == 4.0
+
+
+def test_grad_by_a_computed_tensor_and_what_it_was_computed_from() -> None:
+    x = leaf(2.0)
+    y = x * x
+    by_x, by_y = minigrad.grad(y * y, [x, y])
+    assert (by_x.item(), by_y.item()) == (32.0, 8.0)
+
+
+def test_grad_of_a_tensor_by_itself_is_one() -> None:
+    x = leaf(2.0)
+    y = x * x
+    assert minigrad.grad(y, y)[0].item() == 1.0
+    assert minigrad.grad(x, x)[0].item() == 1.0
+
+
+def test_grad_sums_over_outputs_weighted_by_grad_outputs() -> None:
+    x = leaf(1.0, 2.0)
+    outputs = [x * x, x.sum(), x.sum()]
+    (gradient,) = minigrad.grad(outputs, x, [Tensor(np.array([1.0, 10.0])), None, Tensor(np.array(100.0))])
+    assert gradient.tolist() == [2 + 101, 40 + 101]
+
+
+def test_grad_takes_the_same_output_and_the_same_input_twice() -> None:
+    x = leaf(3.0)
+    y = x * x
+    assert [g.item() for g in minigrad.grad([y, y], [x, x])] == [12.0, 12.0]
+
+
+def test_grad_by_an_unused_input_is_an_error_or_none() -> None:
+    x, unused = leaf(2.0), leaf(3.0)
+    with pytest.raises(RuntimeError, match="the outputs do not depend on input 1; allow_unused=True"):
+        minigrad.grad(x * x, [x, unused])
+    by_x, by_unused = minigrad.grad(x * x, [x, unused], allow_unused=True)
+    assert (by_x.item(), by_unused) == (4.0, None)
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "message"),
+    [
+        (lambda x: minigrad.grad(x * x, Tensor(1.0)), RuntimeError, "grad: input 0 does not require a gradient"),
+        (lambda x: minigrad.grad(x * x, [x, 3.0]), RuntimeError, "grad: input 1 does not require a gradient"),
+        (lambda x: minigrad.grad([], x), TypeError, r"grad: outputs must be a Tensor or several, got \[\]"),
+        (lambda x: minigrad.grad(x * x, []), TypeError, r"grad: inputs must be a Tensor or several, got \[\]"),
+        (lambda x: minigrad.grad(3.0, x), TypeError, r"grad: outputs must be a Tensor or several, got 3\.0"),
+        (lambda x: minigrad.grad(x * x, 3.0), TypeError, r"grad: inputs must be a Tensor or several, got 3\.0"),
+        (
+            lambda x: minigrad.grad(x * x, x, 3.0),
+            TypeError,
+            r"grad: grad_outputs must be a Tensor or several, got 3\.0",
+        ),
+        (lambda x: minigrad.grad([3.0], x), TypeError, "grad: expected a Tensor to differentiate, got float"),
+        (lambda x: minigrad.grad([x * x, x], x, [None]), ValueError, "2 outputs need as many grad_outputs, got 1"),
+        (lambda x: minigrad.grad(x * x, x, [None, None]), ValueError, "1 outputs need as many grad_outputs, got 2"),
+        (lambda x: minigrad.grad(x * x, x, Tensor(np.ones(2), backend=x.backend)), RuntimeError, r"shape \(2,\)"),
+        (lambda x: minigrad.grad(x * x, x, ["text"]), TypeError, "cannot make an array of this str"),
+    ],
+)
+def test_wrong_arguments_of_grad(call, kind, message) -> None:
+    with pytest.raises(kind, match=message):
+        call(leaf(2.0))
+
+
+# --------------------------------------------------------------------------------------------- derivatives of any order
+
+
+def test_the_gradient_of_a_gradient_of_a_gradient() -> None:
+    x = leaf(2.0)
+    order_0 = x**4
+    (order_1,) = minigrad.grad(order_0, x, create_graph=True)
+    (order_2,) = minigrad.grad(order_1, x, create_graph=True)
+    (order_3,) = minigrad.grad(order_2, x, create_graph=True)
+    (order_4,) = minigrad.grad(order_3, x)
+    assert [d.item() for d in (order_0, order_1, order_2, order_3, order_4)] == [16.0, 32.0, 48.0, 48.0, 24.0]
+
+
+def test_the_sigmoid_has_derivatives_of_order_five() -> None:
+    x = leaf(0.5)
+    derivative = minigrad.sigmoid(x)
+    for _ in range(5):
+        (derivative,) = minigrad.grad(derivative, x, create_graph=True)
+    s = 1 / (1 + np.exp(-0.5))
+    # With u = s (1 - s): the fifth derivative is u (1 - 30 u + 120 u^2) (1 - 2 s)... of even order below.
+    u = s * (1 - s)
+    assert derivative.item() == pytest.approx(u * (1 - 30 * u + 120 * u**2), rel=1e-12)
+
+
+def test_a_hessian_vector_product_equals_the_closed_form() -> None:
+    """f(x) = sum of (A x)^2 / 2 has the Hessian A^T A."""
+    rng = np.random.default_rng(0)
+    A, v = rng.standard_normal((4, 3)), rng.standard_normal(3)
+    x = Tensor(rng.standard_normal(3), requires_grad=True)
+    y = Tensor(A) @ x
+    (gradient,) = minigrad.grad((y * y).sum() / 2, x, create_graph=True)
+    (product,) = minigrad.grad(gradient, x, Tensor(v))
+    np.testing.assert_allclose(product.numpy(), A.T @ A @ v, rtol=1e-12)
+
+
+def test_a_gradient_penalty_trains_through_the_gradient() -> None:
+    """|d/dx (w x^2)|^2 = 4 w^2 x^2, whose gradient by w is 8 w x^2."""
+    w, x = leaf(3.0), leaf(2.0)
+    (slope,) = minigrad.grad(w * x * x, x, create_graph=True)
+    (slope * slope).backward()
+    assert w.grad.item() == 8 * 3 * 4
+
+
+def test_backward_with_create_graph_gives_grads_that_can_be_differentiated() -> None:
+    x = leaf(2.0)
+    (x**3).backward(create_graph=True)
+    first = x.grad
+    x.grad = None
+    first.backward()
+    assert first.item() == 12.0
+    assert x.grad.item() == 12.0
+
+
+def test_without_create_graph_gradients_require_none() -> None:
+    x, w = leaf(2.0), leaf(3.0)
+    (slope,) = minigrad.grad(x * w, x)
+    assert not slope.requires_grad
+    (x * w).backward()
+    assert not x.grad.requires_grad
+
+
+def test_create_graph_records_even_where_recording_is_off() -> None:
+    x = leaf(2.0)
+    y = x * x * x + x * x  # two contributions arrive at x: their sum is recorded too
+    with minigrad.no_grad():
+        (slope,) = minigrad.grad(y, x, create_graph=True)
+    assert minigrad.grad(slope, x)[0].item() == 6 * 2 + 2
+
+
+def test_grad_with_create_graph_by_a_computed_tensor() -> None:
+    x = leaf(2.0)
+    y = x * x
+    (slope,) = minigrad.grad(y**3, y, create_graph=True)  # 3 y^2 = 3 x^4
+    assert slope.item() == 48.0
+    assert minigrad.grad(slope, x)[0].item() == 12 * 8
+
+
+# ---------------------------------------------------------------------------------------------- user-defined operations
+
+
+class Square(Function):
+    def forward(self, x):
+        return x * x
+
+    def backward(self, dy):
+        (x,) = self.inputs
+        return (dy * 2.0 * x,)
+
+
+class DivMod(Function):
+    """Quotient, remainder and the quotient's integer part, which has no gradient."""
+
+    def forward(self, a, b):
+        whole = (a // b).astype("int64")
+        return a / b, a - whole * b, whole
+
+    def backward(self, dquotient, dremainder, dwhole):
+        a, b = self.inputs
+        whole = self.outputs[2]
+        assert dwhole is None
+        da = db = None
+        if dquotient is not None:
+            da, db = dquotient / b, -(dquotient * a / (b * b))
+        if dremainder is not None:
+            da = dremainder if da is None else da + dremainder
+            through_b = -(dremainder * whole)
+            db = through_b if db is None else db + through_b
+        return da, db
+
+
+def test_a_user_defined_operation_has_derivatives_of_any_order() -> None:
+    x = leaf(3.0)
+    (slope,) = minigrad.grad(Square.apply(x), x, create_graph=True)
+    (curvature,) = minigrad.grad(slope, x)
+    assert (slope.item(), curvature.item()) == (6.0, 2.0)
+
+
+def test_an_operation_with_several_outputs() -> None:
+    a, b = leaf(7.0), leaf(2.0)
+    quotient, remainder, whole = DivMod.apply(a, b)
+    assert (quotient.item(), remainder.item(), whole.item()) == (3.5, 1.0, 3)
+    assert quotient.requires_grad
+    assert remainder.requires_grad
+    assert not whole.requires_grad
+    (quotient * 10.0 + remainder).backward()
+    assert a.grad.item() == 10 / 2 + 1
+    assert b.grad.item() == -10 * 7 / 4 - 3
+
+
+@pytest.mark.parametrize(("which", "by_a", "by_b"), [(0, 0.5, -1.75), (1, 1.0, -3.0)])
+def test_one_of_several_outputs_alone(which: int, by_a: float, by_b: float) -> None:
+    a, b = leaf(7.0), leaf(2.0)
+    gradients = minigrad.grad(DivMod.apply(a, b)[which], [a, b], create_graph=True)
+    assert [g.item() for g in gradients] == [by_a, by_b]
+
+
+def test_grad_by_one_of_several_outputs() -> None:
+    quotient, remainder, _ = DivMod.apply(leaf(7.0), leaf(2.0))
+    z = quotient * 3.0 + remainder * 5.0
+    by_remainder, by_quotient = minigrad.grad(z, [remainder, quotient])
+    assert (by_quotient.item(), by_remainder.item()) == (3.0, 5.0)
+
+
+def test_a_rule_that_returns_none_passes_nothing_on() -> None:
+    class FirstOnly(Function):
+        def forward(self, a, b):
+            return a + 0 * b
+
+        def backward(self, dy):
+            return dy, None
+
+    a, b = leaf(1.0), leaf(2.0)
+    deeper = b * 2.0
+    FirstOnly.apply(a, deeper).backward()
+    assert a.grad.item() == 1.0
+    assert b.grad is None

@@ -1,0 +1,177 @@
+"""The registry of backends, the default, moving between them, and what is said where one cannot be used."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import minigrad
+from minigrad import BackendError, Tensor
+from minigrad.backends import get_backend
+
+
+def python(code: str, **environment: str) -> str:
+    """What a fresh interpreter prints."""
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
+
+
+def test_there_is_one_object_for_each_name() -> None:
+    for name in minigrad.backend_names():
+        assert get_backend(name) is get_backend(name)
+        assert get_backend(get_backend(name)) is get_backend(name)
+        assert get_backend(name).name == name
+    assert repr(get_backend("numpy")) == "<backend numpy>"
+
+
+@pytest.mark.parametrize("name", ["abacus", "", None, 3, ["numpy"]])
+def test_an_unknown_backend_is_an_error_that_lists_the_known_ones(name) -> None:
+    for call in (get_backend, minigrad.use_backend):
+        with pytest.raises(BackendError, match=r"there is no backend named .*; there are 'numpy', 'numba'"):
+            call(name)
+
+
+def test_use_backend_in_a_with_sets_it_for_the_block(backend) -> None:
+    before = minigrad.default_backend()
+    with minigrad.use_backend(backend) as chosen:
+        assert chosen is minigrad.default_backend() is get_backend(backend)
+        assert Tensor(1.0).backend.name == backend
+        with minigrad.use_backend("numpy"):
+            assert Tensor(1.0).backend.name == "numpy"
+        assert Tensor(1.0).backend.name == backend
+    assert minigrad.default_backend() is before
+
+
+def test_use_backend_comes_back_after_an_error() -> None:
+    before = minigrad.default_backend()
+    with pytest.raises(ZeroDivisionError), minigrad.use_backend("numpy"):
+        raise ZeroDivisionError
+    assert minigrad.default_backend() is before
+
+
+def test_use_backend_as_a_call_sets_it_from_there_on() -> None:
+    before = minigrad.default_backend()
+    try:
+        minigrad.use_backend("numpy")
+        assert Tensor(1.0).backend.name == "numpy"
+    finally:
+        minigrad.use_backend(before)
+    assert minigrad.default_backend() is before
+
+
+def test_a_tensor_keeps_its_backend_and_gives_it_to_what_is_computed_from_it(backend) -> None:
+    x = Tensor([1.0, 2.0], requires_grad=True, backend=backend)
+    with minigrad.use_backend("numpy"):
+        results = [
+            x + 1,
+            2.0 - x,
+            x @ np.array([1.0, 2.0], np.float32),
+            x.sum(),
+            x > 1,
+            x.argmax(),
+            minigrad.where(x > 1, 1.0, 0.0),
+            minigrad.where([True, False], x, 0.0),
+            minigrad.cross_entropy(x.reshape(1, 2), [1]),
+            minigrad.dropout(x),
+            x[[0, 1]],
+            x.detach(),
+            x.to("float64"),
+        ]
+        assert {result.backend.name for result in results} == {backend}
+        (results[0] * results[1]).sum().backward()
+    assert x.grad.backend.name == backend
+
+
+# -------------------------------------------------------------------------------------------------- moving between them
+
+
+def test_to_the_same_backend_is_the_same_tensor(backend) -> None:
+    x = Tensor([1.0], backend=backend)
+    assert x.to(backend) is x
+    assert x.to(get_backend(backend)) is x
+    assert x.to("float32") is x
+
+
+def test_gradients_flow_back_to_where_the_tensor_came_from(backend) -> None:
+    x = Tensor([1.0, 2.0], requires_grad=True, backend="numpy")
+    y = x.to(backend)
+    assert y.backend.name == backend
+    (slope,) = minigrad.grad((y * y * y).sum(), x, create_graph=True)
+    assert slope.backend.name == "numpy"
+    slope.sum().backward()
+    assert x.grad.tolist() == [6.0, 12.0]
+
+
+# --------------------------------------------------------------------------------------------------- fresh interpreters
+
+
+def test_the_environment_chooses_the_first_default(backend) -> None:
+    code = "import minigrad; print(minigrad.default_backend().name)"
+    assert python(code, MINIGRAD_BACKEND=backend) == backend
+
+
+def test_an_unknown_name_in_the_environment_is_an_error() -> None:
+    code = "\n".join(
+        [
+            "try: import minigrad",
+            "except RuntimeError as error: print(error)",
+        ]
+    )
+    assert "there is no backend named 'abacus'" in python(code, MINIGRAD_BACKEND="abacus")
+
+
+WITHOUT_NUMBA = "import sys; sys.modules['numba'] = None; import minigrad; "
+
+
+def test_without_numba_numpy_is_the_default() -> None:
+    code = WITHOUT_NUMBA + "print(minigrad.default_backend().name, minigrad.randn(3).sigmoid().shape)"
+    assert python(code, MINIGRAD_BACKEND="") == "numpy (3,)"
+
+
+def test_without_numba_its_backend_says_in_one_sentence_how_to_get_it() -> None:
+    code = (
+        WITHOUT_NUMBA
+        + """
+try:
+    minigrad.use_backend("numba")
+except minigrad.BackendError as error:
+    print(error)
+print(minigrad.default_backend().name)"""
+    )
+    message, default = python(code, MINIGRAD_BACKEND="").splitlines()
+    assert "the numba backend cannot be used" in message
+    assert "pip install 'minigrad[numba]'" in message
+    assert default == "numpy"
+
+
+@pytest.mark.parametrize(("name", "package"), [("numpy", "numpy"), ("numba", "numba")])
+def test_a_backend_whose_package_is_installed_can_be_used(name, package) -> None:
+    """The tests run on the backends that can be used; here a broken one is found, instead of being left out."""
+    pytest.importorskip(package)
+    get_backend(name).check_usable()
+
+
+def test_a_kernel_that_does_not_run_is_found_by_use_backend() -> None:
+    broken = minigrad.backends.Backend("broken", arrays="numpy", install="nothing")
+
+    class Kernels:
+        @staticmethod
+        def relu(x):
+            raise OSError("no such device")
+
+    broken.__dict__["kernels"] = Kernels
+    before = minigrad.default_backend()
+    with pytest.raises(BackendError, match="the broken backend cannot run its kernels: no such device"):
+        minigrad.use_backend(broken)
+    assert minigrad.default_backend() is before

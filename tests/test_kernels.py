@@ -1,0 +1,389 @@
+"""Every kernel of every backend against loops, whatever the strides; what is bilinear also against its adjoints.
+
+The operations in minigrad.ops check their arguments and call these; here they are called as contract.py has them.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import reference
+from hypothesis import given
+from hypothesis import strategies as st
+from op_cases import Drawn, Draws
+from reference import elementwise, window
+
+from minigrad.backends import contract, get_backend
+
+each_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
+
+
+class Geometry(NamedTuple):
+    """How a window moves over the images, and the sizes that follow."""
+
+    N: int
+    C: int
+    image: tuple[int, int]
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    dilation: tuple[int, int]
+    output: tuple[int, int]
+
+
+def geometry(d: Draws, pooling: bool = False, C: int | None = None) -> Geometry:
+    kernel = (d.integer(1, 3), d.integer(1, 3))
+    stride = (d.integer(1, 3), d.integer(1, 3))
+    dilation = (1, 1) if pooling else (d.integer(1, 2), d.integer(1, 2))
+    padding = (
+        (d.integer(0, kernel[0] // 2), d.integer(0, kernel[1] // 2)) if pooling else (d.integer(0, 2), d.integer(0, 2))
+    )
+    spans = [step * (k - 1) + 1 for step, k in zip(dilation, kernel, strict=True)]
+    H, W = (max(1, span - 2 * p) + d.integer(0, 3) for span, p in zip(spans, padding, strict=True))
+    output = reference.output_size((H, W), kernel, stride, padding, dilation)
+    return Geometry(d.choice(1, 2, 3, 0), C or d.choice(1, 2), (H, W), kernel, stride, padding, dilation, output)
+
+
+# ------------------------------------------------------------------------------------------------- loops of the kernels
+
+
+def im2col(x, kernel, stride, padding, dilation):
+    N, C, *image = x.shape
+    OH, OW = reference.output_size(image, kernel, stride, padding, dilation)
+    cols = np.zeros((C, *kernel, OH, OW, N))
+    for n, c, p, q in np.ndindex(N, C, OH, OW):
+        for i, j, h, w in window(p, q, image, kernel, stride, padding, dilation):
+            cols[c, i, j, p, q, n] = x[n, c, h, w]
+    return cols
+
+
+def col2im(cols, image, stride, padding, dilation):
+    C, KH, KW, OH, OW, N = cols.shape
+    x = np.zeros((N, C, *image))
+    for n, c, p, q in np.ndindex(N, C, OH, OW):
+        for i, j, h, w in window(p, q, image, (KH, KW), stride, padding, dilation):
+            x[n, c, h, w] += cols[c, i, j, p, q, n]
+    return x
+
+
+def conv2d_grad_input(dy, weight, image, stride, padding, dilation, groups):
+    (N, O, OH, OW), (_, CG, KH, KW) = dy.shape, weight.shape
+    dx = np.zeros((N, CG * groups, *image))
+    for n, o, p, q in np.ndindex(N, O, OH, OW):
+        for i, j, h, w in window(p, q, image, (KH, KW), stride, padding, dilation):
+            for c in range(CG):
+                dx[n, o // (O // groups) * CG + c, h, w] += dy[n, o, p, q] * weight[o, c, i, j]
+    return dx
+
+
+def conv2d_grad_weight(dy, x, kernel, stride, padding, dilation, groups):
+    (N, O, OH, OW), (_, C, *image) = dy.shape, x.shape
+    CG = C // groups
+    dweight = np.zeros((O, CG, *kernel))
+    for n, o, p, q in np.ndindex(N, O, OH, OW):
+        for i, j, h, w in window(p, q, image, kernel, stride, padding, dilation):
+            for c in range(CG):
+                dweight[o, c, i, j] += dy[n, o, p, q] * x[n, o // (O // groups) * CG + c, h, w]
+    return dweight
+
+
+def avg_pool2d_grad(dy, image, kernel, stride, padding, count_include_pad):
+    dx = np.zeros((*dy.shape[:2], *image))
+    for n, c, p, q in np.ndindex(*dy.shape):
+        pixels = list(window(p, q, image, kernel, stride, padding))
+        for _, _, h, w in pixels:
+            dx[n, c, h, w] += dy[n, c, p, q] / (math.prod(kernel) if count_include_pad else len(pixels))
+    return dx
+
+
+def winner_pixel(n, c, p, q, winners, kernel, stride, padding) -> tuple[int, int, int, int]:
+    i, j = divmod(int(winners[n, c, p, q]), kernel[1])
+    return n, c, p * stride[0] + i - padding[0], q * stride[1] + j - padding[1]
+
+
+def max_pool2d_gather(x, winners, kernel, stride, padding):
+    y = np.empty(winners.shape)
+    for index in np.ndindex(*winners.shape):
+        y[index] = x[winner_pixel(*index, winners, kernel, stride, padding)]
+    return y
+
+
+def max_pool2d_scatter(dy, winners, image, kernel, stride, padding):
+    dx = np.zeros((*dy.shape[:2], *image))
+    for index in np.ndindex(*winners.shape):
+        dx[winner_pixel(*index, winners, kernel, stride, padding)] += dy[index]
+    return dx
+
+
+def softmax_cross_entropy(logits, labels):
+    probabilities = np.array([reference.softmax(list(row)) for row in logits], float).reshape(logits.shape)
+    return reference.cross_entropy(logits, labels, "none"), probabilities
+
+
+def softmax_cross_entropy_grad(dlosses, probabilities, labels):
+    dlogits = np.empty(probabilities.shape)
+    for n, k in np.ndindex(*dlogits.shape):
+        dlogits[n, k] = dlosses[n] * (probabilities[n, k] - (1 if k == labels[n] else 0))
+    return dlogits
+
+
+# -------------------------------------------------------------------------------------------- what they are called with
+
+
+def one(d: Draws) -> list[Any]:
+    return [d.array(d.shape(max_dims=4), -8.0, 8.0)]
+
+
+def two(d: Draws) -> list[Any]:
+    shape = d.shape(max_dims=4)
+    return [d.array(shape), d.array(shape, -1.0, 1.0)]
+
+
+def images(d: Draws, g: Geometry) -> Drawn:
+    return d.array((g.N, g.C, *g.image))
+
+
+def results(d: Draws, g: Geometry, channels: int | None = None) -> Drawn:
+    return d.array((g.N, channels or g.C, *g.output))
+
+
+def unrolling(d: Draws) -> list[Any]:
+    g = geometry(d)
+    return [images(d, g), g.kernel, g.stride, g.padding, g.dilation]
+
+
+def rolling_up(d: Draws) -> list[Any]:
+    g = geometry(d)
+    return [d.array((g.C, *g.kernel, *g.output, g.N)), g.image, g.stride, g.padding, g.dilation]
+
+
+def convolution(d: Draws) -> tuple[Geometry, int, Drawn, Drawn, Drawn]:
+    """The geometry, the groups, and x, weight and dy that fit."""
+    groups, CG, OG = d.choice(1, 2, 3), d.choice(1, 2), d.choice(1, 2, 3)
+    g = geometry(d, C=groups * CG)
+    return g, groups, images(d, g), d.array((groups * OG, CG, *g.kernel)), results(d, g, groups * OG)
+
+
+def forward_convolution(d: Draws) -> list[Any]:
+    g, groups, x, weight, _ = convolution(d)
+    bias = d.array(weight.values.shape[:1]) if d.choice(True, False) else None
+    return [x, weight, bias, g.stride, g.padding, g.dilation, groups]
+
+
+def convolution_by_input(d: Draws) -> list[Any]:
+    g, groups, _, weight, dy = convolution(d)
+    return [dy, weight, g.image, g.stride, g.padding, g.dilation, groups]
+
+
+def convolution_by_weight(d: Draws) -> list[Any]:
+    g, groups, x, _, dy = convolution(d)
+    return [dy, x, g.kernel, g.stride, g.padding, g.dilation, groups]
+
+
+def average(d: Draws) -> list[Any]:
+    g = geometry(d, pooling=True)
+    return [images(d, g), g.kernel, g.stride, g.padding, d.choice(True, False)]
+
+
+def average_back(d: Draws) -> list[Any]:
+    g = geometry(d, pooling=True)
+    return [results(d, g), g.image, g.kernel, g.stride, g.padding, d.choice(True, False)]
+
+
+def maximum(d: Draws) -> list[Any]:
+    g = geometry(d, pooling=True)
+    return [images(d, g), g.kernel, g.stride, g.padding]
+
+
+def winners_of(d: Draws, g: Geometry) -> np.ndarray:
+    """Some pixel of each window, as the places i KW + j that max_pool2d would return."""
+    winners = np.empty((g.N, g.C, *g.output), np.int32)
+    rng = np.random.default_rng(d.integer(0, 99))
+    for n, c, p, q in np.ndindex(*winners.shape):
+        pixels = list(window(p, q, g.image, g.kernel, g.stride, g.padding))
+        i, j, _, _ = pixels[rng.integers(len(pixels))]
+        winners[n, c, p, q] = i * g.kernel[1] + j
+    return winners
+
+
+def gathering(d: Draws) -> list[Any]:
+    g = geometry(d, pooling=True)
+    return [images(d, g), winners_of(d, g), g.kernel, g.stride, g.padding]
+
+
+def scattering(d: Draws) -> list[Any]:
+    g = geometry(d, pooling=True)
+    return [results(d, g), winners_of(d, g), g.image, g.kernel, g.stride, g.padding]
+
+
+def matrices(d: Draws) -> list[Any]:
+    batch, (I, J, K) = d.shape(max_dims=2), (d.size(), d.size(), d.size())
+    return [d.array((*d.partner(batch), I, J)), d.array((*d.partner(batch), J, K))]
+
+
+def affine(d: Draws) -> list[Any]:
+    I, O = d.size(), d.size()
+    bias = d.array((O,)) if d.choice(True, False) else None
+    return [d.array((*d.shape(max_dims=2), I)), d.array((O, I)), bias]
+
+
+def labels_of(d: Draws, N: int, K: int) -> np.ndarray:
+    return np.array([d.integer(0, K - 1) for _ in range(N)], d.choice("int64", "int32", "uint8"))
+
+
+def classified(d: Draws) -> list[Any]:
+    N, K = d.size(), d.integer(1, 5)
+    return [d.array((N, K)), labels_of(d, N, K)]
+
+
+def classified_back(d: Draws) -> list[Any]:
+    N, K = d.size(), d.integer(1, 5)
+    return [d.array((N,)), d.array((N, K), 0.0, 1.0), labels_of(d, N, K)]
+
+
+def with_slope(draw: Callable[[Draws], list[Any]]) -> Callable[[Draws], list[Any]]:
+    return lambda d: [*draw(d), d.choice(0.01, 0.25, 0.0, -0.5)]
+
+
+KERNELS: dict[str, tuple[Callable[[Draws], list[Any]], Callable[..., Any]]] = {
+    "sigmoid": (one, elementwise(reference.sigmoid)),
+    "sigmoid_grad": (two, elementwise(lambda dy, y: dy * y * (1 - y))),
+    "tanh": (one, elementwise(math.tanh)),
+    "tanh_grad": (two, elementwise(lambda dy, y: dy * (1 - y * y))),
+    "relu": (one, elementwise(lambda x: max(x, 0.0))),
+    "relu_grad": (two, elementwise(lambda dy, y: dy if y > 0 else 0.0)),
+    "leaky_relu": (with_slope(one), lambda x, s: elementwise(lambda e: e if e > 0 else s * e)(x)),
+    "leaky_relu_grad": (with_slope(two), lambda dy, x, s: elementwise(lambda d, e: d if e > 0 else s * d)(dy, x)),
+    "softplus": (one, elementwise(reference.softplus)),
+    "im2col": (unrolling, im2col),
+    "col2im": (rolling_up, col2im),
+    "conv2d": (forward_convolution, reference.conv2d),
+    "conv2d_grad_input": (convolution_by_input, conv2d_grad_input),
+    "conv2d_grad_weight": (convolution_by_weight, conv2d_grad_weight),
+    "channel_sum": (lambda d: [images(d, geometry(d))], lambda x: reference.reduction(math.fsum)(x, (0, 2, 3))),
+    "avg_pool2d": (average, reference.avg_pool2d),
+    "avg_pool2d_grad": (average_back, avg_pool2d_grad),
+    "max_pool2d": (maximum, reference.max_pool2d_with_winners),
+    "max_pool2d_gather": (gathering, max_pool2d_gather),
+    "max_pool2d_scatter": (scattering, max_pool2d_scatter),
+    "matmul": (matrices, reference.matmul),
+    "linear": (affine, reference.linear),
+    "softmax_cross_entropy": (classified, softmax_cross_entropy),
+    "softmax_cross_entropy_grad": (classified_back, softmax_cross_entropy_grad),
+}
+
+
+def test_every_kernel_of_the_contract_is_tested() -> None:
+    assert set(KERNELS) == {name for name, _ in inspect.getmembers(contract, inspect.isfunction)}
+
+
+@st.composite
+def arguments(draw, of: Callable[[Draws], list[Any]]) -> list[Any]:
+    return of(Draws(draw, smooth=False))
+
+
+def as_arrays(values: list[Any], dtype: str) -> list[Any]:
+    return [value.array(dtype) if isinstance(value, Drawn) else value for value in values]
+
+
+def as_values(values: list[Any]) -> list[Any]:
+    return [value.values if isinstance(value, Drawn) else value for value in values]
+
+
+def kernel(backend: str, name: str) -> Callable[..., Any]:
+    return getattr(get_backend(backend).kernels, name)
+
+
+def assert_close(actual: Any, expected: np.ndarray, dtype: str) -> None:
+    expected = np.asarray(expected)
+    assert actual.shape == expected.shape
+    if expected.dtype.kind in "iu":
+        np.testing.assert_array_equal(actual, expected)
+    else:
+        assert actual.dtype == dtype
+        largest = np.abs(expected).max(initial=1.0)
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=256 * np.finfo(dtype).eps * largest)
+
+
+@pytest.mark.parametrize("name", KERNELS)
+@each_dtype
+@given(data=st.data())
+def test_kernels_equal_their_loops_and_are_pure(name: str, dtype: str, backend: str, data) -> None:
+    draw, loops = KERNELS[name]
+    drawn = data.draw(arguments(draw))
+    given_arrays = as_arrays(drawn, dtype)
+    inputs = [value for value in given_arrays if isinstance(value, np.ndarray)]
+    before = [value.tobytes() for value in inputs]
+
+    results = kernel(backend, name)(*given_arrays)
+    expected = loops(*as_values(drawn))
+    if isinstance(expected, tuple):
+        assert isinstance(results, tuple)
+    else:
+        results, expected = (results,), (expected,)
+    for actual, wanted in zip(results, expected, strict=True):
+        assert_close(actual, wanted, dtype)
+        assert not any(np.shares_memory(actual, value) for value in inputs), "a result is a view of an input"
+    assert [value.tobytes() for value in inputs] == before, "an input was changed"
+
+
+# ------------------------------------------------------------------------------------------------------ adjoint kernels
+
+
+def inner(a: np.ndarray, b: np.ndarray) -> float:
+    assert a.shape == b.shape
+    return float(np.sum(a * b))
+
+
+def random(*shape: int) -> np.ndarray:
+    return np.random.default_rng(sum(shape)).standard_normal(shape)
+
+
+geometries = st.composite(lambda draw, pooling=False: geometry(Draws(draw, smooth=True), pooling))
+
+
+@given(g=geometries())
+def test_col2im_is_the_adjoint_of_im2col(backend: str, g: Geometry) -> None:
+    """<im2col(x), c> = <x, col2im(c)>"""
+    moves = g.stride, g.padding, g.dilation
+    x, c = random(g.N, g.C, *g.image), random(g.C, *g.kernel, *g.output, g.N)
+    left = inner(kernel(backend, "im2col")(x, g.kernel, *moves), c)
+    assert left == pytest.approx(inner(x, kernel(backend, "col2im")(c, g.image, *moves)), rel=1e-10, abs=1e-10)
+
+
+@given(data=st.data())
+def test_the_three_convolutions_are_one_bilinear_map_and_its_adjoints(backend: str, data) -> None:
+    """<w * x, d> = <x, grad_input(d, w)> = <w, grad_weight(d, x)>"""
+    g, groups, x, weight, dy = data.draw(st.composite(lambda draw: convolution(Draws(draw, smooth=True)))())
+    moves = g.stride, g.padding, g.dilation, groups
+    x, w, d = (drawn.array("float64") for drawn in (x, weight, dy))
+    product = inner(kernel(backend, "conv2d")(x, w, None, *moves), d)
+    by_input = inner(x, kernel(backend, "conv2d_grad_input")(d, w, g.image, *moves))
+    by_weight = inner(w, kernel(backend, "conv2d_grad_weight")(d, x, g.kernel, *moves))
+    assert by_input == pytest.approx(product, rel=1e-10, abs=1e-10)
+    assert by_weight == pytest.approx(product, rel=1e-10, abs=1e-10)
+
+
+@given(g=geometries(pooling=True), count_include_pad=st.booleans())
+def test_spreading_is_the_adjoint_of_average_pooling(backend: str, g: Geometry, count_include_pad: bool) -> None:
+    window_moves = g.kernel, g.stride, g.padding, count_include_pad
+    x, d = random(g.N, g.C, *g.image), random(g.N, g.C, *g.output)
+    left = inner(kernel(backend, "avg_pool2d")(x, *window_moves), d)
+    right = inner(x, kernel(backend, "avg_pool2d_grad")(d, g.image, *window_moves))
+    assert left == pytest.approx(right, rel=1e-10, abs=1e-10)
+
+
+@given(g=geometries(pooling=True))
+def test_the_scatter_of_max_pooling_is_the_adjoint_of_its_gather(backend: str, g: Geometry) -> None:
+    window_moves = g.kernel, g.stride, g.padding
+    x, d = random(g.N, g.C, *g.image), random(g.N, g.C, *g.output)
+    y, winners = kernel(backend, "max_pool2d")(x, *window_moves)
+    gathered = kernel(backend, "max_pool2d_gather")(x, winners, *window_moves)
+    np.testing.assert_array_equal(gathered, y)
+    scattered = kernel(backend, "max_pool2d_scatter")(d, winners, g.image, *window_moves)
+    assert inner(gathered, d) == pytest.approx(inner(x, scattered), rel=1e-10, abs=1e-10)

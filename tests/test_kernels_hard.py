@@ -1,0 +1,124 @@
+"""Kernels where small random inputs do not reach: ties, NaN, infinities, arrays larger than a block, threads.
+
+The kernels' ordinary behaviour is tested in test_kernels.py.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import reference
+
+from minigrad.backends import get_backend
+
+each_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
+
+
+def kernel(backend: str, name: str) -> Callable[..., Any]:
+    return getattr(get_backend(backend).kernels, name)
+
+
+# ---------------------------------------------------------------------------------------------------- hard cases of max
+
+
+@each_dtype
+@pytest.mark.parametrize(
+    ("kernel_size", "stride", "padding"),
+    [((2, 2), (2, 2), (0, 0)), ((3, 2), (1, 2), (1, 1)), ((3, 3), (2, 1), (1, 0)), ((2, 3), (3, 3), (1, 1))],
+)
+def test_max_pooling_of_ties_nan_and_infinities(dtype: str, backend: str, kernel_size, stride, padding) -> None:
+    values = [0.0, 1.0, -math.inf, -math.inf, math.inf, math.nan]
+    x = np.random.default_rng(0).choice(values, (9, 2, 5, 7)).astype(dtype)
+    y, winners = kernel(backend, "max_pool2d")(x, kernel_size, stride, padding)
+    expected, places = reference.max_pool2d_with_winners(x.astype(float), kernel_size, stride, padding)
+    np.testing.assert_array_equal(y, expected.astype(dtype))
+    np.testing.assert_array_equal(winners, places)
+    assert winners.dtype == np.int32
+
+
+def test_where_all_is_minus_infinity_the_first_pixel_inside_wins_not_the_padding(backend: str) -> None:
+    x = np.full((1, 1, 2, 2), -math.inf)
+    y, winners = kernel(backend, "max_pool2d")(x, (2, 2), (1, 1), (1, 1))
+    assert (y == -math.inf).all()
+    assert winners[0, 0].tolist() == [[3, 2, 2], [1, 0, 0], [1, 0, 0]]
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "tanh", "softplus", "relu"])
+@each_dtype
+def test_activations_of_extreme_numbers(name: str, dtype: str, backend: str) -> None:
+    tiny = float(np.finfo(dtype).tiny)
+    x = np.array([-math.inf, -1e5, -90.0, -tiny, 0.0, tiny, 90.0, 1e5, math.inf, math.nan], dtype)
+    y = kernel(backend, name)(x)
+    expected = {
+        "sigmoid": [0, 0, math.exp(-90), 0.5, 0.5, 0.5, 1, 1, 1, math.nan],
+        "tanh": [-1, -1, -1, -tiny, 0, tiny, 1, 1, 1, math.nan],
+        "softplus": [0, 0, math.exp(-90), math.log(2), math.log(2), math.log(2), 90, 1e5, math.inf, math.nan],
+        "relu": [0, 0, 0, 0, 0, tiny, 90, 1e5, math.inf, math.nan],
+    }[name]
+    np.testing.assert_allclose(y, np.array(expected, dtype), rtol=1e-5, atol=tiny)
+
+
+def test_cross_entropy_of_huge_logits(backend: str) -> None:
+    logits = np.array([[1e4, 0.0], [-1e4, 1e4]], np.float32)
+    losses, probabilities = kernel(backend, "softmax_cross_entropy")(logits, np.array([1, 1]))
+    assert losses.tolist() == [1e4, 0.0]
+    assert probabilities.tolist() == [[1.0, 0.0], [0.0, 1.0]]
+
+
+# --------------------------------------------------------------------------------------------------------- large arrays
+
+N, C, O, H, W = 131, 3, 5, 17, 19  # odd sizes, more images than a block, rows longer than one
+
+
+def large(*shape: int) -> np.ndarray:
+    return np.random.default_rng(math.prod(shape)).standard_normal(shape)
+
+
+MOVES = {"stride": (1, 1), "padding": (2, 1), "dilation": (1, 1), "groups": 1}
+POOL = {"kernel": (3, 2), "stride": (2, 2), "padding": (1, 1)}
+
+LARGE = {
+    "sigmoid": lambda k: k.sigmoid(large(N, C, H, W)),
+    "sigmoid_grad": lambda k: k.sigmoid_grad(large(N, C, H, W), large(N, C, H, W)),
+    "tanh": lambda k: k.tanh(large(N, C, H, W)),
+    "relu": lambda k: k.relu(large(N, C, H, W)),
+    "softplus": lambda k: k.softplus(large(N * C * H * W)),
+    "conv2d": lambda k: k.conv2d(large(N, C, H, W), large(O, C, 5, 4), large(O), **MOVES),
+    "conv2d, strided": lambda k: k.conv2d(large(N, C, H, W), large(O, C, 5, 4), None, **MOVES | {"stride": (2, 3)}),
+    "conv2d, dilated": lambda k: k.conv2d(large(N, C, H, W), large(O, C, 3, 4), None, **MOVES | {"dilation": (2, 3)}),
+    "conv2d, grouped": lambda k: k.conv2d(large(N, 6, H, W), large(9, 2, 3, 3), large(9), **MOVES | {"groups": 3}),
+    "by input": lambda k: k.conv2d_grad_input(large(N, O, 17, 18), large(O, C, 5, 4), (H, W), **MOVES),
+    "by weight": lambda k: k.conv2d_grad_weight(large(N, O, 17, 18), large(N, C, H, W), (5, 4), **MOVES),
+    "channel_sum": lambda k: k.channel_sum(large(N, O, H, W)),
+    "avg_pool2d": lambda k: k.avg_pool2d(large(N, C, H, W), **POOL, count_include_pad=False),
+    "avg_pool2d_grad": lambda k: k.avg_pool2d_grad(large(N, C, 9, 10), (H, W), **POOL, count_include_pad=True),
+    "max_pool2d": lambda k: k.max_pool2d(large(N, C, H, W), **POOL)[0],
+    "winners": lambda k: k.max_pool2d(large(N, C, H, W), **POOL)[1],
+    "matmul": lambda k: k.matmul(large(7, N, 33), large(33, 65)),
+    "linear": lambda k: k.linear(large(N, 400), large(120, 400), large(120)),
+    "softmax_cross_entropy": lambda k: k.softmax_cross_entropy(large(N, 10), np.arange(N) % 10)[0],
+}
+
+
+@pytest.mark.parametrize("call", LARGE.values(), ids=LARGE)
+def test_blocks_and_remainders_fit_together(call, backends: list[str]) -> None:
+    expected = call(get_backend("numpy").kernels)
+    for other in backends[1:] or pytest.skip("there is one backend on this machine"):
+        np.testing.assert_allclose(call(get_backend(other).kernels), expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("call", LARGE.values(), ids=LARGE)
+def test_results_do_not_depend_on_the_number_of_threads(call) -> None:
+    numba = pytest.importorskip("numba", reason="the backend with threads of its own needs numba")
+    kernels, all_threads = get_backend("numba").kernels, numba.get_num_threads()
+    together = call(kernels)
+    numba.set_num_threads(1)
+    try:
+        alone = call(kernels)
+    finally:
+        numba.set_num_threads(all_threads)
+    assert alone.tobytes() == together.tobytes()
