@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import reference
+from draws import Drawn, Draws
 from hypothesis import given
 from hypothesis import strategies as st
-from op_cases import Drawn, Draws
 from reference import elementwise, window
 
 from minigrad.backends import contract, get_backend

@@ -7,6 +7,8 @@ shows in float64, which has nine digits more to lose; in float32 only the first 
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -36,9 +38,11 @@ def starting_weights(variant: str) -> dict[str, np.ndarray]:
     return {name: tensor.numpy() for name, tensor in lenet5(variant).state_dict().items()}
 
 
+@cache
 def losses_of_pytorch(variant: str, dtype: str, steps: int) -> np.ndarray:
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-    nn = torch.nn
+    import torch
+    from torch import nn
+
     activation, pool = {"book": (nn.Sigmoid, nn.AvgPool2d), "modern": (nn.ReLU, nn.MaxPool2d)}[variant]
     model = nn.Sequential(
         *(nn.Conv2d(1, 6, 5, padding=2), activation(), pool(2)),
@@ -73,20 +77,17 @@ def losses_of_minigrad(variant: str, dtype: str, steps: int) -> np.ndarray:
     return np.array(losses)
 
 
-@pytest.fixture(
-    scope="module",
-    params=[("book", "float32", EPOCH, 1e-4), ("modern", "float64", EPOCH, 1e-9), ("modern", "float32", 10, 1e-4)],
-    ids=lambda case: f"{case[0]}-{case[1]}-{case[2]}steps",
+@pytest.mark.parametrize(
+    ("variant", "dtype", "steps", "tolerance"),
+    [("book", "float32", EPOCH, 1e-4), ("modern", "float64", EPOCH, 1e-9), ("modern", "float32", 10, 1e-4)],
 )
-def reference(request):
-    *case, tolerance = request.param
-    return case, tolerance, losses_of_pytorch(*case)
-
-
-def test_the_loss_of_every_step_is_pytorchs(reference, on_backend):
-    case, tolerance, expected = reference
-    losses = losses_of_minigrad(*case)
-    assert len(losses) == case[-1] and losses.std() > 1e-3
+def test_the_loss_of_every_step_is_pytorchs(on_backend, variant, dtype, steps, tolerance):
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    expected = losses_of_pytorch(variant, dtype, steps)
+    losses = losses_of_minigrad(variant, dtype, steps)
+    assert len(losses) == steps and losses.std() > 1e-3
     difference = np.abs(losses - expected)
-    print(f"{case}, {on_backend}: largest difference {difference.max():.1e} at step {difference.argmax() + 1}")
+    print(
+        f"{variant}, {dtype}, {on_backend}: largest difference {difference.max():.1e} at step {difference.argmax() + 1}"
+    )
     assert difference.max() < tolerance
