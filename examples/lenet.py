@@ -61,7 +61,8 @@ def main() -> int:
 def prepare(options: argparse.Namespace) -> TrainingRun:
     """Everything that can go wrong before the first step: the backend, the data, the folders, the checkpoint."""
     options.out.mkdir(parents=True, exist_ok=True)
-    with say_if_slow(f"waiting for the {options.backend} backend, which compiles its kernels at their first use ..."):
+    compiling = f"waiting for the {options.backend} backend, which compiles its kernels at their first use ..."
+    with say_if_slow(compiling) if options.backend != "numpy" else nullcontext():
         minigrad.use_backend(options.backend)
         minigrad.manual_seed(options.seed)
         model = lenet5(options.variant)
@@ -148,7 +149,7 @@ def save_interrupted(run: TrainingRun, options: argparse.Namespace, parser: argp
     for name, value in {**vars(options), "checkpoint": folder}.items():
         if name != "resume" and value != parser.get_default(name):
             command += ["--" + name.replace("_", "-"), str(value)]
-    print(f"\ninterrupted; {path} holds the run after epoch {len(run.history)}. Go on from there with\n")
+    print(f"\ninterrupted; {path} holds the run after {len(run.history)} of {options.epochs} epochs. Go on with\n")
     print(f"  {shlex.join([*command, '--resume'])}")
 
 

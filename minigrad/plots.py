@@ -142,7 +142,7 @@ def plot_mistakes(
     wrong = np.flatnonzero(predictions != labels)
     worst = wrong[np.argsort(-confidence[wrong], kind="stable")][: rows * columns]
 
-    figure = _figure(1.9 * columns, 0.8 + 2.2 * rows)
+    figure = _figure(2.05 * columns, 0.7 + 2.1 * rows)
     figure.get_layout_engine().set(w_pad=0.1, h_pad=0.12)
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat:

@@ -80,7 +80,7 @@ class Draws:
     def array(
         self, shape: tuple[int, ...], low: float = -2.0, high: float = 2.0, distinct: bool = False, odd: bool = True
     ) -> Drawn:
-        """Values between low and high; if smooth and `distinct`, all different and between -8 and 8. `odd`: see the top."""
+        """Values between low and high; if smooth and `distinct`, all different, from -8 to 8. `odd`: see the top."""
         rng = np.random.default_rng(self.integer(0, 2**32 - 1))
         layout = self.choice(*LAYOUTS)
         if self.smooth and distinct:

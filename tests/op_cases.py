@@ -1,7 +1,7 @@
 """The table of operations: one row each, with a naive reference and a way to draw inputs. CASES, at the end, is it.
 
 Every generic test runs over every row: test_ops_forward.py, test_ops_derivatives.py, test_ops_table.py. A new operation
-needs a row here, a loop in reference.py, and nothing else to be tested. What rows draw their inputs with is in draws.py.
+needs a row here, a loop in reference.py, and nothing else to be tested. draws.py has what the rows draw with.
 """
 
 from __future__ import annotations

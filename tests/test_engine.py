@@ -343,3 +343,10 @@ def test_hooks_make_no_cycle(no_collector) -> None:
     gone = weakref.ref(y.grad_fn)
     del y
     assert gone() is None
+
+
+def test_a_gradient_given_that_requires_a_gradient_itself_stays_out_of_grad() -> None:
+    x, given = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    x.backward(given)
+    assert not x.grad.requires_grad
+    assert not np.shares_memory(x.grad.data, given.data)

@@ -361,7 +361,7 @@ def full_run(optimizer) -> TrainingRun:
         lambda p: optim.AdamW([{"params": list(p), "lr": 0.02, "betas": (0.8, 0.99)}]),
     ],
 )
-def test_a_resumed_run_ends_bit_for_bit_as_one_that_never_stopped(tmp_path, optimizer):
+def test_a_resumed_run_ends_bit_for_bit_as_one_that_never_stopped(tmp_path, on_backend, optimizer):
     whole = full_run(optimizer)
     list(whole.epochs(6))
     for until in range(1, 7):  # another process's objects each time

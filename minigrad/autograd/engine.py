@@ -182,7 +182,7 @@ class _Pass:
         create_graph: bool,
         targets: Sequence[Tensor] | None = None,
     ) -> None:
-        self.roots, self.seeds = roots, seeds
+        self.roots, self.seeds = roots, seeds if create_graph else [seed.detach() for seed in seeds]
         self.create_graph = create_graph
         self.recording = enable_grad() if create_graph else no_grad()
         self.retain_graph = create_graph if retain_graph is None else retain_graph

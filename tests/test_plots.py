@@ -1,0 +1,120 @@
+"""Pictures are PNG files made without a display, and show the numbers they were given."""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from minigrad.plots import plot_confusion, plot_curves, plot_mistakes, save_figure
+from minigrad.train import Epoch
+
+HISTORY = [Epoch(n, 2.3 / n, 2.4 / n, 1 - 0.9 / n, 1.0) for n in range(1, 6)]
+NAMES = ("cat", "dog", "cow")
+
+
+@pytest.fixture
+def matplotlib():
+    return pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+
+
+def texts(figure) -> list[str]:
+    from matplotlib.text import Text
+
+    return [text.get_text() for text in figure.findobj(Text)]
+
+
+def curves(axes) -> dict[str, list]:
+    return {line.get_label().split(",")[0]: list(line.get_ydata()) for line in axes.get_lines()}
+
+
+def test_curves_show_every_epoch_and_what_guessing_gives(matplotlib):
+    losses, accuracies = plot_curves(HISTORY, classes=10).axes
+    assert curves(losses)["training"] == [epoch.train_loss for epoch in HISTORY]
+    assert curves(losses)["test"] == [epoch.test_loss for epoch in HISTORY]
+    assert curves(losses)["guessing"] == pytest.approx([np.log(10)] * 2)
+    assert curves(accuracies)["test"] == [100 * epoch.test_accuracy for epoch in HISTORY]
+    assert curves(accuracies)["guessing"] == [10, 10]
+    assert "nats" in losses.get_ylabel() and "%" in accuracies.get_ylabel()
+
+
+def test_a_loss_above_the_first_guess_is_inside_the_picture(matplotlib):
+    losses, _ = plot_curves([Epoch(1, 9.0, 0.5, 0.1, 1.0)], classes=10).axes
+    bottom, top = losses.get_ylim()
+    assert bottom == 0 and top > 9
+
+
+def test_a_confusion_matrix_shows_its_counts_and_names(matplotlib):
+    counts = np.array([[1200, 3, 0], [4, 50, 6], [0, 0, 0]])  # no example of the third class
+    figure = plot_confusion(counts, NAMES)
+    shown = texts(figure)
+    assert {"1,200", "3", "4", "50", "6", *NAMES} <= set(shown) and "0" not in texts(figure.axes[0])
+    assert "1,250 of 1,263 right (99.0 %)" in shown
+    assert figure.axes[0].images[0].get_array().max() <= 100
+
+
+def test_mistakes_come_in_the_order_of_confidence(matplotlib):
+    probabilities = np.array([[0.6, 0.4, 0.0], [0.1, 0.0, 0.9], [0.3, 0.7, 0.0], [0.0, 0.9999, 0.0001]])
+    images = np.arange(4 * 4, dtype=np.uint8).reshape(4, 2, 2)
+    figure = plot_mistakes(images, np.array([1, 0, 1, 2]), probabilities, NAMES, rows=1, columns=4)
+    grid = figure.axes
+    assert [texts(axes)[:2] for axes in grid if axes.images] == [
+        ["cow", "taken for dog, 99.9 %"],  # never 100 % for less
+        ["cat", "taken for cow, 90.0 %"],
+        ["dog", "taken for cat, 60.0 %"],
+    ]
+    np.testing.assert_array_equal(grid[0].images[0].get_array(), images[3])
+    assert "3 mistakes among 4 images, and the 3 that the model was surest of" in texts(figure)
+
+
+def test_a_model_without_mistakes_has_a_picture_too(matplotlib):
+    figure = plot_mistakes(np.zeros((1, 2, 2)), np.array([0]), np.array([[1.0, 0, 0]]), NAMES)
+    assert "0 mistakes among 1 images" in texts(figure)
+
+
+def test_a_saved_figure_is_a_png(matplotlib, tmp_path):
+    save_figure(plot_curves(HISTORY, classes=10), tmp_path / "curves.png")
+    data = (tmp_path / "curves.png").read_bytes()
+    assert data.startswith(b"\x89PNG") and os.listdir(tmp_path) == ["curves.png"]
+    width, height = struct.unpack(">II", data[16:24])
+    assert width > 1000 and height > 500
+
+
+def test_pictures_need_no_display_and_leave_pyplot_alone(matplotlib, tmp_path):
+    script = f"""
+import sys
+from test_plots import *
+save_figure(plot_curves(HISTORY, 10), {str(tmp_path / "x.png")!r})
+assert "matplotlib.pyplot" not in sys.modules
+"""
+    environment = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "MPLBACKEND")}
+    environment["PYTHONPATH"] = os.pathsep.join([os.path.dirname(__file__), *sys.path])
+    subprocess.run([sys.executable, "-W", "error", "-c", script], check=True, env=environment)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: plot_curves([], 10), "plot_curves: the history is empty"),
+        (lambda: plot_confusion(np.ones((2, 2)), NAMES), "3 names need counts of shape (3, 3), got (2, 2)"),
+        (
+            lambda: plot_mistakes(np.ones((2, 4)), np.array([0, 1]), np.ones((2, 3)), NAMES),
+            "expected images (N, H, W), labels (N,) and probabilities (N, 3) for 3 names, got (2, 4), (2,) and (2, 3)",
+        ),
+        (lambda: plot_mistakes(np.ones((2, 4, 4)), np.array([0]), np.ones((2, 3)), NAMES), "got (2, 4, 4), (1,)"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_errors(call, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        call()
+
+
+def test_without_matplotlib_one_sentence_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(ImportError, match=r"^pictures need matplotlib: pip install 'minigrad\[all\]'$"):
+        plot_curves(HISTORY, 10)
