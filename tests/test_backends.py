@@ -167,7 +167,7 @@ def test_a_kernel_that_does_not_run_is_found_by_use_backend() -> None:
 
     class Kernels:
         @staticmethod
-        def relu(x):
+        def sigmoid(x):
             raise OSError("no such device")
 
     broken.__dict__["kernels"] = Kernels

@@ -52,7 +52,7 @@ class Backend:
         """Runs a real kernel, so that what is missing is found here and not in the middle of a computation."""
         one = self.xp.ones(1, self.xp.float32)
         try:
-            self.kernels.relu(one)
+            self.kernels.sigmoid(one)
         except BackendError:
             raise
         except Exception as error:
@@ -103,11 +103,12 @@ def backend_names() -> tuple[str, ...]:
 
 
 def _initial_backend() -> Backend:
-    """$MINIGRAD_BACKEND where it is set, else numba where it is installed, else numpy."""
+    """$MINIGRAD_BACKEND where it is set, else numba where all of it is installed, else numpy."""
     chosen = os.environ.get("MINIGRAD_BACKEND")
     if chosen:
         return get_backend(chosen)
-    return get_backend("numba" if importlib.util.find_spec("numba") else "numpy")
+    numba_is_installed = all(importlib.util.find_spec(package) for package in ("numba", "threadpoolctl"))
+    return get_backend("numba" if numba_is_installed else "numpy")
 
 
 _default = _initial_backend()

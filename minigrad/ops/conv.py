@@ -39,13 +39,12 @@ class Conv2d(_Convolution):
 
     def backward(self, dy):
         x, weight = self.inputs[:2]
-        dx = dweight = None
-        if self.needs[0]:
-            dx = Conv2dGradInput.apply(dy, weight, image=x.shape[2:], **self.geometry)
-        if self.needs[1]:
-            dweight = Conv2dGradWeight.apply(dy, x, kernel=weight.shape[2:], **self.geometry)
-        dbias = (ChannelSum.apply(dy),) if len(self.inputs) == 3 else ()
-        return dx, dweight, *dbias
+        gradients = (
+            Conv2dGradInput.apply(dy, weight, image=x.shape[2:], **self.geometry) if self.needs[0] else None,
+            Conv2dGradWeight.apply(dy, x, kernel=weight.shape[2:], **self.geometry) if self.needs[1] else None,
+            ChannelSum.apply(dy) if self.needs[2:] == (True,) else None,
+        )
+        return gradients[: len(self.inputs)]  # two where there is no bias
 
 
 class Conv2dGradInput(_Convolution):

@@ -40,12 +40,14 @@ class Linear(Function):
         x, weight = self.inputs[:2]
         R = math.prod(dy.shape[:-1])
         rows = reshape(dy, (R, dy.shape[-1]))
-        dx = Matmul.apply(rows, weight) if self.needs[0] else None  # (R, I) = (R, O) @ (O, I)
-        dweight = None
+        dx = dweight = dbias = None
+        if self.needs[0]:
+            dx = reshape(Matmul.apply(rows, weight), x.shape)  # (R, I) = (R, O) @ (O, I)
         if self.needs[1]:
             dweight = Matmul.apply(_swap(rows), reshape(x, (R, x.shape[-1])))  # (O, I) = (O, R) @ (R, I)
-        dbias = (sum(rows, axis=0),) if len(self.inputs) == 3 else ()
-        return dx if dx is None else reshape(dx, x.shape), dweight, *dbias
+        if self.needs[2:] == (True,):
+            dbias = sum(rows, axis=0)
+        return (dx, dweight, dbias)[: len(self.inputs)]  # two where there is no bias
 
 
 def _swap(x: Tensor) -> Tensor:

@@ -17,8 +17,15 @@ def operands(name: str, *values: Any, backend: Backend | None = None) -> tuple[T
     dtype beside them. Raises TypeError for float32 beside float64, as nothing is converted silently, and for anything
     that is no number, array or Tensor.
     """
+    # The two usual cases are decided fast: tensors of one dtype, and a floating tensor with a Python number.
     if _agree(values):
         return values
+    if len(values) == 2:
+        a, b = values
+        if type(b) in (float, int) and isinstance(a, Tensor) and a._data.dtype.kind == "f":
+            return a, _number_tensor(name, b, a._data.dtype, a.backend)
+        if type(a) in (float, int) and isinstance(b, Tensor) and b._data.dtype.kind == "f":
+            return _number_tensor(name, a, b._data.dtype, b.backend), b
     tensors = [value for value in values if isinstance(value, Tensor)]
     backend = tensors[0].backend if tensors else backend or default_backend()
     for value in values:
@@ -39,7 +46,7 @@ def _number_tensor(name: str, value: Any, dtype: np.dtype, backend: Backend) -> 
 
 
 def _agree(values: tuple[Any, ...]) -> bool:
-    """Whether all are Tensors of one dtype already: the usual case, decided fast."""
+    """Whether all are Tensors of one dtype already."""
     dtype = getattr(values[0], "dtype", None)
     for value in values:
         if not isinstance(value, Tensor) or value._data.dtype is not dtype:
