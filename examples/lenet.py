@@ -18,11 +18,10 @@ from functools import partial
 from pathlib import Path
 
 import minigrad
-from minigrad import BackendError, nn, plots
+from minigrad import BackendError, nn, plots, save
 from minigrad.data import MNIST, DataLoader, FashionMNIST
 from minigrad.models import VARIANTS, lenet5, summary
 from minigrad.optim import SGD
-from minigrad.serialization import save
 from minigrad.train import NonFiniteLoss, ProgressBar, TrainingRun, confusion_matrix, predict, save_metrics
 
 DATASETS = {"fashion-mnist": FashionMNIST, "mnist": MNIST}

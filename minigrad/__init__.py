@@ -3,10 +3,11 @@
 Start reading at tensor.py and autograd/function.py; the map of the whole is in the README.
 """
 
-from . import nn, optim
+from . import data, models, nn, optim, plots, train
 from .autograd import Function, enable_grad, grad, is_grad_enabled, no_grad
 from .backends import BackendError, backend_names, default_backend, use_backend
 from .creation import arange, full, ones, ones_like, rand, randint, randn, tensor, zeros, zeros_like
 from .ops import *  # noqa: F403
 from .random import default_generator, manual_seed
+from .serialization import load, save
 from .tensor import Tensor, bool_, float32, float64, int64

@@ -240,7 +240,7 @@ def test_retain_grad_makes_no_reference_cycle_and_survives_its_tensor() -> None:
     gone = weakref.ref(y)
     gc.disable()
     try:
-        z.grad_fn.inputs = (z.grad_fn.inputs[0].detach(), *z.grad_fn.inputs[1:])
+        z.grad_fn._inputs = (z.grad_fn.inputs[0].detach(), *z.grad_fn.inputs[1:])
         del y
         assert gone() is None
     finally:

@@ -171,3 +171,24 @@ def test_a_rule_that_returns_none_passes_nothing_on() -> None:
     FirstOnly.apply(a, deeper).backward()
     assert a.grad.item() == 1.0
     assert b.grad is None
+
+
+def test_a_graph_keeps_its_values_when_a_tensor_is_given_another_array() -> None:
+    w, x = leaf(2.0), leaf(3.0)
+    product, cube = (x * w).sum(), w**3
+    w.data = np.full(w.shape, 5.0)
+    product.backward()
+    assert x.grad.item() == 2.0
+    (slope,) = minigrad.grad(cube, w, create_graph=True)
+    assert slope.item() == 12.0
+    assert minigrad.grad(slope, w)[0].item() == 12.0
+
+
+def test_a_graph_keeps_its_values_through_an_optimizer_step() -> None:
+    w, x = leaf(2.0), leaf(3.0)
+    first, second = (w * w).sum(), (x * w).sum()
+    first.backward()
+    minigrad.optim.SGD([w], lr=0.1).step()
+    assert w.item() == pytest.approx(1.6)
+    second.backward()
+    assert x.grad.item() == 2.0

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -32,13 +33,18 @@ lenet.DATASETS = {{"fashion-mnist": lambda train: full(train).take(300)}}
 """
 
 
+@cache
+def few_images(train: bool):
+    return FashionMNIST(train).take(300)
+
+
 @pytest.fixture
 def lenet(monkeypatch, tmp_path):
     """The example as a module, with 300 images to learn from, in an empty folder."""
     spec = importlib.util.spec_from_file_location("lenet", EXAMPLE)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    monkeypatch.setattr(module, "DATASETS", {"fashion-mnist": lambda train: FashionMNIST(train).take(300)})
+    monkeypatch.setattr(module, "DATASETS", {"fashion-mnist": few_images})
     monkeypatch.chdir(tmp_path)
     with minigrad.use_backend(minigrad.default_backend()):  # which the example changes
         yield module
@@ -105,7 +111,7 @@ def test_a_run_prints_its_layers_and_epochs_and_leaves_its_results(run, tmp_path
     assert f"test accuracy {100 * accuracy:5.2f} %" in out
     model = lenet5("modern")
     model.load_state_dict(load("here/lenet.safetensors"))
-    images, labels = FashionMNIST(train=False).batch(range(300))
+    images, labels = few_images(train=False).batch(range(300))
     assert (model(minigrad.Tensor(images)).numpy().argmax(1) == labels).mean() == accuracy
     assert f"{round(300 * accuracy)} of 300 test images right" in out
 

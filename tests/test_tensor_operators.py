@@ -90,7 +90,14 @@ def test_unary_operators_and_the_transpose() -> None:
     assert (~(x > 0)).tolist() == [[False, True]]
 
 
-@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("other", ["text", None, {}, object()])
+def test_equality_with_what_is_no_number_is_identity(other) -> None:
+    for left, right in ((Tensor([1.0]), other), (other, Tensor([1.0]))):
+        assert (left == right) is False
+        assert (left != right) is True
+
+
+@pytest.mark.parametrize("name", sorted(OPERATORS.keys() - {"eq", "ne"}))
 @pytest.mark.parametrize("other", ["text", None, {}, object()])
 def test_operators_refuse_what_is_no_number(name, other) -> None:
     for left, right in ((Tensor([1.0]), other), (other, Tensor([1.0]))):

@@ -167,7 +167,7 @@ def topological_order(roots: Sequence[Tensor]) -> list[Function]:
         elif node not in seen:
             seen.add(node)
             stack.append((node, True))
-            stack += [(t.grad_fn, False) for t in node.inputs if t.grad_fn is not None and t.grad_fn not in seen]
+            stack += [(t.grad_fn, False) for t in node._inputs if t.grad_fn is not None and t.grad_fn not in seen]
     return order[::-1]
 
 
@@ -207,14 +207,14 @@ class _Pass:
         for node in reversed(self.order):
             needs[node] = tuple(
                 needed and (_key(t) in self.targets or (t.grad_fn is not None and leads[t.grad_fn]))
-                for t, needed in zip(node.inputs, node.needs, strict=True)
+                for t, needed in zip(node._inputs, node.needs, strict=True)
             )
             leads[node] = True in needs[node]
         return needs
 
     def _count_uses(self) -> Counter[Tensor]:
         """How many contributions each leaf waits for."""
-        pairs = (pair for node in self.order for pair in zip(node.inputs, self.needs[node], strict=True))
+        pairs = (pair for node in self.order for pair in zip(node._inputs, self.needs[node], strict=True))
         receivers = chain(self.roots, (tensor for tensor, needed in pairs if needed))
         return Counter(tensor for tensor in receivers if tensor.grad_fn is None)
 
@@ -230,7 +230,7 @@ class _Pass:
 
     def _visit(self, node: Function) -> Step | None:
         """Applies the node's rule and passes its gradients on; None where no input wants one."""
-        grad_outputs, needs, inputs = self._collect(node), self.needs[node], node.inputs
+        grad_outputs, needs, inputs = self._collect(node), self.needs[node], node._inputs
         if True not in needs:
             return None
         no_gradient = all(g is None for g in grad_outputs)
@@ -265,16 +265,16 @@ class _Pass:
         recorded_needs, node.needs = node.needs, needs
         try:
             gradients = node.backward(*grad_outputs)
-            if type(gradients) is not tuple or len(gradients) != len(node.inputs):
+            if type(gradients) is not tuple or len(gradients) != len(node._inputs):
                 returned = f"{len(gradients)} of them" if type(gradients) is tuple else f"a {type(gradients).__name__}"
                 raise RuntimeError(
-                    f"{node.name()}: its backward rule must return a tuple of {len(node.inputs)} gradients, "
+                    f"{node.name()}: its backward rule must return a tuple of {len(node._inputs)} gradients, "
                     f"one for each input, and returned {returned}"
                 )
             return tuple(
                 [
                     self._checked(node, index, gradient, tensor) if needed else None
-                    for index, (gradient, tensor, needed) in enumerate(zip(gradients, node.inputs, needs, strict=True))
+                    for index, (gradient, tensor, needed) in enumerate(zip(gradients, node._inputs, needs, strict=True))
                 ]
             )
         finally:

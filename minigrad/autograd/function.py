@@ -5,7 +5,7 @@ The traversal that calls the backward rules is in engine.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 from weakref import ref
@@ -27,7 +27,7 @@ class Function:
     can be differentiated again, and reads:
 
     Attributes:
-        inputs: the Tensors it was applied to.
+        inputs: the Tensors it was applied to, with the values that they had then.
         outputs: its results as Tensors that belong to the graph.
         needs: for each input, whether its gradient is wanted; a rule may return None where not.
         xp, kernels: the array module and the kernels of its backend, for forward.
@@ -51,11 +51,12 @@ class Function:
     broadcasts = False
 
     backend: Backend
-    inputs: tuple[Tensor, ...]
     needs: tuple[bool, ...]
     hooks: dict[int, list[Callable[[Tensor], Tensor | None]]] | None = None  # by output, in order of registration
     retained: dict[int, ref[Tensor]] | None = None  # by output: the tensor whose gradient is to be kept in `grad`
     released = False
+    _inputs: tuple[Tensor, ...]  # the edges of the graph
+    _input_arrays: Sequence[Any]
     _output_arrays: tuple[Any, ...]
 
     forward: Callable[..., Any]
@@ -73,6 +74,16 @@ class Function:
     def output_backend(self) -> Backend:
         """Where the results live: the inputs' backend, but for the one operation that moves a tensor to another."""
         return self.backend
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        # A tensor may have been given another array since, by an optimizer's step for example.
+        return tuple(
+            [
+                tensor if tensor._data is array else AsRecorded.apply(tensor, array=array)
+                for tensor, array in zip(self._inputs, self._input_arrays, strict=True)
+            ]
+        )
 
     @property
     def outputs(self) -> tuple[Tensor, ...]:
@@ -100,7 +111,7 @@ class Function:
             raise _not_tensors(cls, inputs) from None
         try:
             results = node.forward(*arrays)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise ValueError(f"{cls.name()}: {error}") from error
 
         several = type(results) is tuple
@@ -108,7 +119,7 @@ class Function:
         if grad_mode.enabled:
             node.needs = tuple([tensor._requires_grad for tensor in inputs])
             if True in node.needs:
-                node.inputs = inputs
+                node._inputs, node._input_arrays = inputs, arrays
                 if several:
                     return node.outputs
                 return node._as_output(results, 0)
@@ -126,7 +137,7 @@ class Function:
 
     def release(self) -> None:
         """Lets go of all saved arrays; a second backward pass through this node is an error from here on."""
-        self.inputs = self._output_arrays = ()
+        self._inputs = self._input_arrays = self._output_arrays = ()
         self.released = True
 
     @classmethod
@@ -137,6 +148,18 @@ class Function:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
+
+
+class AsRecorded(Function):
+    """y = x with an array that x had before;   dL/dx = dL/dy"""
+
+    array: Any
+
+    def forward(self, x: Any) -> Any:
+        return self.array
+
+    def backward(self, dy: Tensor) -> tuple[Tensor]:
+        return (dy,)
 
 
 def _not_tensors(cls: type[Function], inputs: tuple[Any, ...]) -> Exception:

@@ -12,6 +12,7 @@ from .elementwise import abs, astype, cos, exp, log, sin, sqrt, to
 from .indexing import getitem
 from .linear import linear, matmul
 from .loss import cross_entropy, mse_loss
+from .operands import is_operand
 from .pool import avg_pool2d, max_pool2d
 from .reduction import log_softmax, logsumexp, max, mean, min, softmax, sum, var
 from .regularization import batch_norm, dropout
@@ -49,8 +50,8 @@ TENSOR_OPERATORS = {
     "__neg__": neg,
     "__abs__": abs,
     "__getitem__": getitem,
-    "__eq__": equal,
-    "__ne__": not_equal,
+    "__eq__": lambda a, b: equal(a, b) if is_operand(b) else NotImplemented,  # Python then compares by identity
+    "__ne__": lambda a, b: not_equal(a, b) if is_operand(b) else NotImplemented,
     "__lt__": less,
     "__le__": less_equal,
     "__gt__": greater,

@@ -105,7 +105,7 @@ class PowerOf(Function):
         (a, b), (y,) = self.inputs, self.outputs
         da = db = None
         if self.needs[0]:
-            constant = b == 0  # there 0 a^(-1) would be NaN at a = 0
+            constant = (a == 0) & (b == 0)  # where 0 a^(-1) would be NaN
             da = where(constant, 0.0, dy * b * where(constant, 1.0, a) ** (b - 1))
         if self.needs[1]:
             flat = (a == 0) & (b >= 0)
@@ -123,7 +123,7 @@ class Maximum(Function):
 
     def backward(self, dy):
         a, b = self.inputs
-        first = a >= b
+        first = (a >= b) | (a != a)  # a NaN counts as the larger
         return where(first, dy, 0.0), where(first, 0.0, dy)
 
 
@@ -137,7 +137,7 @@ class Minimum(Function):
 
     def backward(self, dy):
         a, b = self.inputs
-        first = a <= b
+        first = (a <= b) | (a != a)  # a NaN counts as the smaller
         return where(first, dy, 0.0), where(first, 0.0, dy)
 
 

@@ -29,13 +29,18 @@ def operands(name: str, *values: Any, backend: Backend | None = None) -> tuple[T
     tensors = [value for value in values if isinstance(value, Tensor)]
     backend = tensors[0].backend if tensors else backend or default_backend()
     for value in values:
-        if not isinstance(value, (Tensor, np.ndarray, list, tuple)) and not is_number(value):
+        if not is_operand(value):
             raise TypeError(f"{name}: expected a Tensor, an array or a number, got {value!r}")
     values = tuple(v if isinstance(v, Tensor) or is_number(v) else Tensor(v, backend=backend) for v in values)
     dtype = common_dtype(name, values)
     return tuple(
         as_dtype(v, dtype) if isinstance(v, Tensor) else _number_tensor(name, v, dtype, backend) for v in values
     )
+
+
+def is_operand(value: Any) -> bool:
+    """Whether an operation takes the value in a Tensor's place."""
+    return isinstance(value, (Tensor, np.ndarray, list, tuple)) or is_number(value)
 
 
 def _number_tensor(name: str, value: Any, dtype: np.dtype, backend: Backend) -> Tensor:
@@ -93,7 +98,7 @@ def as_tensor(name: str, value: Any, backend: Backend | None = None) -> Tensor:
     """The value as a Tensor; raises TypeError with the operation's name for what cannot be one."""
     if isinstance(value, Tensor):
         return value
-    if isinstance(value, (np.ndarray, list, tuple)) or is_number(value):
+    if is_operand(value):
         return Tensor(value, backend=backend)
     raise TypeError(f"{name}: expected a Tensor, got {type(value).__name__}")
 

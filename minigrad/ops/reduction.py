@@ -90,7 +90,7 @@ class LogSumExp(_Reduction):
     def forward(self, x):
         m = x.max(axis=self.axis, keepdims=True)
         m = self.xp.where(self.xp.isfinite(m), m, 0)  # infinity less infinity would be NaN
-        with np.errstate(divide="ignore"):  # all of x is -infinity: so is y
+        with np.errstate(divide="ignore", over="ignore"):  # where all of x is -infinity so is y, and likewise infinity
             y = self.xp.log(self.xp.exp(x - m).sum(axis=self.axis, keepdims=True)) + m
         return y if self.keepdims else y.squeeze(self.axis)
 

@@ -11,7 +11,7 @@ import numpy as np
 from ..autograd.function import Function
 from ..tensor import Tensor
 from .indexing import GetItem
-from .operands import as_number, as_tensor, floating, normalize_axes, normalize_axis, operands
+from .operands import as_number, as_tensor, normalize_axes, normalize_axis, operands
 
 
 class Reshape(Function):
@@ -228,9 +228,10 @@ def pad(x: Tensor, pad_width: Any, value: float = 0.0) -> Tensor:
     if widths.size and (widths.dtype.kind not in "iu" or widths.min() < 0):
         raise ValueError(f"pad: pad_width must hold integers from 0, got {pad_width}")
     value = as_number("pad", "value", value)
-    if x.dtype.kind != "f" and not float(value).is_integer():
-        x = floating("pad", x)
-    return Pad.apply(x, pad_width=tuple((int(before), int(after)) for before, after in widths), value=value)
+    if x.dtype.kind != "f" and float(value).is_integer():
+        value = bool(value) if x.dtype.kind == "b" and value in (0, 1) else int(value)
+    x, filler = operands("pad", x, value)  # a value that is no integer makes a floating tensor
+    return Pad.apply(x, pad_width=tuple((int(before), int(after)) for before, after in widths), value=filler.item())
 
 
 def _several(name: str, tensors: Any) -> tuple[Tensor, ...]:

@@ -7,6 +7,7 @@ Multiplications and additions may be contracted into one instruction; nothing ma
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -19,8 +20,15 @@ SUMS_IN_ANY_ORDER = frozenset({"contract", "reassoc"})  # lets a sum be kept in 
 
 
 def kernel(fastmath: frozenset[str] = ROUNDING_ONLY, parallel: bool = True) -> Callable[[Callable], Any]:
-    """The decorator of every compiled kernel."""
-    return numba.njit(parallel=parallel, fastmath=set(fastmath), error_model="numpy", nogil=True, cache=True)
+    """The decorator of every compiled kernel. What it compiles is kept on disk, where there is a folder to write to."""
+
+    def decorate(function: Callable) -> Any:
+        compiled = numba.njit(parallel=parallel, fastmath=set(fastmath), error_model="numpy", nogil=True)(function)
+        with contextlib.suppress(RuntimeError):  # "no locator available": then each process compiles anew
+            compiled.enable_caching()
+        return compiled
+
+    return decorate
 
 
 class OneBlasThread:

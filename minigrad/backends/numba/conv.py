@@ -57,7 +57,8 @@ def conv2d_grad_input(
     dilation: Pair,
     groups: int,
 ) -> np.ndarray:
-    if stride != (1, 1):  # the pieces of dy that an input row needs are no runs
+    # With a stride, the pieces of dy that an input row needs are no runs; and infinity times the rim's zeros is NaN.
+    if stride != (1, 1) or not np.isfinite(weight).all():
         with one_blas_thread:
             return reference_grad_input(dy, weight, image, stride, padding, dilation, groups)
     # The gradient by the input is a convolution of dy with the kernel turned round, inputs and outputs swapped.

@@ -31,7 +31,7 @@ def relu_grad(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def leaky_relu(x: np.ndarray, negative_slope: float) -> np.ndarray:
-    return np.where(x > 0, x, negative_slope * x)
+    return np.where(x > 0, x, negative_slope * np.minimum(x, 0))
 
 
 def leaky_relu_grad(dy: np.ndarray, x: np.ndarray, negative_slope: float) -> np.ndarray:

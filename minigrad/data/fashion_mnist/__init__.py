@@ -6,7 +6,7 @@ H. Xiao, K. Rasul, R. Vollgraf, "Fashion-MNIST: a Novel Image Dataset for Benchm
 
 from __future__ import annotations
 
-from importlib.resources import as_file, files
+from pathlib import Path
 
 import numpy as np
 
@@ -56,5 +56,4 @@ class FashionMNIST(ArrayDataset):
 
 
 def _read(name: str, max_label: int | None) -> np.ndarray:
-    with as_file(files(__name__) / f"{name}.gz") as path:
-        return read_idx(path, max_label=max_label, sha256=SHA256[name])
+    return read_idx(Path(__file__).with_name(f"{name}.gz"), max_label=max_label, sha256=SHA256[name])
