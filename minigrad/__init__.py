@@ -3,7 +3,10 @@
 Start reading at tensor.py and autograd/function.py; the map of the whole is in the README.
 """
 
-from . import data, models, nn, optim, plots, train
+from importlib import import_module
+from types import ModuleType
+
+from . import nn, optim
 from .autograd import Function, enable_grad, grad, is_grad_enabled, no_grad
 from .backends import BackendError, backend_names, default_backend, use_backend
 from .creation import arange, full, ones, ones_like, rand, randint, randn, tensor, zeros, zeros_like
@@ -11,3 +14,15 @@ from .ops import *  # noqa: F403
 from .random import default_generator, manual_seed
 from .serialization import load, save
 from .tensor import Tensor, bool_, float32, float64, int64
+
+_AT_FIRST_USE = ("data", "models", "plots", "train")  # so that `import minigrad` takes no longer than it must
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in _AT_FIRST_USE:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_AT_FIRST_USE})
