@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -175,3 +176,45 @@ def test_a_kernel_that_does_not_run_is_found_by_use_backend() -> None:
     with pytest.raises(BackendError, match="the broken backend cannot run its kernels: no such device"):
         minigrad.use_backend(broken)
     assert minigrad.default_backend() is before
+
+
+def test_numba_kernels_run_in_a_forked_child_with_the_same_bits() -> None:
+    """numba's OpenMP threads do not survive a fork: with them, the child would be killed, and a pool wait forever."""
+    pytest.importorskip("numba")
+    if not hasattr(os, "fork"):
+        pytest.skip("this system cannot fork")
+    code = """if True:
+        import os, numpy as np, minigrad as mg
+        mg.use_backend("numba")
+        x, w = (mg.tensor(np.linspace(-1, 1, n, dtype=np.float32).reshape(s), requires_grad=True)
+                for n, s in ((2000, (5, 4, 10, 10)), (72, (2, 4, 3, 3))))
+        def bits():
+            gradients = mg.grad(mg.max_pool2d(mg.conv2d(x, w).sigmoid(), 2).sum(), [x, w])
+            return b"".join(g.numpy().tobytes() for g in gradients)
+        expected = bits()
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if bits() == expected else 3)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    """
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert (result.stdout, result.stderr) == ("0\n", "")
+
+
+def test_matrix_products_of_numba_run_on_one_thread_and_give_the_others_back() -> None:
+    pytest.importorskip("numba")
+    from minigrad.backends.numba.compiler import one_blas_thread
+
+    def threads() -> list[int]:
+        controller = importlib.import_module("threadpoolctl").ThreadpoolController()
+        return [library["num_threads"] for library in controller.select(user_api="blas").info()]
+
+    before = threads()
+    with one_blas_thread, one_blas_thread:
+        assert set(threads()) == {1}
+    assert threads() == before
+    with pytest.raises(ZeroDivisionError), one_blas_thread:
+        raise ZeroDivisionError
+    assert threads() == before

@@ -13,7 +13,7 @@ from numba import njit, prange
 
 # NumPy's own are as fast as memory, or rarely used in training:
 from ..numpy.activation import leaky_relu, leaky_relu_grad, relu, softplus, tanh, tanh_grad
-from .compiler import kernel
+from .compiler import compiled_kernel
 
 __all__ = [
     "leaky_relu",
@@ -100,7 +100,7 @@ def _exp_float32(x):
     return y * two_to_half * two_to_rest
 
 
-@kernel()
+@compiled_kernel()
 def _sigmoid_float32(x, y):
     one = np.float32(1.0)
     for piece in prange((x.size + PIECE - 1) // PIECE):
@@ -108,14 +108,14 @@ def _sigmoid_float32(x, y):
             y[i] = one / (one + _exp_float32(-x[i]))
 
 
-@kernel()
+@compiled_kernel()
 def _sigmoid_float64(x, y):
     for piece in prange((x.size + PIECE - 1) // PIECE):
         for i in range(piece * PIECE, min((piece + 1) * PIECE, x.size)):
             y[i] = 1.0 / (1.0 + math.exp(-x[i]))
 
 
-@kernel()
+@compiled_kernel()
 def _sigmoid_grad(dy, y, dx):
     one = y.dtype.type(1)
     for piece in prange((y.size + PIECE - 1) // PIECE):
@@ -123,7 +123,7 @@ def _sigmoid_grad(dy, y, dx):
             dx[i] = dy[i] * (y[i] * (one - y[i]))
 
 
-@kernel()
+@compiled_kernel()
 def _relu_grad(dy, y, dx):
     zero = y.dtype.type(0)
     for piece in prange((y.size + PIECE - 1) // PIECE):

@@ -1,14 +1,17 @@
 """How the kernels of this backend are compiled, and how its threads live beside those of the BLAS.
 
-`kernel` compiles for one thread or, with parallel=True, for numba's threads: a kernel's `prange` runs over pieces whose
-number follows from the sizes alone and no two of which write one element, so results do not depend on the threads.
+A kernel's `prange` runs over pieces whose number follows from the sizes alone, and no two of them write one element: so
+results do not depend on the number of threads, and without threads `prange` is `range`.
 Multiplications and additions may be contracted into one instruction; nothing may assume NaN and infinity away.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import os
 import threading
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -19,16 +22,54 @@ ROUNDING_ONLY = frozenset({"contract"})
 SUMS_IN_ANY_ORDER = frozenset({"contract", "reassoc"})  # lets a sum be kept in several lanes; fixed when compiled
 
 
-def kernel(fastmath: frozenset[str] = ROUNDING_ONLY, parallel: bool = True) -> Callable[[Callable], Any]:
-    """The decorator of every compiled kernel. What it compiles is kept on disk, where there is a folder to write to."""
+def compiled_kernel(fastmath: frozenset[str] = ROUNDING_ONLY) -> Callable[[Callable], Any]:
+    """The decorator of every kernel that Python calls: compiled for numba's threads, and for one thread after a fork."""
 
     def decorate(function: Callable) -> Any:
-        compiled = numba.njit(parallel=parallel, fastmath=set(fastmath), error_model="numpy", nogil=True)(function)
-        with contextlib.suppress(RuntimeError):  # "no locator available": then each process compiles anew
-            compiled.enable_caching()
-        return compiled
+        threaded = compiled_function(fastmath, parallel=True)(function)
+        unthreaded = compiled_function(fastmath)(_renamed(function, "unthreaded"))
+
+        @functools.wraps(function)
+        def call(*arguments: Any) -> None:
+            (unthreaded if _process.is_forked else threaded)(*arguments)
+
+        return call
 
     return decorate
+
+
+def compiled_function(fastmath: frozenset[str] = ROUNDING_ONLY, parallel: bool = False) -> Callable[[Callable], Any]:
+    """The decorator of what kernels call. What it compiles is kept on disk, where there is a folder to write to."""
+
+    def decorate(function: Callable) -> Any:
+        dispatcher = numba.njit(parallel=parallel, fastmath=set(fastmath), error_model="numpy", nogil=True)(function)
+        with contextlib.suppress(RuntimeError):  # "no locator available": then each process compiles anew
+            dispatcher.enable_caching()
+        return dispatcher
+
+    return decorate
+
+
+def _renamed(function: Callable, suffix: str) -> Callable:
+    """The same function under another name: numba's files on disk go by the name alone."""
+    copy = types.FunctionType(function.__code__, function.__globals__)
+    copy.__name__, copy.__qualname__ = f"{function.__name__}_{suffix}", f"{function.__qualname__}_{suffix}"
+    copy.__module__ = function.__module__
+    return copy
+
+
+class _Process:
+    """Whether this process was forked from another. GNU OpenMP's threads, which numba uses, do not survive that."""
+
+    is_forked = False
+
+    def forked(self) -> None:
+        self.is_forked = True
+
+
+_process = _Process()
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_process.forked)
 
 
 class OneBlasThread:

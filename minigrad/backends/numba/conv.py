@@ -20,7 +20,7 @@ from numba import prange
 from ..numpy.conv import channel_sum, col2im, im2col
 from ..numpy.conv import conv2d_grad_input as reference_grad_input
 from ..numpy.layout import Pair, batch_first, batch_innermost, output_size, pad_image
-from .compiler import SUMS_IN_ANY_ORDER, kernel, one_blas_thread
+from .compiler import SUMS_IN_ANY_ORDER, compiled_function, compiled_kernel, one_blas_thread
 
 __all__ = ["channel_sum", "col2im", "conv2d", "conv2d_grad_input", "conv2d_grad_weight", "im2col"]
 
@@ -114,7 +114,7 @@ def _rows(
     return image.reshape(-1), offsets.reshape(-1), SH * row
 
 
-@kernel()
+@compiled_kernel()
 def _weighted_sums(rows, offsets, row_step, channel_step, weight, bias, groups, y):
     """y[o, p, t] = bias[o] + sum over k of weight[o, k] rows[offsets[k] + p row_step + t], two o and five k at a time.
 
@@ -163,7 +163,7 @@ def _weighted_sums(rows, offsets, row_step, channel_step, weight, bias, groups, 
                 y[o2, p, first : first + n] = sum2[:n]
 
 
-@kernel(fastmath=SUMS_IN_ANY_ORDER)
+@compiled_kernel(fastmath=SUMS_IN_ANY_ORDER)
 def _dot_products(dy, rows, offsets, row_step, channel_step, groups, bands):
     """bands[b, o, k] = sum of dy[o, p, t] rows[offsets[k] + p row_step + t] over t and the rows p of band b.
 
@@ -205,7 +205,7 @@ def _dot_products(dy, rows, offsets, row_step, channel_step, groups, bands):
                             bands[band, o2, k] += b
 
 
-@kernel(parallel=False)
+@compiled_function()
 def _add_five(sums, a0, a1, a2, a3, a4):
     sums[0] += a0
     sums[1] += a1

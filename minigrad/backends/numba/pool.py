@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit, prange
 
 from ..numpy.layout import Pair, batch_first, batch_innermost, output_size
-from .compiler import kernel
+from .compiler import compiled_kernel
 
 
 def avg_pool2d(x: np.ndarray, kernel: Pair, stride: Pair, padding: Pair, count_include_pad: bool) -> np.ndarray:
@@ -60,7 +60,7 @@ def _inside(place, size, kernel, stride, padding):
     return max(first, 0), min(first + kernel, size)
 
 
-@kernel()
+@compiled_kernel()
 def _avg_pool2d(x, kernel, stride, padding, count_include_pad, y):
     (C, H, W, N), OH, OW = x.shape, y.shape[1], y.shape[2]
     for task in prange(C * OH):
@@ -81,7 +81,7 @@ def _avg_pool2d(x, kernel, stride, padding, count_include_pad, y):
                 total[n] *= share
 
 
-@kernel()
+@compiled_kernel()
 def _avg_pool2d_grad(dy, kernel, stride, padding, count_include_pad, dx):
     (C, OH, OW, N), H, W = dy.shape, dx.shape[1], dx.shape[2]
     for c in prange(C):
@@ -99,7 +99,7 @@ def _avg_pool2d_grad(dy, kernel, stride, padding, count_include_pad, dx):
                             pixel[n] += gradient[n] * share
 
 
-@kernel()
+@compiled_kernel()
 def _max_pool2d(x, kernel, stride, padding, y, winners):
     (C, H, W, N), OH, OW = x.shape, y.shape[1], y.shape[2]
     for task in prange(C * OH):
@@ -123,7 +123,7 @@ def _max_pool2d(x, kernel, stride, padding, y, winners):
                         best[n] = pixel[n] if better else best[n]
 
 
-@kernel()
+@compiled_kernel()
 def _max_pool2d_gather(x, winners, kernel, stride, padding, y):
     C, OH, OW, N = y.shape
     for task in prange(C * OH):
@@ -134,7 +134,7 @@ def _max_pool2d_gather(x, winners, kernel, stride, padding, y):
                 y[c, p, q, n] = x[c, p * stride[0] - padding[0] + i, q * stride[1] - padding[1] + j, n]
 
 
-@kernel()
+@compiled_kernel()
 def _max_pool2d_scatter(dy, winners, kernel, stride, padding, dx):
     C, OH, OW, N = dy.shape
     for c in prange(C):
