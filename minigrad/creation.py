@@ -103,7 +103,8 @@ def rand(*shape: Any, dtype: Any = float32, requires_grad: bool = False, backend
     >>> rand(2, 3).shape
     (2, 3)
     """
-    return Tensor(default_generator().random(_shape("rand", shape)), _floating("rand", dtype), requires_grad, backend)
+    drawn = default_generator().random(_shape("rand", shape), _floating("rand", dtype))  # rounding might make it 1
+    return Tensor(drawn, None, requires_grad, backend)
 
 
 def randn(*shape: Any, dtype: Any = float32, requires_grad: bool = False, backend: str | None = None) -> Tensor:

@@ -1,6 +1,6 @@
 """LeNet-5 in two variants, and `summary`, the table of a model's layers.
 
-A model here is an nn.Sequential or another nn.Module (see nn/); train/ trains it, d2l.py has the book's own names.
+A model here is an nn.Sequential or another nn.Module (see nn/); train/ trains it.
 """
 
 from __future__ import annotations

@@ -122,3 +122,14 @@ def test_results_do_not_depend_on_the_number_of_threads(call) -> None:
     finally:
         numba.set_num_threads(all_threads)
     assert alone.tobytes() == together.tobytes()
+
+
+def test_the_sigmoid_is_right_to_four_units_in_the_last_place(backend) -> None:
+    """In float32, relative to each value, as far down as results are normal numbers."""
+    kernels = get_backend(backend).kernels
+    x = np.linspace(-87, 87, 1_000_001).astype(np.float32)
+    expected = 1 / (1 + np.exp(-x.astype(np.float64)))
+    difference = np.abs(kernels.sigmoid(x) - expected) / np.spacing(expected.astype(np.float32))
+    assert difference.max() < 4
+    far = np.array([-np.inf, -120, -104, 89, 104, np.inf], np.float32)
+    assert kernels.sigmoid(far).tolist() == [0, 0, pytest.approx(0, abs=1e-44), 1, 1, 1]

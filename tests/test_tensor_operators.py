@@ -82,6 +82,26 @@ def test_in_place_operators_make_new_tensors() -> None:
         numbers += before
 
 
+def test_in_place_operators_update_a_leaf_under_no_grad_and_refuse_while_recording() -> None:
+    w = Tensor([1.0, 2.0], requires_grad=True)
+    (w * w).sum().backward()
+    before, snapshot = w.data, w.detach()
+    with minigrad.no_grad():
+        for p in [w]:
+            p -= 0.25 * p.grad
+    assert w.tolist() == [0.5, 1.0]
+    assert w.is_leaf
+    assert w.requires_grad
+    assert (before.tolist(), snapshot.tolist()) == ([1.0, 2.0], [1.0, 2.0])
+    with pytest.raises(RuntimeError, match=r"^add: a leaf that requires a gradient can't be changed while rec"):
+        w += 1.0
+    total = Tensor(0.0)
+    for _ in range(2):
+        total += (w * w).sum()
+    total.backward()
+    assert total.item() == 2.5
+
+
 def test_unary_operators_and_the_transpose() -> None:
     x = Tensor([[1.0, -2.0]])
     assert (-x).tolist() == [[-1.0, 2.0]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-from ..backends import default_backend
+from ..backends import Backend, default_backend
 from ..tensor import Tensor, float32
 
 
@@ -63,8 +63,14 @@ class UninitializedParameter(Parameter):
         return "UninitializedParameter()"
 
     def __deepcopy__(self, memo: dict[int, Any]) -> UninitializedParameter:
-        copy = memo[id(self)] = UninitializedParameter(self._requires_grad)
+        copy = memo[id(self)] = _uninitialized(self._requires_grad, self.backend)
         return copy
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return UninitializedParameter, (self._requires_grad,)
+        return _uninitialized, (self._requires_grad, self.backend)
+
+
+def _uninitialized(requires_grad: bool, backend: Backend) -> UninitializedParameter:
+    parameter = UninitializedParameter(requires_grad)
+    parameter.backend = backend
+    return parameter

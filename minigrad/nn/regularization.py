@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..ops import batch_norm, dropout
+from ..ops.operands import as_number
 from ..tensor import Tensor, float32, int64
 from .checks import positive
 from .module import Module
@@ -24,7 +25,7 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float = 0.5) -> None:
-        if not 0 <= p <= 1:
+        if not 0 <= as_number("Dropout", "p", p) <= 1:
             raise ValueError(f"Dropout: the probability p must lie in [0, 1], got {p}")
         self.p = p
 
@@ -59,9 +60,9 @@ class BatchNorm2d(Module):
 
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True) -> None:
         self.num_features = positive("BatchNorm2d", "num_features", num_features)
-        if not eps >= 0:
+        if not as_number("BatchNorm2d", "eps", eps) >= 0:
             raise ValueError(f"BatchNorm2d: eps must be 0 or more, got {eps}")
-        if not 0 <= momentum <= 1:
+        if not 0 <= as_number("BatchNorm2d", "momentum", momentum) <= 1:
             raise ValueError(f"BatchNorm2d: momentum must lie in [0, 1], got {momentum}")
         self.eps, self.momentum, self.affine = eps, momentum, affine
         zeros, ones = np.zeros(num_features, float32), np.ones(num_features, float32)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from ..ops.operands import as_number
 from ..tensor import Tensor
 
 
@@ -30,9 +31,9 @@ def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float, norm
 
     Raises ValueError for a max_norm below 0 or a norm_type not above 0.
     """
-    if not max_norm >= 0:
+    if not as_number("clip_grad_norm_", "max_norm", max_norm) >= 0:
         raise ValueError(f"clip_grad_norm_: max_norm must be 0 or more, got {max_norm}")
-    if not norm_type > 0:
+    if not as_number("clip_grad_norm_", "norm_type", norm_type) > 0:
         raise ValueError(f"clip_grad_norm_: norm_type must be above 0, got {norm_type}")
     parameters = (parameters,) if isinstance(parameters, Tensor) else tuple(parameters)
     gradients = [(parameter, parameter.grad) for parameter in parameters if parameter.grad is not None]

@@ -4,6 +4,10 @@ A new one of existing array functions goes into the file of its family, and into
 with kernels also into backends/contract.py and each backend. The two tables below make operations methods of Tensor.
 """
 
+from collections.abc import Callable
+from typing import Any
+
+from ..autograd import is_grad_enabled
 from ..tensor import Tensor
 from .activation import leaky_relu, relu, sigmoid, softplus, tanh
 from .arithmetic import add, div, maximum, minimum, mul, neg, pow, sub
@@ -34,6 +38,27 @@ from .selection import (
 )
 from .shape import broadcast_to, concatenate, flatten, pad, reshape, squeeze, stack, transpose, unsqueeze
 
+
+def _in_place(operation: Callable[[Tensor, Any], Tensor]) -> Callable[[Tensor, Any], Tensor]:
+    """The operator with `=` behind it: the name is bound to a new tensor, but for a leaf that requires a gradient.
+
+    Under `no_grad`, such a leaf is given the new array, so that `p -= lr * p.grad` is a training step.
+    """
+
+    def operator(x: Tensor, other: Any) -> Tensor:
+        if not (x.is_leaf and x.requires_grad):
+            return operation(x, other)
+        if is_grad_enabled():
+            raise RuntimeError(
+                f"{operation.__name__}: a leaf that requires a gradient can't be changed while recording; "
+                f"write x = x + ... for a new tensor, or update it under no_grad()"
+            )
+        x.data = operation(x, other).data
+        return x
+
+    return operator
+
+
 TENSOR_OPERATORS = {
     "__add__": add,
     "__radd__": lambda b, a: add(a, b),
@@ -47,6 +72,12 @@ TENSOR_OPERATORS = {
     "__rpow__": lambda b, a: pow(a, b),
     "__matmul__": matmul,
     "__rmatmul__": lambda b, a: matmul(a, b),
+    "__iadd__": _in_place(add),
+    "__isub__": _in_place(sub),
+    "__imul__": _in_place(mul),
+    "__itruediv__": _in_place(div),
+    "__ipow__": _in_place(pow),
+    "__imatmul__": _in_place(matmul),
     "__neg__": neg,
     "__abs__": abs,
     "__getitem__": getitem,

@@ -93,6 +93,7 @@ def avg_pool2d(
     kernel_size: int | Pair,
     stride: int | Pair | None = None,
     padding: int | Pair = 0,
+    *,
     count_include_pad: bool = True,
 ) -> Tensor:
     """The mean of each window of the images.

@@ -49,7 +49,7 @@ class Adam(Optimizer):
     def check_options(self, options: Mapping[str, Any]) -> None:
         name, betas = type(self).__name__, options["betas"]
         check_not_negative(name, options, "lr", "eps", "weight_decay")
-        if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+        if not isinstance(betas, (tuple, list)) or len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
             raise ValueError(f"{name}: betas must be two numbers in [0, 1), got {betas}")
 
     def update(

@@ -1,7 +1,7 @@
 """Learning rates that change from epoch to epoch. Call `step()` after each epoch, after the optimizer's last step.
 
-Each rate is a formula of the epoch and of the rate that the optimizer was made with; PyTorch's schedulers give the same
-rates, but for rounding. A scheduler sets the rate of its optimizer's groups, and overwrites what else was set there.
+Each rate is a formula of the epoch and of the rate that the optimizer was made with; PyTorch's give the same, but for
+rounding. A scheduler overwrites what else is set in its optimizer's groups, so one optimizer has one scheduler.
 """
 
 from __future__ import annotations

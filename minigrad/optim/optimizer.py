@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..ops.operands import as_number
 from ..tensor import Tensor
 
 
@@ -210,7 +211,7 @@ class Optimizer:
 def check_not_negative(owner: str, options: Mapping[str, Any], *names: str) -> None:
     """Raises ValueError for an option of those names that is below 0 or NaN."""
     for name in names:
-        if not options[name] >= 0:
+        if not as_number(owner, name, options[name]) >= 0:
             raise ValueError(f"{owner}: {name} must be 0 or more, got {options[name]!r}")
 
 

@@ -75,7 +75,7 @@ class TrainingRun:
         self.loss = loss
         self.settings = dict(settings or {})
         self.history: list[Epoch] = []
-        self._last_good: list[tuple[Tensor, Any]] = []  # the model's tensors and their arrays at the last finite loss
+        self._last_good = self._weights()  # at the last finite loss
         self._whole_epochs = checkpoint.capture(self)
 
     def epochs(self, until: int, on_step: Callable[[Step], None] | None = None) -> Iterator[Epoch]:
@@ -127,11 +127,15 @@ class TrainingRun:
             if not math.isfinite(value):
                 default_generator().bit_generator.state = drawn  # dropout shall drop the same again
                 raise self._stop(value, when, [(images, labels)])
-            self._last_good = [(t, t.data) for t in (*self.model.parameters(), *self.model.buffers())]
+            self._last_good = self._weights()
             self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()
         return value
+
+    def _weights(self) -> list[tuple[Tensor, Any]]:
+        """The model's tensors, each with the array it has now."""
+        return [(tensor, tensor.data) for tensor in (*self.model.parameters(), *self.model.buffers())]
 
     def _evaluate(self) -> Evaluation:
         with overflow_ignored():
@@ -172,4 +176,5 @@ class TrainingRun:
             ValueError: it is damaged, or belongs to a run with other settings, another optimizer or model.
         """
         checkpoint.restore(self, folder)
+        self._last_good = self._weights()
         self._whole_epochs = checkpoint.capture(self)

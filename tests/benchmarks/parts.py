@@ -1,4 +1,4 @@
-"""What training spends its time on besides the step: import, reading the data, the loader, the optimizers; and its memory.
+"""What training takes besides the step: import, reading the data, the loader, the optimizers; and its memory.
 
     python tests/benchmarks/parts.py
 

@@ -23,7 +23,7 @@ SUMS_IN_ANY_ORDER = frozenset({"contract", "reassoc"})  # lets a sum be kept in 
 
 
 def compiled_kernel(fastmath: frozenset[str] = ROUNDING_ONLY) -> Callable[[Callable], Any]:
-    """The decorator of every kernel that Python calls: compiled for numba's threads, and for one thread after a fork."""
+    """The decorator of each kernel that Python calls: compiled for numba's threads, and for none after a fork."""
 
     def decorate(function: Callable) -> Any:
         threaded = compiled_function(fastmath, parallel=True)(function)
