@@ -234,3 +234,11 @@ def test_no_grad_without_parentheses_is_an_error_at_once() -> None:
 
         @no_grad
         def evaluate() -> None: ...
+
+
+def test_a_generator_function_is_not_decorated() -> None:
+    def numbers():
+        yield 1
+
+    with pytest.raises(TypeError, match=r"^no_grad: numbers is a generator; write the with inside it"):
+        no_grad()(numbers)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from contextlib import ContextDecorator
+from inspect import isgeneratorfunction
+from typing import Any
 
 
 class _GradMode(threading.local):
@@ -19,6 +21,11 @@ class _SetGradMode(ContextDecorator):
     _enabled: bool
 
     # The object itself keeps nothing, so that a decorated function may call itself, and run in several threads at once.
+
+    def __call__(self, function: Any) -> Any:
+        if isgeneratorfunction(function):
+            raise TypeError(f"{type(self).__name__}: {function.__name__} is a generator; write the with inside it")
+        return super().__call__(function)
 
     def __enter__(self) -> None:
         grad_mode.before.append(grad_mode.enabled)

@@ -123,7 +123,7 @@ def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 
 
 def transpose(x: Tensor, *axes: Any) -> Tensor:
-    """The axes permuted; reversed where none are given, as in NumPy.
+    """The axes permuted; reversed where none are given, as in NumPy (and in PyTorch's permute).
 
     >>> transpose(Tensor([[1, 2], [3, 4]]))
     Tensor([[1, 3],
