@@ -7,6 +7,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
+# With a plain path file, so that `import minigrad` finds the package from every folder, also from the one above this.
+EDITABLE := --config-settings editable_mode=compat --editable
+
 # ruff takes no options from setup.cfg, where all other tools have theirs.
 RUFF := --line-length 120 --target-version py310
 RULES := --select E,F,W,I,UP,B,C4,SIM,RUF,PIE,RET --ignore E741,SIM110,SIM300,RUF043 --per-file-ignores __init__.py:F401
@@ -29,13 +32,14 @@ docs: .venv/docs
 
 # The environment is made anew when setup.cfg has changed; each set of packages leaves a marker file in it.
 .venv/made: setup.cfg
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 10) or sys.exit(f"minigrad needs Python 3.10 or later, this is {v[0]}.{v[1]}; choose another with make PYTHON=python3.12")'
 	@echo "Making a virtual environment in .venv"
 	@$(PYTHON) -m venv --clear .venv
 	@touch $@
 
 .venv/%: .venv/made
 	@echo "Installing minigrad[$*] into .venv (a minute or two, once)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(EDITABLE) '.[$*]'
 	@touch $@
 
 clean:

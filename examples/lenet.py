@@ -189,7 +189,11 @@ def option_parser() -> argparse.ArgumentParser:
         default="book",
         help="book: sigmoid, average pooling; modern: ReLU, max pooling" + default,
     )
-    add("--backend", default=minigrad.default_backend().name, help="numpy, numba or cupy" + default)
+    add(
+        "--backend",
+        default=minigrad.default_backend().name,
+        help=f"one of {', '.join(minigrad.backend_names())}" + default,
+    )
     add("--dataset", choices=DATASETS, default="fashion-mnist", help="clothes of 10 kinds, or digits" + default)
     add("--epochs", type=int, default=10, help="passes over the training images" + default)
     add("--lr", type=float, default=0.1, help="learning rate of gradient descent" + default)

@@ -188,6 +188,9 @@ class Tensor:
             notes.append("requires_grad=True")
         return f"{name}({', '.join([array, *notes])})"
 
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else str(self)
+
     # -- gradients ---------------------------------------------------------------------------------------------------
 
     @property

@@ -311,3 +311,10 @@ def test_tensors_are_told_apart_by_identity() -> None:
     x, y = Tensor([1.0]), Tensor([1.0])
     assert len({x, y, x}) == 2
     assert {x: "x"}[x] == "x"
+
+
+def test_a_tensor_of_one_element_takes_a_number_format() -> None:
+    assert f"{Tensor(1.23456):.3f} {Tensor([7]):4d}" == "1.235    7"
+    assert f"{Tensor([1.0, 2.0])}" == "Tensor([1., 2.])"
+    with pytest.raises(ValueError, match="item: a tensor of one element is needed"):
+        f"{Tensor([1.0, 2.0]):.3f}"

@@ -202,14 +202,12 @@ class _Pass:
     def _needs_of_targets(self) -> dict[Function, tuple[bool, ...]]:
         """Which inputs of each node lead to a target."""
         assert self.targets is not None
-        leads: dict[Function, bool] = {}
-        needs = {}
+        needs: dict[Function, tuple[bool, ...]] = {}
         for node in reversed(self.order):
             needs[node] = tuple(
-                needed and (_key(t) in self.targets or (t.grad_fn is not None and leads[t.grad_fn]))
+                needed and (_key(t) in self.targets or (t.grad_fn is not None and True in needs[t.grad_fn]))
                 for t, needed in zip(node._inputs, node.needs, strict=True)
             )
-            leads[node] = True in needs[node]
         return needs
 
     def _count_uses(self) -> Counter[Tensor]:
