@@ -123,7 +123,7 @@ def _seed(output: Tensor, gradient: Any, caller: str) -> Tensor:
     if not isinstance(output, Tensor):
         raise TypeError(f"{caller}: expected a Tensor to differentiate, got {type(output).__name__}")
     if not output.requires_grad:
-        raise RuntimeError(f"{caller}: this tensor requires no gradient: nothing it was computed from does")
+        raise RuntimeError(f"{caller}: this tensor requires no gradient; make its sources with requires_grad=True")
     if gradient is None:
         if output.size != 1:
             raise RuntimeError(
