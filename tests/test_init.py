@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigrad import nn
+from minigrad import nn, optim
 from minigrad.random import default_generator, manual_seed
 from minigrad.tensor import Tensor
 
@@ -123,6 +123,29 @@ def test_gains_are_those_of_the_table():
             lambda: nn.init.xavier_uniform_(nn.Linear(2, 1)),
             TypeError,
             r"xavier_uniform_: expected a Tensor, such as layer\.weight, got a Linear",
+        ),
+        (lambda: nn.init.uniform_(weight(), "a"), TypeError, "uniform_: a must be a number, got 'a'"),
+        (lambda: nn.init.uniform_(weight(), 0.0, None), TypeError, "uniform_: b must be a number, got None"),
+        (lambda: nn.init.normal_(weight(), "m"), TypeError, "normal_: mean must be a number, got 'm'"),
+        (lambda: nn.init.normal_(weight(), 0.0, 1j), TypeError, "normal_: std must be a number, got 1j"),
+        (lambda: nn.init.constant_(weight(), "x"), TypeError, "constant_: val must be a number, got 'x'"),
+        (lambda: nn.init.xavier_uniform_(weight(), "g"), TypeError, "xavier_uniform_: gain must be a number, got 'g'"),
+        (lambda: nn.init.xavier_normal_(weight(), "g"), TypeError, "xavier_normal_: gain must be a number, got 'g'"),
+        (lambda: nn.init.kaiming_uniform_(weight(), "s"), TypeError, "calculate_gain: param must be a number, got 's'"),
+        (lambda: nn.LeakyReLU("s"), TypeError, "LeakyReLU: negative_slope must be a number, got 's'"),
+        (lambda: nn.Dropout("p"), TypeError, "Dropout: p must be a number, got 'p'"),
+        (lambda: nn.BatchNorm2d(3, momentum=None), TypeError, "BatchNorm2d: momentum must be a number, got None"),
+        (lambda: nn.utils.clip_grad_norm_([], "a"), TypeError, "clip_grad_norm_: max_norm must be a number, got 'a'"),
+        (lambda: optim.SGD([weight()], lr=None), TypeError, "SGD: lr must be a number, got None"),
+        (
+            lambda: optim.lr_scheduler.StepLR(optim.SGD([weight()]), 1, "g"),
+            TypeError,
+            "StepLR: gamma must be a number, got 'g'",
+        ),
+        (
+            lambda: optim.Adam([weight()], betas=0.9),
+            ValueError,
+            r"Adam: betas must be two numbers in \[0, 1\), got 0.9",
         ),
         (lambda: nn.init.zeros_(np.ones(2)), TypeError, "zeros_: expected a Tensor, .* got a ndarray"),
     ],

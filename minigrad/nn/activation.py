@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..ops import leaky_relu, relu, sigmoid, softmax, softplus, tanh
+from ..ops.operands import as_number
 from ..tensor import Tensor
 from .module import Module
 
@@ -32,7 +33,7 @@ class LeakyReLU(Module):
     """x where x > 0, else negative_slope x."""
 
     def __init__(self, negative_slope: float = 0.01) -> None:
-        self.negative_slope = float(negative_slope)
+        self.negative_slope = float(as_number("LeakyReLU", "negative_slope", negative_slope))
 
     def forward(self, input: Tensor) -> Tensor:
         return leaky_relu(input, self.negative_slope)

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ..ops.operands import as_number
 from ..random import default_generator
 from ..tensor import Tensor
 from .checks import one_of
@@ -36,20 +37,21 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     one_of("calculate_gain", "nonlinearity", nonlinearity, (*GAINS, "leaky_relu"))
     if nonlinearity != "leaky_relu":
         return GAINS[nonlinearity]
-    slope = 0.01 if param is None else param
+    slope = 0.01 if param is None else as_number("calculate_gain", "param", param)
     return math.sqrt(2 / (1 + slope**2))
 
 
 def uniform_(tensor: TensorT, a: float = 0.0, b: float = 1.0) -> TensorT:
     """Draws from U(a, b). Raises ValueError where a is above b."""
-    if not a <= b:
+    if not as_number("uniform_", "a", a) <= as_number("uniform_", "b", b):
         raise ValueError(f"uniform_: a must not be above b, got {a} and {b}")
     return _set("uniform_", tensor, lambda shape: default_generator().uniform(a, b, shape))
 
 
 def normal_(tensor: TensorT, mean: float = 0.0, std: float = 1.0) -> TensorT:
     """Draws from N(mean, std^2). Raises ValueError for a std below 0."""
-    if not std >= 0:
+    as_number("normal_", "mean", mean)
+    if not as_number("normal_", "std", std) >= 0:
         raise ValueError(f"normal_: std must be 0 or more, got {std}")
     return _set("normal_", tensor, lambda shape: default_generator().normal(mean, std, shape))
 
@@ -60,6 +62,7 @@ def constant_(tensor: TensorT, val: float) -> TensorT:
     >>> constant_(Tensor([1.0, 2.0]), 0.5)
     Tensor([0.5, 0.5])
     """
+    as_number("constant_", "val", val)
     return _set("constant_", tensor, lambda shape: np.full(shape, val))
 
 
@@ -80,14 +83,14 @@ def xavier_uniform_(tensor: TensorT, gain: float = 1.0) -> TensorT:
     between keeping the variance of values forward and of gradients backward. Raises ValueError below two dimensions.
     """
     fan_in, fan_out = _fans("xavier_uniform_", tensor)
-    bound = gain * math.sqrt(6 / (fan_in + fan_out))
+    bound = as_number("xavier_uniform_", "gain", gain) * math.sqrt(6 / (fan_in + fan_out))
     return uniform_(tensor, -bound, bound)
 
 
 def xavier_normal_(tensor: TensorT, gain: float = 1.0) -> TensorT:
     """Draws from N(0, std^2) with std = gain sqrt(2 / (fan_in + fan_out)); see `xavier_uniform_`."""
     fan_in, fan_out = _fans("xavier_normal_", tensor)
-    return normal_(tensor, 0.0, gain * math.sqrt(2 / (fan_in + fan_out)))
+    return normal_(tensor, 0.0, as_number("xavier_normal_", "gain", gain) * math.sqrt(2 / (fan_in + fan_out)))
 
 
 def kaiming_uniform_(
