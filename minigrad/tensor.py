@@ -78,7 +78,7 @@ class Tensor:
     def _wrap(cls, array: Any, backend: Backend) -> Tensor:
         """The array itself as a tensor, with no copy and no check: for whoever has just made it."""
         tensor = cls.__new__(cls)
-        tensor._data = array if type(array) is np.ndarray else backend.xp.asarray(array)  # NumPy makes scalars of 0-d
+        tensor._data = array if type(array) is np.ndarray else _as_result(array, backend)
         tensor.backend = backend
         tensor.grad = tensor.grad_fn = tensor.hooks = None
         tensor.output_index = 0
@@ -98,10 +98,8 @@ class Tensor:
         if type(array) is not type(self._data):
             raise TypeError(f"data: expected a {_type_name(self._data)}, got a {_type_name(array)}")
         if array.dtype != self.dtype or array.shape != self.shape:
-            raise ValueError(
-                f"data: expected shape {self.shape} and dtype {self.dtype}, got {array.shape} and {array.dtype}; "
-                f"make a new Tensor for data of another kind"
-            )
+            got = f"{array.shape} and {array.dtype}; make a new Tensor for data of another kind"
+            raise ValueError(f"data: expected shape {self.shape} and dtype {self.dtype}, got {got}")
         self._data = array
 
     @property
@@ -159,9 +157,7 @@ class Tensor:
 
     def __bool__(self) -> bool:
         if self.size != 1:
-            raise ValueError(
-                f"the truth of a tensor of shape {self.shape} is ambiguous; use (...).data.any() or .all()"
-            )
+            raise ValueError(f"the truth of a tensor of shape {self.shape} is ambiguous; use .data.any() or .all()")
         return bool(self.item())
 
     def __float__(self) -> float:
@@ -199,6 +195,8 @@ class Tensor:
 
     @requires_grad.setter
     def requires_grad(self, wanted: bool) -> None:
+        if not isinstance(wanted, (bool, np.bool_)):
+            raise TypeError(f"requires_grad must be True or False, got {wanted!r}")
         if wanted and self.dtype.kind != "f":
             raise TypeError(f"only floating tensors can require a gradient; this one is {self.dtype}")
         if self.grad_fn is not None and not wanted:
@@ -227,8 +225,7 @@ class Tensor:
         copy = type(self)._wrap(self._data.copy(), self.backend)
         copy._requires_grad = self._requires_grad
         memo[id(self)] = copy
-        if self.grad is not None:
-            copy.grad = self.grad.detach()
+        copy.grad = None if self.grad is None else self.grad.detach()
         return copy
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -262,6 +259,10 @@ def _as_array(data: Any, dtype: Any) -> np.ndarray:
     """A new NumPy array of a dtype that tensors have."""
     if isinstance(data, Tensor):
         data = data.numpy()
+    elif _needs_gradient(data):
+        raise TypeError(
+            "Tensor: a list of tensors that require gradients would lose them; use stack(), or detach() them"
+        )
     try:
         array = np.array(data, dtype)
     except (TypeError, ValueError, OverflowError) as error:
@@ -275,6 +276,20 @@ def _as_array(data: Any, dtype: Any) -> np.ndarray:
     if array.dtype == np.float16:
         raise TypeError("Tensor: float16 is not supported; use float32")
     return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _as_result(result: Any, backend: Backend) -> Any:
+    """The array that an operation returned; NumPy makes scalars of 0-d ones."""
+    if not isinstance(result, (np.generic, backend.xp.ndarray)):
+        raise TypeError(f"Function: forward must return an array or a tuple of arrays, got a {_type_name(result)}")
+    return backend.xp.asarray(result)
+
+
+def _needs_gradient(value: Any) -> bool:
+    """Whether it is, or a list holds, a tensor that requires a gradient: NumPy would take the numbers and no more."""
+    if type(value) in (list, tuple):
+        return any(_needs_gradient(v) for v in value if type(v) is not float)
+    return isinstance(value, Tensor) and value._requires_grad
 
 
 def _unpickle(kind: type[Tensor], array: np.ndarray, requires_grad: bool, backend: str) -> Tensor:

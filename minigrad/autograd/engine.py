@@ -7,13 +7,15 @@ backpropagation reads the steps it yields.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
 from ..tensor import Tensor
 from .function import Function
 from .grad_mode import enable_grad, no_grad
+
+Tensors = Sequence[Tensor]
 
 
 class Step(NamedTuple):
@@ -42,7 +44,7 @@ def backward_steps(
     Tensor(6.)
     """
     seed = _seed(self, gradient, "backward")
-    return _Pass([self], [seed], retain_graph, create_graph).steps()
+    return _Pass([self], [seed], retain_graph, create_graph, targets=None).steps()
 
 
 def backward(self: Tensor, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False) -> None:
@@ -95,7 +97,9 @@ def grad(
     if len(grad_outputs) != len(outputs):
         raise ValueError(f"grad: {len(outputs)} outputs need as many grad_outputs, got {len(grad_outputs)}")
     for i, tensor in enumerate(inputs):
-        if not isinstance(tensor, Tensor) or not tensor.requires_grad:
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"grad: input {i} must be a Tensor, got {tensor!r}")
+        if not tensor.requires_grad:
             raise RuntimeError(f"grad: input {i} does not require a gradient; make it with requires_grad=True")
     seeds = [_seed(output, seed, "grad") for output, seed in zip(outputs, grad_outputs, strict=True)]
     walk = _Pass(outputs, seeds, retain_graph, create_graph, targets=inputs)
@@ -109,10 +113,7 @@ def grad(
 
 
 def _as_tuple(what: str, given: Any) -> tuple[Any, ...]:
-    try:
-        values = (given,) if isinstance(given, Tensor) else tuple(given)
-    except TypeError:
-        values = ()
+    values = (given,) if isinstance(given, Tensor) else tuple(given) if isinstance(given, Iterable) else ()
     if not values:
         raise TypeError(f"grad: {what} must be a Tensor or several, got {given!r}")
     return values
@@ -126,11 +127,11 @@ def _seed(output: Tensor, gradient: Any, caller: str) -> Tensor:
         raise RuntimeError(f"{caller}: this tensor requires no gradient; make its sources with requires_grad=True")
     if gradient is None:
         if output.size != 1:
-            raise RuntimeError(
-                f"{caller}: a tensor of shape {output.shape} needs the gradient that arrives at it, of that shape; "
-                f"only a tensor of one element has one by default (reduce it, say with .sum())"
-            )
+            hint = "the gradient that arrives at it, of that shape; or reduce it to one element, say with .sum()"
+            raise RuntimeError(f"{caller}: a tensor of shape {output.shape} needs {hint}")
         return Tensor._wrap(output.backend.xp.ones_like(output._data), output.backend)
+    if type(gradient) not in (float, int, list, tuple) and not hasattr(gradient, "__array__"):
+        raise TypeError(f"{caller}: the gradient must be a Tensor or an array, got {gradient!r}; name flags: flag=True")
     if not isinstance(gradient, Tensor):
         gradient = Tensor(gradient, output.dtype, backend=output.backend)
     if not _alike(gradient, output):
@@ -144,10 +145,8 @@ def _alike(gradient: Tensor, tensor: Tensor) -> bool:
 
 
 def _misfit(gradient: Tensor, tensor: Tensor, what: str) -> RuntimeError:
-    return RuntimeError(
-        f"{what} has shape {gradient.shape}, dtype {gradient.dtype} and backend {gradient.backend.name}, "
-        f"expected {tensor.shape}, {tensor.dtype} and {tensor.backend.name}"
-    )
+    got = f"{gradient.shape}, dtype {gradient.dtype} and backend {gradient.backend.name}"
+    return RuntimeError(f"{what} has shape {got}, expected {tensor.shape}, {tensor.dtype} and {tensor.backend.name}")
 
 
 def _key(tensor: Tensor) -> Any:
@@ -155,7 +154,7 @@ def _key(tensor: Tensor) -> Any:
     return tensor if tensor.grad_fn is None else (tensor.grad_fn, tensor.output_index)
 
 
-def topological_order(roots: Sequence[Tensor]) -> list[Function]:
+def topological_order(roots: Tensors) -> list[Function]:
     """The nodes below the roots, each after all nodes that used its outputs; with no recursion, however deep."""
     order: list[Function] = []
     seen: set[Function] = set()
@@ -175,13 +174,10 @@ class _Pass:
     """One backward pass. Gradients wait in `arrived` under their tensor's key until all its uses have been visited."""
 
     def __init__(
-        self,
-        roots: Sequence[Tensor],
-        seeds: Sequence[Tensor],
-        retain_graph: bool | None,
-        create_graph: bool,
-        targets: Sequence[Tensor] | None = None,
+        self, roots: Tensors, seeds: Tensors, retain_graph: bool | None, create_graph: bool, targets: Tensors | None
     ) -> None:
+        if not isinstance(create_graph, bool) or retain_graph not in (None, True, False):
+            raise TypeError(f"backward: graph flags are True or False, got {create_graph=} and {retain_graph=}")
         self.roots, self.seeds = roots, seeds if create_graph else [seed.detach() for seed in seeds]
         self.create_graph = create_graph
         self.recording = enable_grad() if create_graph else no_grad()
@@ -189,10 +185,8 @@ class _Pass:
         self.order = topological_order(roots)
         for node in self.order:
             if node.released:
-                raise RuntimeError(
-                    f"backward: the values saved by {node!r} were released by an earlier backward pass through it; "
-                    f"pass retain_graph=True to the earlier one"
-                )
+                by = "an earlier backward pass through it; pass retain_graph=True to the earlier one"
+                raise RuntimeError(f"backward: the values saved by {node!r} were released by {by}")
         self.targets = None if targets is None else {_key(tensor) for tensor in targets}
         self.needs = {node: node.needs for node in self.order} if self.targets is None else self._needs_of_targets()
         self.uses_left = self._count_uses()
@@ -265,10 +259,8 @@ class _Pass:
             gradients = node.backward(*grad_outputs)
             if type(gradients) is not tuple or len(gradients) != len(node._inputs):
                 returned = f"{len(gradients)} of them" if type(gradients) is tuple else f"a {type(gradients).__name__}"
-                raise RuntimeError(
-                    f"{node.name()}: its backward rule must return a tuple of {len(node._inputs)} gradients, "
-                    f"one for each input, and returned {returned}"
-                )
+                wanted = f"a tuple of {len(node._inputs)} gradients, one for each input"
+                raise RuntimeError(f"{node.name()}: its backward rule must return {wanted}, and returned {returned}")
             return tuple(
                 [
                     self._checked(node, index, gradient, tensor) if needed else None
@@ -282,10 +274,8 @@ class _Pass:
         if gradient is None:
             return None
         if not isinstance(gradient, Tensor):
-            raise RuntimeError(
-                f"{node.name()}: the gradient its backward rule returned for input {index} is a "
-                f"{type(gradient).__name__}, expected a Tensor"
-            )
+            kind = type(gradient).__name__
+            raise RuntimeError(f"{node.name()}: the gradient for input {index} is a {kind}, expected a Tensor")
         if node.broadcasts and gradient._data.shape != tensor._data.shape:
             gradient = sum_to_shape(gradient, tensor.shape)
         if not _alike(gradient, tensor):

@@ -59,8 +59,11 @@ class Function:
     _input_arrays: Sequence[Any]
     _output_arrays: tuple[Any, ...]
 
-    forward: Callable[..., Any]
-    backward: Callable[..., tuple[Tensor | None, ...]]
+    def forward(self, *arrays: Any, **_: Any) -> Any:
+        raise NotImplementedError(f"{self.name()}: write its forward(self, *arrays), which returns the result's array")
+
+    def backward(self, *grad_outputs: Any, **_: Any) -> Any:
+        raise NotImplementedError(f"{self.name()}: to differentiate it, write its backward(self, *grad_outputs)")
 
     @property
     def xp(self) -> ModuleType:
@@ -142,7 +145,9 @@ class Function:
 
     @classmethod
     def name(cls) -> str:
-        """The operation's name as the user wrote it, for messages: `conv2d` for Conv2d."""
+        """The operation's name as the user wrote it, for messages: `conv2d` for Conv2d; a user's class as it is."""
+        if not cls.__module__.startswith("minigrad."):
+            return cls.__name__
         words = "".join(f"_{c.lower()}" if c.isupper() else c for c in cls.__name__)
         return words.strip("_")
 
@@ -163,14 +168,12 @@ class AsRecorded(Function):
 
 
 def _not_tensors(cls: type[Function], inputs: tuple[Any, ...]) -> Exception:
-    if not inputs:
-        return TypeError(f"{cls.name()}: needs at least one Tensor")
-    kinds = ", ".join(type(value).__name__ for value in inputs)
-    return TypeError(f"{cls.name()}: expected Tensors, got ({kinds}); wrap the others in Tensor(...)")
+    kinds = ", ".join(type(value).__name__ for value in inputs) or "nothing"
+    hint = "wrap the others in Tensor(...), or make them parameters, apply(x, n=3)"
+    return TypeError(f"{cls.name()}: expected Tensors, got ({kinds}); {hint}")
 
 
 def _mixed_backends(cls: type[Function], inputs: tuple[Tensor, ...]) -> Exception:
     names = list(dict.fromkeys(tensor.backend.name for tensor in inputs))
-    return RuntimeError(
-        f"{cls.name()}: its tensors live on different backends, {' and '.join(names)}; move one with .to({names[0]!r})"
-    )
+    where = f"{' and '.join(names)}; move one with .to({names[0]!r})"
+    return RuntimeError(f"{cls.name()}: its tensors live on different backends, {where}")
