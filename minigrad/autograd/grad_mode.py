@@ -23,8 +23,8 @@ class _SetGradMode(ContextDecorator):
     # The object itself keeps nothing, so that a decorated function may call itself, and run in several threads at once.
 
     def __call__(self, function: Any) -> Any:
-        if isgeneratorfunction(function):
-            raise TypeError(f"{type(self).__name__}: {function.__name__} is a generator; write the with inside it")
+        if isgeneratorfunction(function) or not callable(function):
+            raise TypeError(f"{type(self).__name__}: expected a function, got {function!r}; in a generator, use with")
         return super().__call__(function)
 
     def __enter__(self) -> None:
