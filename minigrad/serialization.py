@@ -18,6 +18,8 @@ from types import ModuleType
 import numpy as np
 
 from .backends import Backend, default_backend, get_backend
+from .checks import path as checked_path
+from .checks import require
 from .tensor import Tensor
 
 StrPath = str | os.PathLike[str]
@@ -61,6 +63,7 @@ def save(tensors: Mapping[str, Tensor], path: StrPath, metadata: Mapping[str, st
     ({'steps': Tensor(7), 'weight': Tensor([1., 2.])}, {'made by': 'a doctest'})
     """
     _check_arguments(tensors, metadata)
+    path = checked_path("save", path)
     _safetensors()
     from safetensors.numpy import save as serialize
 
@@ -83,6 +86,7 @@ def load(path: StrPath, backend: str | Backend | None = None) -> dict[str, Tenso
         ValueError: the file is damaged, is no safetensors file, or holds a dtype that minigrad doesn't have.
         ImportError: safetensors is not installed.
     """
+    path = checked_path("load", path)
     backend = default_backend() if backend is None else get_backend(backend)
     safetensors = _safetensors()
     with open(path, "rb") as file:
@@ -99,11 +103,12 @@ def load(path: StrPath, backend: str | Backend | None = None) -> dict[str, Tenso
 
 def load_metadata(path: StrPath) -> dict[str, str]:
     """The strings that were stored beside the tensors of a safetensors file; raises as `load` does."""
+    path = checked_path("load_metadata", path)
     safetensors = _safetensors()
     with open(path, "rb"):  # raises an error that is clearer than safe_open's
         pass
     try:
-        with safetensors.safe_open(os.fspath(path), framework="np") as file:
+        with safetensors.safe_open(path, framework="np") as file:
             return file.metadata() or {}
     except safetensors.SafetensorError as error:
         raise _not_readable(path, error) from error
@@ -117,9 +122,13 @@ def write_atomically(path: StrPath, data: bytes) -> None:
 
     Raises OSError where the file can't be written, FileNotFoundError where its folder isn't there.
     """
+    path = checked_path("write_atomically", path)
+    require(isinstance(data, (bytes, bytearray)), "write_atomically: the data must be bytes", data)
     target = Path(os.path.realpath(path))  # through a symbolic link, as open() would go
     if not target.parent.is_dir():
-        raise FileNotFoundError(f"cannot write {os.fspath(path)}: there is no folder {target.parent}; make it first")
+        raise FileNotFoundError(f"cannot write {path}: there is no folder {target.parent}; make it first")
+    if target.is_dir():
+        raise IsADirectoryError(f"cannot write {path or repr(path)}: it is a folder; name a file in it")
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
         with open(temporary, "xb") as file:

@@ -1,0 +1,49 @@
+"""Checks of arguments that several layers share; each message ends with the value that was given."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+
+def require(fits: bool, message: str, value: Any, hint: str = "") -> None:
+    """Raises TypeError, with what was given and how to mend it, unless the argument fits."""
+    if fits:
+        return
+    if isinstance(value, type):
+        given = f"the class {value.__name__} itself; make one: {value.__name__}(...)"
+    elif value is None or isinstance(value, (bool, int, float, str)):
+        given = repr(value)
+    else:
+        given = f"a {type(value).__name__}"
+    raise TypeError(f"{message}, got {given}" + (f"; {hint}" if hint else ""))
+
+
+def integer(caller: str, what: str, value: Any, least: int) -> int:
+    """The value as an int; raises TypeError where it is no integer, ValueError where it is below `least`."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{caller}: {what} must be an integer, got {value!r}")
+    if value < least:
+        raise ValueError(f"{caller}: {what} must be at least {least}, got {value}")
+    return int(value)
+
+
+def function(caller: str, what: str, value: Any) -> None:
+    """Raises TypeError where the value cannot be called, and for a class, which would make an object instead."""
+    require(callable(value) and not isinstance(value, type), f"{caller}: {what} must be a function", value)
+
+
+def path(caller: str, value: Any) -> str:
+    """The path as a string; raises TypeError for anything else, a number too, which open() takes for an open file."""
+    require(isinstance(value, (str, os.PathLike)), f"{caller}: a path must be a string or a Path", value)
+    return os.fspath(value)
+
+
+def array(caller: str, what: str, value: Any) -> np.ndarray:
+    """The value as a NumPy array; raises TypeError for rows of different lengths."""
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise TypeError(f"{caller}: {what} must be an array, got a list of rows of different lengths") from None
