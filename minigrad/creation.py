@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
+from .checks import require
 from .random import default_generator
-from .tensor import Tensor, float32, float64, is_number
+from .tensor import Tensor, float32, float64, int64, is_number
 
 Shape = int | tuple[int, ...] | list[int]
 
@@ -27,7 +29,7 @@ def zeros(*shape: Any, dtype: Any = float32, requires_grad: bool = False, backen
     >>> zeros(2, 3).shape
     (2, 3)
     """
-    return Tensor(np.zeros(_shape("zeros", shape), np.int8), dtype, requires_grad, backend)
+    return Tensor(np.zeros(_shape("zeros", shape), np.int8), _dtype("zeros", dtype), requires_grad, backend)
 
 
 def ones(*shape: Any, dtype: Any = float32, requires_grad: bool = False, backend: str | None = None) -> Tensor:
@@ -36,7 +38,7 @@ def ones(*shape: Any, dtype: Any = float32, requires_grad: bool = False, backend
     >>> ones(2)
     Tensor([1., 1.])
     """
-    return Tensor(np.ones(_shape("ones", shape), np.int8), dtype, requires_grad, backend)
+    return Tensor(np.ones(_shape("ones", shape), np.int8), _dtype("ones", dtype), requires_grad, backend)
 
 
 def full(
@@ -47,9 +49,8 @@ def full(
     >>> full((2,), 7)
     Tensor([7, 7])
     """
-    one = Tensor(value, dtype, backend=backend)
-    if one.ndim:
-        raise ValueError(f"full: expected one value, got {value!r}; broadcast_to repeats a tensor")
+    require(is_number(value), "full: expected one number", value, "broadcast_to repeats a tensor")
+    one = Tensor(value, None if dtype is None else _dtype("full", dtype), backend=backend)
     return Tensor(np.full(_shape("full", (shape,)), one.numpy()), one.dtype, requires_grad, backend)
 
 
@@ -59,8 +60,7 @@ def zeros_like(x: Tensor) -> Tensor:
     >>> zeros_like(ones(2))
     Tensor([0., 0.])
     """
-    if not isinstance(x, Tensor):
-        raise TypeError(f"zeros_like: expected a Tensor, got {type(x).__name__}")
+    require(isinstance(x, Tensor), "zeros_like: expected a Tensor", x)
     return Tensor(np.zeros(x.shape, x.dtype), backend=x.backend)
 
 
@@ -70,8 +70,7 @@ def ones_like(x: Tensor) -> Tensor:
     >>> ones_like(zeros(2))
     Tensor([1., 1.])
     """
-    if not isinstance(x, Tensor):
-        raise TypeError(f"ones_like: expected a Tensor, got {type(x).__name__}")
+    require(isinstance(x, Tensor), "ones_like: expected a Tensor", x)
     return Tensor(np.ones(x.shape, x.dtype), backend=x.backend)
 
 
@@ -89,12 +88,16 @@ def arange(
     Tensor([0, 1, 2])
     """
     start, stop = (0, start) if stop is None else (start, stop)
-    if not all(is_number(value) for value in (start, stop, step)) or step == 0:
-        raise ValueError(f"arange: expected numbers and a step other than 0, got {start!r}, {stop!r}, {step!r}")
-    array = np.arange(start, stop, step)
-    if dtype is None and array.dtype.kind == "f":
-        dtype = float32
-    return Tensor(array, dtype, requires_grad, backend)
+    given = f"got {start!r}, {stop!r}, {step!r}"
+    if not all(_is_finite(value) for value in (start, stop, step)) or step == 0:
+        raise ValueError(f"arange: expected finite numbers and a step other than 0, {given}")
+    try:
+        array = np.arange(start, stop, step)
+    except ValueError as error:
+        raise ValueError(f"arange: {error}, {given}") from None
+    if dtype is None:
+        dtype = float32 if array.dtype.kind == "f" else array.dtype
+    return Tensor(array, _dtype("arange", dtype), requires_grad, backend)
 
 
 def rand(*shape: Any, dtype: Any = float32, requires_grad: bool = False, backend: str | None = None) -> Tensor:
@@ -125,13 +128,33 @@ def randint(low: int, high: int, shape: Shape, dtype: Any = np.int64, backend: s
     """
     if not all(isinstance(bound, (int, np.integer)) for bound in (low, high)) or low >= high:
         raise ValueError(f"randint: low must be an integer below high, got {low!r} and {high!r}")
+    dtype = _dtype("randint", dtype)
+    limits = np.iinfo(dtype if dtype.kind in "iu" else int64)
+    if low < limits.min or high - 1 > min(limits.max, np.iinfo(int64).max):
+        raise ValueError(f"randint: the numbers from {low} to {high - 1} do not all fit into {dtype}")
     return Tensor(default_generator().integers(low, high, _shape("randint", (shape,))), dtype, backend=backend)
 
 
-def _floating(name: str, dtype: Any) -> Any:
-    if dtype not in (float32, float64):
+def _floating(name: str, dtype: Any) -> np.dtype:
+    wanted = _dtype(name, dtype)
+    if wanted not in (float32, float64):
         raise TypeError(f"{name}: dtype must be float32 or float64, got {dtype!r}")
-    return dtype
+    return wanted
+
+
+def _dtype(name: str, dtype: Any) -> np.dtype:
+    """The dtype; float32 for None, which NumPy would take for float64."""
+    try:
+        wanted = float32 if dtype is None else np.dtype(dtype)
+    except TypeError:
+        wanted = None
+    if wanted is None or wanted.kind not in "fiub" or wanted.itemsize > 8 or wanted == np.float16:
+        raise TypeError(f"{name}: dtype must be float32, float64, an integer dtype or bool, got {dtype!r}")
+    return wanted
+
+
+def _is_finite(value: Any) -> bool:
+    return is_number(value) and not isinstance(value, (bool, complex, np.complexfloating)) and math.isfinite(value)
 
 
 def _shape(name: str, given: tuple[Any, ...]) -> tuple[int, ...]:

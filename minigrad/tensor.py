@@ -198,7 +198,7 @@ class Tensor:
         if not isinstance(wanted, (bool, np.bool_)):
             raise TypeError(f"requires_grad must be True or False, got {wanted!r}")
         if wanted and self.dtype.kind != "f":
-            raise TypeError(f"only floating tensors can require a gradient; this one is {self.dtype}")
+            raise TypeError(f"only floating tensors can require a gradient; this one is {self.dtype}: see astype()")
         if self.grad_fn is not None and not wanted:
             raise RuntimeError("requires_grad of a computed tensor can't be turned off; use detach()")
         self._requires_grad = bool(wanted)
@@ -266,10 +266,10 @@ def _as_array(data: Any, dtype: Any) -> np.ndarray:
     try:
         array = np.array(data, dtype)
     except (TypeError, ValueError, OverflowError) as error:
-        hint = "; use stack() to join tensors" if isinstance(data, (list, tuple)) else ""
+        hint = "; rows must have one length (stack() joins tensors)" if "inhomogeneous" in str(error) else ""
         raise TypeError(f"Tensor: cannot make an array of this {_type_name(data)}: {error}{hint}") from error
     if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
-        raise TypeError(f"Tensor: dtype {array.dtype} is not one of float32, float64, the integers and bool")
+        raise TypeError(f"Tensor: expected floats, integers or booleans, got a {_type_name(data)} of {array.dtype}")
     made_from_python = not isinstance(data, (np.ndarray, np.generic))
     if dtype is None and array.dtype.kind == "f" and (made_from_python or array.dtype.itemsize < 4):
         return array.astype(float32)

@@ -99,21 +99,6 @@ def test_each_step_comes_after_everything_that_used_its_outputs() -> None:
                 assert place[node] < place[tensor.grad_fn]
 
 
-@pytest.mark.parametrize(
-    ("call", "kind", "message"),
-    [
-        (lambda y: y.backward_steps(), RuntimeError, r"backward: a tensor of shape \(2,\) needs the gradient"),
-        (lambda y: y.backward_steps(Tensor(np.ones(3), backend=y.backend)), RuntimeError, r"has shape \(3,\)"),
-        (lambda y: y.detach().backward_steps(), RuntimeError, "requires no gradient"),
-        (lambda y: [y.sum().backward(), y.sum().backward_steps()], RuntimeError, "retain_graph=True"),
-    ],
-)
-def test_wrong_arguments_of_backward_steps_raise_at_the_call(call, kind, message) -> None:
-    y = leaf(1.0, 2.0) * 2.0
-    with pytest.raises(kind, match=message):
-        call(y)
-
-
 def test_steps_left_half_way_leave_the_mode_as_it_was() -> None:
     x = leaf(2.0)
     steps = (x * x * x).backward_steps()

@@ -69,37 +69,6 @@ def test_a_tensor_copies_what_it_is_made_of() -> None:
     assert x.tolist() == [1.0, 2.0]
 
 
-@pytest.mark.parametrize(
-    ("data", "dtype", "message"),
-    [
-        ("text", None, "dtype <U4 is not one of float32, float64, the integers and bool"),
-        (None, None, "dtype object is not one of"),
-        ({}, None, "dtype object is not one of"),
-        (1j, None, "dtype complex128 is not one of"),
-        (2**70, None, "dtype object is not one of"),
-        (2**70, "int64", "cannot make an array of this int: .*too large"),
-        (300, "int8", "cannot make an array of this int: .*out of bounds for int8"),
-        ([1.0, [2.0]], None, "cannot make an array of this list: .*inhomogeneous"),
-        ([1.0], "float16", "float16 is not supported; use float32"),
-        ([1.0], "complex64", "dtype complex64 is not one of"),
-        ([1.0], "text", "data type 'text' not understood"),
-        (np.array(["a"]), None, "dtype <U1 is not one of"),
-        (np.array(0, "datetime64[s]"), None, "dtype datetime64"),
-        (np.longdouble(1), None, "is not one of float32, float64"),
-    ],
-)
-def test_what_cannot_be_a_tensor(data, dtype, message) -> None:
-    if isinstance(data, np.longdouble) and data.dtype == "float64":
-        pytest.skip("long doubles are doubles on this machine")
-    with pytest.raises(TypeError, match=f"^Tensor: .*{message}"):
-        Tensor(data, dtype)
-
-
-def test_tensors_of_different_shapes_are_joined_by_stack_not_by_the_constructor() -> None:
-    with pytest.raises(TypeError, match=r"use stack\(\) to join tensors"):
-        Tensor([Tensor([1.0]), Tensor([1.0, 2.0])])
-
-
 def test_shape_ndim_and_size() -> None:
     x = Tensor(np.zeros((2, 0, 3)))
     assert (x.shape, x.ndim, x.size, len(x)) == ((2, 0, 3), 3, 0, 2)
