@@ -114,7 +114,7 @@ def test_gains_are_those_of_the_table():
         (
             lambda: nn.init.kaiming_normal_(weight(), nonlinearity="swish"),
             ValueError,
-            "calculate_gain: nonlinearity must be one of 'linear', .* 'leaky_relu', got 'swish'",
+            "kaiming_normal_: nonlinearity must be one of 'linear', .* 'leaky_relu', got 'swish'",
         ),
         (lambda: nn.init.uniform_(weight(), 1.0, 0.0), ValueError, "uniform_: a must not be above b, got 1.0 and 0.0"),
         (lambda: nn.init.normal_(weight(), 0.0, -1.0), ValueError, "normal_: std must be 0 or more, got -1.0"),
@@ -131,7 +131,7 @@ def test_gains_are_those_of_the_table():
         (lambda: nn.init.constant_(weight(), "x"), TypeError, "constant_: val must be a number, got 'x'"),
         (lambda: nn.init.xavier_uniform_(weight(), "g"), TypeError, "xavier_uniform_: gain must be a number, got 'g'"),
         (lambda: nn.init.xavier_normal_(weight(), "g"), TypeError, "xavier_normal_: gain must be a number, got 'g'"),
-        (lambda: nn.init.kaiming_uniform_(weight(), "s"), TypeError, "calculate_gain: param must be a number, got 's'"),
+        (lambda: nn.init.kaiming_uniform_(weight(), "s"), TypeError, "kaiming_uniform_: a must be a number, got 's'"),
         (lambda: nn.LeakyReLU("s"), TypeError, "LeakyReLU: negative_slope must be a number, got 's'"),
         (lambda: nn.Dropout("p"), TypeError, "Dropout: p must be a number, got 'p'"),
         (lambda: nn.BatchNorm2d(3, momentum=None), TypeError, "BatchNorm2d: momentum must be a number, got None"),

@@ -265,9 +265,9 @@ def test_wrong_contents_and_indices_of_a_sequential_say_what_to_write():
     net = nn.Sequential(nn.ReLU())
     with pytest.raises(IndexError, match="Sequential: index 1 is out of range for 1 modules"):
         net[1]
-    with pytest.raises(TypeError, match="Sequential: an index must be an integer or a slice, got 'act'"):
+    with pytest.raises(TypeError, match="Sequential: an index must be an integer, or a slice to read, got 'act'"):
         net["act"]
-    with pytest.raises(TypeError, match=r"Sequential\.0 is a Module, got a int"):
+    with pytest.raises(TypeError, match="Sequential: '0' must be a Module, got a int"):
         net[0] = 1
 
 

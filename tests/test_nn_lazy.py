@@ -118,15 +118,46 @@ def test_reading_an_uninitialized_parameter_says_what_to_do():
     for read in (
         lambda: net[3].weight.shape,
         lambda: net[3].weight + 1.0,
-        lambda: net.state_dict(),
         lambda: net[3].reset_parameters(),
-        lambda: net.to("float64"),
         lambda: nn.init.zeros_(net[3].weight),
         lambda: sum(p.size for p in net.parameters()),
     ):
         with pytest.raises(RuntimeError, match="this parameter has no shape yet: run one batch through the network"):
             read()
     assert repr(net[3].weight) == "UninitializedParameter()"
+
+
+def test_a_state_that_is_not_there_yet_is_refused_with_the_names_of_what_waits():
+    net = nn.Sequential(nn.Linear(2, 2), nn.LazyLinear(3))
+    with pytest.raises(
+        RuntimeError, match=r"^state_dict: 1\.weight, 1\.bias: this parameter has no shape yet: run one"
+    ):
+        net.state_dict()
+
+
+@pytest.mark.parametrize("pass_on", [lambda net: net, copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])
+def test_a_lazy_layer_is_moved_before_the_first_batch(pass_on):
+    net = pass_on(lazy_net().to("float64").to("numpy"))
+    x = Tensor(images(2, 4, 5, 5).numpy().astype(np.float64), backend="numpy")
+    assert all(isinstance(p, nn.UninitializedParameter) for p in net.parameters())
+    assert net(x).dtype == np.float64
+    assert [(p.dtype.name, p.backend.name) for p in net.parameters()] == [("float64", "numpy")] * 4
+
+
+def test_a_lazy_layer_that_was_moved_takes_a_state_in_its_new_dtype():
+    layer = nn.LazyLinear(2).to("float64")
+    layer.load_state_dict(nn.Linear(3, 2).state_dict())
+    assert type(layer) is nn.Linear and layer.weight.dtype == layer.bias.dtype == np.float64
+
+
+def test_a_lazy_layer_draws_the_same_values_in_both_dtypes():
+    weights = []
+    for dtype in ("float32", "float64"):
+        manual_seed(0)
+        layer = nn.LazyLinear(3).to(dtype)
+        layer(images(2, 4).to(dtype))
+        weights.append(layer.weight.numpy())
+    np.testing.assert_allclose(*weights, rtol=1e-6)
 
 
 def test_a_first_batch_that_a_lazy_layer_cannot_take_leaves_it_lazy():

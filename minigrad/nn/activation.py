@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..ops import leaky_relu, relu, sigmoid, softmax, softplus, tanh
-from ..ops.operands import as_number
 from ..tensor import Tensor
+from .checks import finite, integer
 from .module import Module
 
 
@@ -33,7 +33,7 @@ class LeakyReLU(Module):
     """x where x > 0, else negative_slope x."""
 
     def __init__(self, negative_slope: float = 0.01) -> None:
-        self.negative_slope = float(as_number("LeakyReLU", "negative_slope", negative_slope))
+        self.negative_slope = float(finite("LeakyReLU", "negative_slope", negative_slope))
 
     def forward(self, input: Tensor) -> Tensor:
         return leaky_relu(input, self.negative_slope)
@@ -53,7 +53,7 @@ class Softmax(Module):
     """e^x / sum e^x along an axis. Not for before CrossEntropyLoss, which takes the logits themselves."""
 
     def __init__(self, axis: int = -1) -> None:
-        self.axis = axis
+        self.axis = integer("Softmax", "axis", axis)
 
     def forward(self, input: Tensor) -> Tensor:
         return softmax(input, self.axis)

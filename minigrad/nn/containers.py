@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import count
+from operator import index as as_index
 from typing import TYPE_CHECKING, Any
 
+from .checks import kind_of
 from .module import Module
 
 if TYPE_CHECKING:
@@ -36,20 +38,27 @@ class _Ordered(Module):
     def _name(self, index: int) -> str:
         names = self._names()
         if isinstance(index, bool) or not hasattr(index, "__index__"):
-            raise TypeError(f"{type(self).__name__}: an index must be an integer or a slice, got {index!r}")
+            raise TypeError(f"{type(self).__name__}: an index must be an integer, or a slice to read, got {index!r}")
+        index = as_index(index)
         if not -len(names) <= index < len(names):
             raise IndexError(f"{type(self).__name__}: index {index} is out of range for {len(names)} modules")
         return names[index]
 
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
+            try:
+                names = self._names()[index]
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"{type(self).__name__}: {error}") from None
             part = self._empty()
-            part._add({name: vars(self)[name] for name in self._names()[index]})
+            part._add({name: vars(self)[name] for name in names})
             return part
         return vars(self)[self._name(index)]
 
     def __setitem__(self, index: int, module: Module) -> None:
-        setattr(self, self._name(index), module)
+        name = self._name(index)
+        self._check_module(name, module)
+        setattr(self, name, module)
 
     def __len__(self) -> int:
         return len(self._names())
@@ -83,8 +92,9 @@ class Sequential(_Ordered):
     """
 
     def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
-        if len(modules) == 1 and isinstance(modules[0], (list, tuple)):
-            raise TypeError("Sequential: modules are separate arguments, got one list; write Sequential(*modules)")
+        if len(modules) == 1 and isinstance(modules[0], (list, tuple, Iterator)):
+            kind = type(modules[0]).__name__
+            raise TypeError(f"Sequential: modules are separate arguments, got one {kind}; write Sequential(*modules)")
         named = len(modules) == 1 and isinstance(modules[0], Mapping)
         self._add(modules[0] if named else modules)  # type: ignore[arg-type]
 
@@ -109,6 +119,8 @@ class ModuleList(_Ordered):
     """
 
     def __init__(self, modules: Iterable[Module] = ()) -> None:
+        if not isinstance(modules, Iterable):
+            raise TypeError(f"ModuleList: expected a list of modules, got {kind_of(modules)}; write ModuleList([...])")
         self._add(modules)
 
     def _empty(self) -> ModuleList:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..ops import conv2d
 from ..ops.geometry import Pair, pair
 from ..tensor import Tensor
-from .checks import one_of, positive
+from .checks import flag, one_of, positive
 from .linear import WeightedLayer
 
 
@@ -57,7 +57,7 @@ class Conv2d(WeightedLayer):
             self.padding = pair(name, "padding", padding, 0)
         if out_channels % groups:
             raise ValueError(f"{name}: {out_channels} output channels do not divide into {groups} groups")
-        self._make_parameters(in_channels, bias)
+        self._make_parameters(in_channels, flag(name, "bias", bias))
 
     def _set_inputs(self, inputs: int) -> None:
         name = type(self).__name__

@@ -18,7 +18,7 @@ import numpy as np
 from ..ops.operands import as_number
 from ..random import default_generator
 from ..tensor import Tensor
-from .checks import one_of
+from .checks import finite, not_negative, one_of
 
 TensorT = TypeVar("TensorT", bound=Tensor)
 
@@ -34,25 +34,25 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     >>> calculate_gain("leaky_relu", 1.0)
     1.0
     """
-    one_of("calculate_gain", "nonlinearity", nonlinearity, (*GAINS, "leaky_relu"))
-    if nonlinearity != "leaky_relu":
-        return GAINS[nonlinearity]
-    slope = 0.01 if param is None else as_number("calculate_gain", "param", param)
-    return math.sqrt(2 / (1 + slope**2))
+    return _gain("calculate_gain", nonlinearity, 0.01 if param is None else finite("calculate_gain", "param", param))
+
+
+def _gain(name: str, nonlinearity: str, slope: float) -> float:
+    one_of(name, "nonlinearity", nonlinearity, (*GAINS, "leaky_relu"))
+    return GAINS[nonlinearity] if nonlinearity in GAINS else math.sqrt(2 / (1 + slope**2))
 
 
 def uniform_(tensor: TensorT, a: float = 0.0, b: float = 1.0) -> TensorT:
     """Draws from U(a, b). Raises ValueError where a is above b."""
-    if not as_number("uniform_", "a", a) <= as_number("uniform_", "b", b):
+    if finite("uniform_", "a", a) > finite("uniform_", "b", b):
         raise ValueError(f"uniform_: a must not be above b, got {a} and {b}")
     return _set("uniform_", tensor, lambda shape: default_generator().uniform(a, b, shape))
 
 
 def normal_(tensor: TensorT, mean: float = 0.0, std: float = 1.0) -> TensorT:
     """Draws from N(mean, std^2). Raises ValueError for a std below 0."""
-    as_number("normal_", "mean", mean)
-    if not as_number("normal_", "std", std) >= 0:
-        raise ValueError(f"normal_: std must be 0 or more, got {std}")
+    finite("normal_", "mean", mean)
+    not_negative("normal_", "std", std)
     return _set("normal_", tensor, lambda shape: default_generator().normal(mean, std, shape))
 
 
@@ -83,14 +83,14 @@ def xavier_uniform_(tensor: TensorT, gain: float = 1.0) -> TensorT:
     between keeping the variance of values forward and of gradients backward. Raises ValueError below two dimensions.
     """
     fan_in, fan_out = _fans("xavier_uniform_", tensor)
-    bound = as_number("xavier_uniform_", "gain", gain) * math.sqrt(6 / (fan_in + fan_out))
+    bound = not_negative("xavier_uniform_", "gain", gain) * math.sqrt(6 / (fan_in + fan_out))
     return uniform_(tensor, -bound, bound)
 
 
 def xavier_normal_(tensor: TensorT, gain: float = 1.0) -> TensorT:
     """Draws from N(0, std^2) with std = gain sqrt(2 / (fan_in + fan_out)); see `xavier_uniform_`."""
     fan_in, fan_out = _fans("xavier_normal_", tensor)
-    return normal_(tensor, 0.0, as_number("xavier_normal_", "gain", gain) * math.sqrt(2 / (fan_in + fan_out)))
+    return normal_(tensor, 0.0, not_negative("xavier_normal_", "gain", gain) * math.sqrt(2 / (fan_in + fan_out)))
 
 
 def kaiming_uniform_(
@@ -120,7 +120,7 @@ def kaiming_normal_(tensor: TensorT, a: float = 0.0, mode: str = "fan_in", nonli
 def _kaiming_std(name: str, tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
     one_of(name, "mode", mode, ("fan_in", "fan_out"))
     fan_in, fan_out = _fans(name, tensor)
-    return calculate_gain(nonlinearity, a) / math.sqrt(fan_in if mode == "fan_in" else fan_out)
+    return _gain(name, nonlinearity, finite(name, "a", a)) / math.sqrt(fan_in if mode == "fan_in" else fan_out)
 
 
 def _fans(name: str, tensor: Tensor) -> tuple[int, int]:

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from ..ops.geometry import Pair
+from ..ops.operands import as_tensor
 from ..tensor import Tensor
 from .conv import Conv2d
 from .linear import Linear, WeightedLayer
@@ -32,7 +31,7 @@ class _Lazy(WeightedLayer):
         self.bias = UninitializedParameter() if bias else None
 
     def forward(self, input: Tensor) -> Tensor:
-        self._become_plain(self._count_inputs(np.shape(input)))
+        self._become_plain(self._count_inputs(as_tensor(type(self).__name__, input).shape))
         return self.forward(input)  # the ordinary layer's
 
     def _become_plain(self, inputs: int) -> None:

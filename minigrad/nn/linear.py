@@ -9,7 +9,7 @@ import numpy as np
 from ..ops import flatten, linear
 from ..tensor import Tensor, float32
 from . import init
-from .checks import positive
+from .checks import flag, integer, positive
 from .module import Module
 from .parameter import Parameter
 
@@ -62,8 +62,9 @@ class Linear(WeightedLayer):
     """
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
-        self.out_features = positive(type(self).__name__, "out_features", out_features)
-        self._make_parameters(in_features, bias)
+        name = type(self).__name__
+        self.out_features = positive(name, "out_features", out_features)
+        self._make_parameters(in_features, flag(name, "bias", bias))
 
     def _set_inputs(self, inputs: int) -> None:
         self.in_features = positive(type(self).__name__, "in_features", inputs)
@@ -83,10 +84,15 @@ class Flatten(Module):
 
     >>> Flatten()(Tensor([[[1.0, 2.0], [3.0, 4.0]]]))
     Tensor([[1., 2., 3., 4.]])
+
+    Raises TypeError for dimensions that are no integers, ValueError where the first comes after the last.
     """
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
-        self.start_dim, self.end_dim = start_dim, end_dim
+        self.start_dim = integer("Flatten", "start_dim", start_dim)
+        self.end_dim = integer("Flatten", "end_dim", end_dim)
+        if start_dim > end_dim and (start_dim < 0) == (end_dim < 0):  # for other signs it depends on the input
+            raise ValueError(f"Flatten: start_dim {start_dim} comes after end_dim {end_dim}")
 
     def forward(self, input: Tensor) -> Tensor:
         return flatten(input, self.start_dim, self.end_dim)

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import numpy as np
 
 from ..autograd.hooks import RemovableHandle
-from ..tensor import Tensor
-from .parameter import Parameter
+from ..tensor import Tensor, float32
+from .checks import flag, kind_of
+from .parameter import NO_SHAPE_YET, Parameter, UninitializedParameter
 
 if TYPE_CHECKING:
     from typing import Self
@@ -99,7 +100,7 @@ class Module:
                 f"assign a Parameter, or give this one another array with {name}.data = ..."
             )
         if isinstance(old, Module) and not (value is None or isinstance(value, Module)):
-            raise TypeError(f"{kind}.{name} is a Module, got a {type(value).__name__}; assign a Module or None")
+            raise TypeError(f"{kind}.{name} is a Module, got {kind_of(value)}; assign a Module or None")
         if name in self._buffer_names:
             _check_buffer(f"{kind}.{name}", value)
         super().__setattr__(name, value)
@@ -120,11 +121,13 @@ class Module:
         Raises TypeError where it is no Module, ValueError where the name is taken or no attribute's.
         """
         self._check_name("add_module", name)
+        self._check_module(name, module)
+        setattr(self, name, module)
+
+    def _check_module(self, name: str, module: Any) -> None:
         if not isinstance(module, Module):
             hint = f"; write {module.__name__}(...)" if isinstance(module, type) else ""
-            got = f"the class {module.__name__}" if isinstance(module, type) else f"a {type(module).__name__}"
-            raise TypeError(f"{type(self).__name__}: {name!r} must be a Module, got {got}{hint}")
-        setattr(self, name, module)
+            raise TypeError(f"{type(self).__name__}: {name!r} must be a Module, got {kind_of(module)}{hint}")
 
     def _check_name(self, caller: str, name: str) -> None:
         if not isinstance(name, str) or not name or "." in name:
@@ -150,10 +153,12 @@ class Module:
             if isinstance(child, Module):
                 yield from child._paths(f"{prefix}{name}.")
 
+    def _reached(self, recurse: bool) -> Iterable[tuple[str, Module]]:
+        return self._paths() if flag(type(self).__name__, "recurse", recurse) else [("", self)]
+
     def named_parameters(self, recurse: bool = True) -> Iterator[tuple[str, Parameter]]:
         """All parameters with their names, a shared one once, under its first; without recurse this module's own."""
-        paths = self._paths() if recurse else [("", self)]
-        return _once((prefix + name, p) for prefix, module in paths for name, p in module._own_parameters())
+        return _once((prefix + name, p) for prefix, m in self._reached(recurse) for name, p in m._own_parameters())
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
         """All parameters, each once."""
@@ -161,8 +166,7 @@ class Module:
 
     def named_buffers(self, recurse: bool = True) -> Iterator[tuple[str, Tensor]]:
         """All buffers with their names, a shared one once."""
-        paths = self._paths() if recurse else [("", self)]
-        return _once((prefix + name, b) for prefix, module in paths for name, b in module._own_buffers())
+        return _once((prefix + name, b) for prefix, m in self._reached(recurse) for name, b in m._own_buffers())
 
     def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
         """All buffers, each once."""
@@ -195,6 +199,8 @@ class Module:
         ...         nn.init.xavier_uniform_(module.weight)
         >>> net = nn.Sequential(nn.Linear(2, 3), nn.ReLU()).apply(init)
         """
+        if not callable(fn):
+            raise TypeError(f"apply: expected a function of a module, got {fn!r}")
         for child in self.children():
             child.apply(fn)
         fn(self)
@@ -202,8 +208,7 @@ class Module:
 
     def train(self, mode: bool = True) -> Self:
         """Sets `training` of this module and all below it."""
-        if not isinstance(mode, bool):
-            raise TypeError(f"train: mode must be True or False, got {mode!r}")
+        mode = flag("train", "mode", mode)
         for module in self.modules():
             module.training = mode
         return self
@@ -219,6 +224,7 @@ class Module:
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Sets whether the parameters are trained; False freezes them."""
+        requires_grad = flag("requires_grad_", "requires_grad", requires_grad)
         for parameter in self.parameters():
             parameter.requires_grad = requires_grad
         return self
@@ -227,7 +233,7 @@ class Module:
         """Moves all parameters, buffers and gradients to a backend, or converts the floating ones to a floating dtype.
 
         The parameters stay the same objects, so that an optimizer goes on with them. Call it before training: the
-        state that an optimizer has gathered stays where it is.
+        state that an optimizer has gathered stays where it is. Lazy layers come to be there at their first batch.
 
         Args:
             target: a backend's name, or a dtype or its name.
@@ -238,13 +244,14 @@ class Module:
 
         Raises TypeError for a dtype that is not floating, BackendError for a backend that is unknown or cannot be used.
         """
+        dtype = Tensor(0.0, float32).to(target).dtype  # a wrong target is refused by a module of no parameters, too
+        if dtype.kind != "f":
+            raise TypeError(f"to: parameters can be float32 or float64, not {dtype}")
         tensors = [*self.parameters(), *self.buffers()]
-        moves = [(t, t.detach().to(target)) for t in tensors]
-        moves += [(t.grad, t.grad.detach().to(target)) for t in tensors if t.grad is not None]
+        tensors += [t.grad for t in tensors if t.grad is not None]
+        arrays = [t.stand_in() if isinstance(t, UninitializedParameter) else t.detach() for t in tensors]
+        moves = [(t, array.to(target)) for t, array in zip(tensors, arrays, strict=True)]
         moves = [(t, moved) for t, moved in moves if t.dtype.kind == "f" or moved.dtype == t.dtype]
-        for tensor, moved in moves:
-            if tensor.dtype.kind != moved.dtype.kind:
-                raise TypeError(f"to: parameters can be float32 or float64, not {moved.dtype}")
         for tensor, moved in moves:
             tensor._data, tensor.backend = moved._data, moved.backend
         return self
@@ -254,15 +261,18 @@ class Module:
     def state_dict(self) -> dict[str, Tensor]:
         """All parameters and buffers by name: a snapshot, which later training does not change.
 
-        A shared one is there under each of its names, as in PyTorch.
+        A shared one is there under each of its names, as in PyTorch. Raises RuntimeError while a lazy layer waits for
+        its first batch.
 
         >>> from minigrad import nn
         >>> {name: tensor.shape for name, tensor in nn.Linear(2, 3).state_dict().items()}
         {'weight': (3, 2), 'bias': (3,)}
         """
-        return {
-            prefix + name: tensor.detach() for prefix, module in self._paths() for name, tensor in module._own_state()
-        }
+        state = {prefix + name: tensor for prefix, module in self._paths() for name, tensor in module._own_state()}
+        waiting = [name for name, tensor in state.items() if isinstance(tensor, UninitializedParameter)]
+        if waiting:
+            raise RuntimeError(f"state_dict: {', '.join(waiting)}: {NO_SHAPE_YET}")
+        return {name: tensor.detach() for name, tensor in state.items()}
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
         """Gives all parameters and buffers the values of a state.
@@ -278,6 +288,7 @@ class Module:
         """
         if not isinstance(state, Mapping):
             raise TypeError(f"load_state_dict: expected a dict of Tensors by name, got a {type(state).__name__}")
+        strict = flag("load_state_dict", "strict", strict)
         missing: list[str] = []
         unfit: list[str] = []
         known: set[str] = set()
@@ -349,13 +360,16 @@ def _as_tensor(key: str, value: Any, target: Tensor) -> Tensor:
     if isinstance(value, Tensor):
         return value.detach()
     if isinstance(value, (np.ndarray, np.generic)):
-        return Tensor(value, backend=target.backend)
+        try:
+            return Tensor(value, backend=target.backend)
+        except TypeError as error:
+            raise TypeError(f"load_state_dict: {key}: {error}") from None
     raise TypeError(f"load_state_dict: {key} must be a Tensor or an array, got a {type(value).__name__}")
 
 
-def _misfit(kind: str, missing: list[str], unexpected: list[str], unfit: list[str]) -> str:
+def _misfit(kind: str, missing: list[str], unexpected: list[Any], unfit: list[str]) -> str:
     lines = [f"load_state_dict: the state does not fit this {kind}"]
     for what, names in (("missing", missing), ("unexpected", unexpected), ("unfit", unfit)):
         if names:
-            lines.append(f"  {what}: {', '.join(names)}")
+            lines.append(f"  {what}: {', '.join(map(str, names))}")
     return "\n".join(lines)

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-from ..backends import Backend, default_backend
+import numpy as np
+
+from ..backends import Backend
 from ..tensor import Tensor, float32
+from .checks import flag, positive
+
+NO_SHAPE_YET = "this parameter has no shape yet: run one batch through the network, or load a state into it, first"
 
 
 class Parameter(Tensor):
@@ -31,7 +36,8 @@ class Parameter(Tensor):
 class UninitializedParameter(Parameter):
     """A lazy layer's parameter before the first batch: it can be given to an optimizer, but has no shape and no data.
 
-    `materialize(shape)` makes it an ordinary Parameter; it stays the same object.
+    `materialize(shape)` makes it an ordinary Parameter; it stays the same object. It has a backend and a dtype, which
+    `Module.to` changes: those of an empty array that stands in for the data.
 
     >>> weight = UninitializedParameter()
     >>> weight.shape
@@ -40,37 +46,50 @@ class UninitializedParameter(Parameter):
     """
 
     __slots__ = ()
-    dtype = float32
 
     def __init__(self, requires_grad: bool = True) -> None:
-        self.backend = default_backend()
-        self.grad = self.grad_fn = self.hooks = None
-        self.output_index = 0
-        self._requires_grad = requires_grad
+        flag("UninitializedParameter", "requires_grad", requires_grad)
+        super().__init__(np.empty(0, float32), requires_grad)
 
     @property
     def _data(self) -> NoReturn:
-        raise RuntimeError(
-            "this parameter has no shape yet: run one batch through the network, or load a state into it, first"
-        )
+        raise RuntimeError(NO_SHAPE_YET)
+
+    @_data.setter
+    def _data(self, stand_in: Any) -> None:
+        _SLOT.__set__(self, stand_in)
+
+    def stand_in(self) -> Tensor:
+        """An empty tensor of the dtype and on the backend that the parameter will have."""
+        return Tensor._wrap(_SLOT.__get__(self), self.backend)
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.stand_in().dtype
 
     def materialize(self, shape: tuple[int, ...]) -> None:
-        """Becomes a float32 Parameter of that shape, filled with zeros."""
+        """Becomes a Parameter of that shape, filled with zeros."""
+        if not isinstance(shape, (tuple, list)):
+            raise TypeError(f"materialize: a shape is a tuple of integers, got {shape!r}")
+        zeros = self.backend.xp.zeros([positive("materialize", "a size", size) for size in shape], self.dtype)
         self.__class__ = Parameter  # type: ignore[assignment]
-        self._data = self.backend.xp.zeros(shape, float32)  # type: ignore[misc]
+        self._data = zeros
 
     def __repr__(self) -> str:
         return "UninitializedParameter()"
 
     def __deepcopy__(self, memo: dict[int, Any]) -> UninitializedParameter:
-        copy = memo[id(self)] = _uninitialized(self._requires_grad, self.backend)
+        copy = memo[id(self)] = _uninitialized(self._requires_grad, self.backend, self.dtype)
         return copy
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _uninitialized, (self._requires_grad, self.backend)
+        return _uninitialized, (self._requires_grad, self.backend, self.dtype)
 
 
-def _uninitialized(requires_grad: bool, backend: Backend) -> UninitializedParameter:
+_SLOT = vars(Tensor)["_data"]  # where every other tensor has its array
+
+
+def _uninitialized(requires_grad: bool, backend: Backend, dtype: np.dtype) -> UninitializedParameter:
     parameter = UninitializedParameter(requires_grad)
-    parameter.backend = backend
+    parameter.backend, parameter._data = backend, backend.xp.empty(0, dtype)
     return parameter

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..ops import avg_pool2d, max_pool2d
 from ..ops.geometry import Pair, pair
 from ..tensor import Tensor
+from .checks import flag
 from .module import Module
 
 
@@ -47,7 +48,7 @@ class AvgPool2d(_Pool2d):
         count_include_pad: bool = True,
     ) -> None:
         super().__init__(kernel_size, stride, padding)
-        self.count_include_pad = count_include_pad
+        self.count_include_pad = flag("AvgPool2d", "count_include_pad", count_include_pad)
 
     def forward(self, input: Tensor) -> Tensor:
         return avg_pool2d(input, self.kernel_size, self.stride, self.padding, count_include_pad=self.count_include_pad)

@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from ..ops import batch_norm, dropout
-from ..ops.operands import as_number
+from ..ops.operands import as_tensor
 from ..tensor import Tensor, float32, int64
-from .checks import positive
+from .checks import finite, flag, not_negative, positive
 from .module import Module
 from .parameter import Parameter
 
@@ -25,9 +25,9 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float = 0.5) -> None:
-        if not 0 <= as_number("Dropout", "p", p) <= 1:
+        self.p = finite("Dropout", "p", p)
+        if not 0 <= self.p <= 1:
             raise ValueError(f"Dropout: the probability p must lie in [0, 1], got {p}")
-        self.p = p
 
     def forward(self, input: Tensor) -> Tensor:
         return dropout(input, self.p, self.training)
@@ -60,11 +60,11 @@ class BatchNorm2d(Module):
 
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True) -> None:
         self.num_features = positive("BatchNorm2d", "num_features", num_features)
-        if not as_number("BatchNorm2d", "eps", eps) >= 0:
-            raise ValueError(f"BatchNorm2d: eps must be 0 or more, got {eps}")
-        if not 0 <= as_number("BatchNorm2d", "momentum", momentum) <= 1:
+        self.eps = not_negative("BatchNorm2d", "eps", eps)
+        self.momentum = finite("BatchNorm2d", "momentum", momentum)
+        if not 0 <= self.momentum <= 1:
             raise ValueError(f"BatchNorm2d: momentum must lie in [0, 1], got {momentum}")
-        self.eps, self.momentum, self.affine = eps, momentum, affine
+        self.affine = flag("BatchNorm2d", "affine", affine)
         zeros, ones = np.zeros(num_features, float32), np.ones(num_features, float32)
         self.weight = Parameter(ones) if affine else None
         self.bias = Parameter(zeros) if affine else None
@@ -73,6 +73,7 @@ class BatchNorm2d(Module):
         self.register_buffer("num_batches_tracked", Tensor(0, int64))
 
     def forward(self, input: Tensor) -> Tensor:
+        input = as_tensor("BatchNorm2d", input)
         if input.ndim != 4 or input.shape[1] != self.num_features:
             raise ValueError(f"BatchNorm2d: expected input (N, {self.num_features}, H, W), got shape {input.shape}")
         output = batch_norm(
