@@ -190,7 +190,7 @@ def test_a_state_that_does_not_fit_is_refused_and_changes_nothing(change, error,
     ("make", "error", "message"),
     [
         (lambda: optim.SGD([parameter([1.0])], lr=-0.1), ValueError, "SGD: lr must be 0 or more, got -0.1"),
-        (lambda: optim.SGD([parameter([1.0])], lr=math.nan), ValueError, "SGD: lr must be 0 or more, got nan"),
+        (lambda: optim.SGD([parameter([1.0])], lr=math.nan), ValueError, "SGD: lr must be finite, got nan"),
         (lambda: optim.SGD([parameter([1.0])], momentum=-1.0), ValueError, "SGD: momentum must be 0 or more, got -1.0"),
         (lambda: optim.SGD([parameter([1.0])], weight_decay=-1), ValueError, "SGD: weight_decay must be 0 or more"),
         (

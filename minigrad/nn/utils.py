@@ -9,6 +9,7 @@ import numpy as np
 
 from ..ops.operands import as_number
 from ..tensor import Tensor
+from .checks import all_tensors, listed
 
 
 def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0) -> Tensor:
@@ -29,14 +30,15 @@ def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float, norm
     >>> [round(g, 3) for g in x.grad.tolist()]
     [3.0, 4.0]
 
-    Raises ValueError for a max_norm below 0 or a norm_type not above 0.
+    Raises ValueError for a max_norm below 0 or a norm_type not above 0, TypeError for what are no numbers or Tensors.
     """
     if not as_number("clip_grad_norm_", "max_norm", max_norm) >= 0:
         raise ValueError(f"clip_grad_norm_: max_norm must be 0 or more, got {max_norm}")
     if not as_number("clip_grad_norm_", "norm_type", norm_type) > 0:
         raise ValueError(f"clip_grad_norm_: norm_type must be above 0, got {norm_type}")
-    parameters = (parameters,) if isinstance(parameters, Tensor) else tuple(parameters)
-    gradients = [(parameter, parameter.grad) for parameter in parameters if parameter.grad is not None]
+    given = [parameters] if isinstance(parameters, Tensor) else listed("clip_grad_norm_", parameters)
+    given = all_tensors("clip_grad_norm_", given)
+    gradients = [(parameter, parameter.grad) for parameter in given if parameter.grad is not None]
     if not gradients:
         return Tensor(0.0)
     norm = _norm([gradient for _, gradient in gradients], norm_type)

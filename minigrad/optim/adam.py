@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from types import ModuleType
 from typing import Any
 
-from .optimizer import Optimizer, check_not_negative
+from ..nn.checks import finite, not_negative
+from .optimizer import Optimizer
 
 
 class Adam(Optimizer):
@@ -33,7 +34,8 @@ class Adam(Optimizer):
     >>> x
     Tensor([0.75], requires_grad=True)
 
-    Raises ValueError for lr, eps or weight_decay below 0, and betas outside [0, 1).
+    Raises ValueError for lr, eps or weight_decay below 0 or not finite, and betas outside [0, 1), TypeError for what is
+    no number.
     """
 
     def __init__(
@@ -48,9 +50,11 @@ class Adam(Optimizer):
 
     def check_options(self, options: Mapping[str, Any]) -> None:
         name, betas = type(self).__name__, options["betas"]
-        check_not_negative(name, options, "lr", "eps", "weight_decay")
-        if not isinstance(betas, (tuple, list)) or len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
-            raise ValueError(f"{name}: betas must be two numbers in [0, 1), got {betas}")
+        for option in ("lr", "eps", "weight_decay"):
+            not_negative(name, option, options[option])
+        two = isinstance(betas, (tuple, list)) and len(betas) == 2
+        if not two or not all(0 <= finite(name, "each of betas", beta) < 1 for beta in betas):
+            raise ValueError(f"{name}: betas must be two numbers in [0, 1), got {betas!r}")
 
     def update(
         self,

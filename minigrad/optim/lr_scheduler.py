@@ -10,7 +10,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from .optimizer import Optimizer, check_not_negative
+from ..nn.checks import integer, kind_of, not_negative, positive
+from .optimizer import Optimizer, python_number
 
 
 class LRScheduler:
@@ -31,7 +32,8 @@ class LRScheduler:
 
     def __init__(self, optimizer: Optimizer) -> None:
         if not isinstance(optimizer, Optimizer):
-            raise TypeError(f"{type(self).__name__}: expected an Optimizer, got a {type(optimizer).__name__}")
+            raise TypeError(f"{type(self).__name__}: expected an Optimizer, got {kind_of(optimizer)}")
+        self.check_options(vars(self))
         self.optimizer = optimizer
         self.last_epoch = 0
         self._set_rates()
@@ -39,6 +41,9 @@ class LRScheduler:
     def rate(self, initial: float, epoch: int) -> float:
         """The learning rate in that epoch, counted from 0, of a group that began with the initial one."""
         raise NotImplementedError(f"{type(self).__name__}: define rate(self, initial, epoch)")
+
+    def check_options(self, options: Mapping[str, Any]) -> None:
+        """Raises ValueError for one out of range; for schedulers that set theirs before super().__init__()."""
 
     @property
     def base_lrs(self) -> list[float]:
@@ -62,20 +67,31 @@ class LRScheduler:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but the optimizer, as numbers and lists."""
-        own = {name: value for name, value in vars(self).items() if name != "optimizer"}
+        own = {name: python_number(value) for name, value in vars(self).items() if name != "optimizer"}
         return {**own, "base_lrs": self.base_lrs}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Continues from a state that `state_dict` returned, and sets the rates of its epoch.
 
-        Raises ValueError, and changes nothing, where it is another scheduler's, or of another number of groups.
+        Raises, and changes nothing, ValueError where it is another scheduler's, of another number of groups, or a value
+        is out of range, TypeError where it is no dict or a value of another kind.
         """
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(f"load_state_dict: expected a dict, as state_dict() returns it, got {kind_of(state_dict)}")
         own, given = self.state_dict(), dict(state_dict)
         if set(given) != set(own):
-            raise ValueError(f"load_state_dict: a {type(self).__name__} has {sorted(own)}, the state {sorted(given)}")
+            names = sorted(own), sorted(given, key=str)
+            raise ValueError(f"load_state_dict: a {type(self).__name__} has {names[0]}, the state {names[1]}")
         base_lrs = given.pop("base_lrs")
+        if not isinstance(base_lrs, (list, tuple)):
+            raise TypeError(f"load_state_dict: base_lrs must be a list of numbers, got {base_lrs!r}")
         if len(base_lrs) != len(self.base_lrs):
             raise ValueError(f"load_state_dict: the state is of {len(base_lrs)} groups, there are {len(self.base_lrs)}")
+        for initial in base_lrs:
+            not_negative("load_state_dict", "each of base_lrs", initial)
+        if integer("load_state_dict", "last_epoch", given["last_epoch"]) < 0:
+            raise ValueError(f"load_state_dict: last_epoch must be 0 or more, got {given['last_epoch']}")
+        self.check_options(given)
         vars(self).update(given)
         for group, initial in zip(self.optimizer.param_groups, base_lrs, strict=True):
             group["initial_lr"] = initial
@@ -85,14 +101,16 @@ class LRScheduler:
 class StepLR(LRScheduler):
     """Multiplies the rate by gamma every step_size epochs: initial gamma^(epoch // step_size).
 
-    Raises ValueError for a step_size below 1 or a gamma below 0.
+    Raises ValueError for a step_size below 1 or a gamma below 0, TypeError for one that is no number.
     """
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
-        self.step_size = _epochs("StepLR", "step_size", step_size)
-        check_not_negative("StepLR", {"gamma": gamma}, "gamma")
-        self.gamma = gamma
+        self.step_size, self.gamma = step_size, gamma
         super().__init__(optimizer)
+
+    def check_options(self, options: Mapping[str, Any]) -> None:
+        positive("StepLR", "step_size", options["step_size"])
+        not_negative("StepLR", "gamma", options["gamma"])
 
     def rate(self, initial: float, epoch: int) -> float:
         return initial * self.gamma ** (epoch // self.step_size)
@@ -105,20 +123,16 @@ class CosineAnnealingLR(LRScheduler):
 
     Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts" (2017), without the restarts.
 
-    Raises ValueError for a T_max below 1 or an eta_min below 0.
+    Raises ValueError for a T_max below 1 or an eta_min below 0, TypeError for one that is no number.
     """
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
-        self.T_max = _epochs("CosineAnnealingLR", "T_max", T_max)
-        check_not_negative("CosineAnnealingLR", {"eta_min": eta_min}, "eta_min")
-        self.eta_min = eta_min
+        self.T_max, self.eta_min = T_max, eta_min
         super().__init__(optimizer)
+
+    def check_options(self, options: Mapping[str, Any]) -> None:
+        positive("CosineAnnealingLR", "T_max", options["T_max"])
+        not_negative("CosineAnnealingLR", "eta_min", options["eta_min"])
 
     def rate(self, initial: float, epoch: int) -> float:
         return self.eta_min + (initial - self.eta_min) * (1 + math.cos(math.pi * epoch / self.T_max)) / 2
-
-
-def _epochs(scheduler: str, what: str, value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{scheduler}: {what} must be a number of epochs from 1, got {value!r}")
-    return value

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ops.operands import as_number
+from ..nn.checks import all_tensors, listed
 from ..tensor import Tensor
 
 
@@ -40,7 +40,7 @@ class Optimizer:
         state: what is remembered of each parameter from step to step: arrays of its shape, and integers, by name.
 
     Raises:
-        TypeError: something among the parameters is no Tensor.
+        TypeError: something among the parameters is no Tensor, or an option no number.
         ValueError: there are no parameters, one is given twice, computed or not floating, or an option is out of range.
     """
 
@@ -48,15 +48,8 @@ class Optimizer:
         self.defaults = options
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
-        if isinstance(params, (Tensor, Mapping)) or not isinstance(params, Iterable):
-            raise TypeError(
-                f"{self._name}: expected a list of parameters or of groups, got a {type(params).__name__}; "
-                "write module.parameters() for a module, [tensor] for one tensor"
-            )
-        groups = list(params)
-        if not groups:
-            raise ValueError(f"{self._name}: there are no parameters to optimize")
-        if not isinstance(groups[0], Mapping):
+        groups = listed(self._name, params, "a list of parameters or of groups")
+        if not groups or not isinstance(groups[0], Mapping):
             groups = [{"params": groups}]
         for group in groups:
             self.add_param_group(group)
@@ -76,26 +69,30 @@ class Optimizer:
         """Raises ValueError for an option out of range; for optimizers to define."""
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
-        """Adds parameters with options of their own: {"params": Tensors, option: value, ...}."""
+        """Adds parameters with options of their own: {"params": Tensors, option: value, ...}.
+
+        Raises as the constructor does, and has added nothing then.
+        """
         if not isinstance(group, Mapping) or "params" not in group:
             raise TypeError(f"{self._name}: a group is a dict with 'params', got {group!r}")
-        unknown = sorted(set(group) - {"params", *self.defaults})
+        unknown = sorted(set(group) - {"params", *self.defaults}, key=str)
         if unknown:
             raise ValueError(f"{self._name}: a group has unknown options {unknown}; there are {sorted(self.defaults)}")
-        params = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
-        self._check_parameters(params)
+        params = group["params"]
+        params = [params] if isinstance(params, Tensor) else listed(self._name, params)
+        if not params:
+            raise ValueError(
+                f"{self._name}: there are no parameters to optimize; a generator, such as module.parameters(), "
+                "can be gone through only once"
+            )
+        self._check_parameters(all_tensors(self._name, params))
         options = {name: group.get(name, default) for name, default in self.defaults.items()}
         self.check_options(options)
         self.param_groups.append({"params": params, **options})
 
-    def _check_parameters(self, params: list[Any]) -> None:
+    def _check_parameters(self, params: list[Tensor]) -> None:
         taken = {id(parameter) for parameter in self._parameters()}
         for parameter in params:
-            if not isinstance(parameter, Tensor):
-                raise TypeError(
-                    f"{self._name}: parameters must be Tensors, got a {type(parameter).__name__}; "
-                    "a module's are module.parameters()"
-                )
             if parameter.dtype.kind != "f":
                 raise ValueError(f"{self._name}: parameters must be floating, got {parameter.dtype}")
             if not parameter.is_leaf:
@@ -123,7 +120,7 @@ class Optimizer:
     def step(self) -> None:
         """Updates every parameter that has a gradient; the gradients stay as they are."""
         for group in self.param_groups:
-            options = {name: _number(group[name]) for name in self.defaults}
+            options = {name: python_number(group[name]) for name in self.defaults}
             for parameter in group["params"]:
                 grad = parameter.grad
                 if grad is None:
@@ -165,7 +162,7 @@ class Optimizer:
             ValueError: it belongs to another optimizer, or to parameters of another number or shape.
             In either case nothing has been changed.
         """
-        if not isinstance(state_dict, Mapping) or not {"state", "param_groups"} <= set(state_dict):
+        if not _has_the_form_of_a_state(state_dict):
             raise TypeError(
                 "load_state_dict: expected a dict with 'state' and 'param_groups', as state_dict() returns it"
             )
@@ -208,14 +205,19 @@ class Optimizer:
         return f"{self._name}({'; '.join(groups)})"
 
 
-def check_not_negative(owner: str, options: Mapping[str, Any], *names: str) -> None:
-    """Raises ValueError for an option of those names that is below 0 or NaN."""
-    for name in names:
-        if not as_number(owner, name, options[name]) >= 0:
-            raise ValueError(f"{owner}: {name} must be 0 or more, got {options[name]!r}")
+def _has_the_form_of_a_state(given: Any) -> bool:
+    if not isinstance(given, Mapping) or not {"state", "param_groups"} <= set(given):
+        return False
+    groups, state = given["param_groups"], given["state"]
+    return (
+        isinstance(groups, (list, tuple))
+        and all(isinstance(group, Mapping) and isinstance(group.get("params"), (list, tuple)) for group in groups)
+        and isinstance(state, Mapping)
+        and all(isinstance(values, Mapping) for values in state.values())
+    )
 
 
-def _number(value: Any) -> Any:
+def python_number(value: Any) -> Any:
     """Python's number for NumPy's, which would make float64 of float32 arrays."""
     return value.item() if isinstance(value, np.generic) else value
 

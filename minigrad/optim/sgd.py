@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from types import ModuleType
 from typing import Any
 
-from .optimizer import Optimizer, check_not_negative
+from ..nn.checks import finite, flag, not_negative
+from .optimizer import Optimizer
 
 
 class SGD(Optimizer):
@@ -32,7 +33,8 @@ class SGD(Optimizer):
     >>> x
     Tensor([0.5], requires_grad=True)
 
-    Raises ValueError for lr, momentum or weight_decay below 0, and nesterov without momentum or with dampening.
+    Raises ValueError for lr, momentum or weight_decay below 0 or not finite, and nesterov without momentum or with
+    dampening, TypeError for what is no number.
     """
 
     def __init__(
@@ -49,9 +51,10 @@ class SGD(Optimizer):
         )
 
     def check_options(self, options: Mapping[str, Any]) -> None:
-        check_not_negative("SGD", options, "lr", "momentum", "weight_decay")
-        momentum, dampening = options["momentum"], options["dampening"]
-        if options["nesterov"] and not (momentum > 0 and dampening == 0):
+        for option in ("lr", "momentum", "weight_decay"):
+            not_negative("SGD", option, options[option])
+        momentum, dampening = options["momentum"], finite("SGD", "dampening", options["dampening"])
+        if flag("SGD", "nesterov", options["nesterov"]) and not (momentum > 0 and dampening == 0):
             raise ValueError(
                 f"SGD: nesterov needs a momentum above 0 and no dampening, "
                 f"got momentum {momentum} and dampening {dampening}"
