@@ -240,5 +240,7 @@ def test_a_generator_function_is_not_decorated() -> None:
     def numbers():
         yield 1
 
-    with pytest.raises(TypeError, match=r"^no_grad: expected a function, got <function .*numbers.*; in a generator, use with"):
+    with pytest.raises(
+        TypeError, match=r"^no_grad: expected a function, got <function .*numbers.*; in a generator, use with"
+    ):
         no_grad()(numbers)
