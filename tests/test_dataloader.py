@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -135,23 +134,3 @@ def test_any_object_with_a_length_and_batch_is_a_dataset():
             return np.zeros((len(indices), 1, 2, 2), np.float32), indices**2
 
     assert order(DataLoader(Squares(), 2)) == [0, 1, 4, 9, 16]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "error", "message"),
-    [
-        ({"dataset": [1, 2, 3]}, TypeError, "list does not; see minigrad.data.ArrayDataset"),
-        ({"batch_size": 0}, ValueError, "batch_size must be at least 1, got 0"),
-        ({"batch_size": -3}, ValueError, "batch_size must be at least 1, got -3"),
-        ({"batch_size": 2.0}, TypeError, r"batch_size must be an integer, got 2\.0"),
-        ({"batch_size": True}, TypeError, "batch_size must be an integer, got True"),
-        ({"batch_size": None}, TypeError, "batch_size must be an integer, got None"),
-        ({"shuffle": 1}, TypeError, "shuffle must be True or False, got 1"),
-        ({"drop_last": "no"}, TypeError, "drop_last must be True or False, got 'no'"),
-        ({"generator": 0}, TypeError, r"got 0; np.random.default_rng\(seed\) makes one"),
-        ({"generator": np.random.RandomState(0)}, TypeError, "must be a numpy.random.Generator"),
-    ],
-)
-def test_wrong_arguments_are_named(arguments, error, message):
-    with pytest.raises(error, match=message):
-        DataLoader(**{"dataset": numbered(3), **arguments})

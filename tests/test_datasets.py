@@ -95,59 +95,14 @@ def test_iterating_ends_after_the_last_sample():
     assert [label for _, label in dataset] == dataset.labels.tolist()
 
 
-@pytest.mark.parametrize("index", [7, -8])
-def test_an_index_out_of_range_is_named(index):
-    dataset = random_dataset()
-    for get in (lambda: dataset[index], lambda: dataset.batch([0, index])):
-        with pytest.raises(IndexError, match=f"{index} .* size 7"):
-            get()
-
-
-@pytest.mark.parametrize("index", [slice(2), 1.0, "1", None, [1, 2]])
-def test_an_index_that_is_no_integer_is_refused(index):
-    with pytest.raises(TypeError, match=r"index is an integer, got .*take\(n\) and batch\(indices\)"):
-        random_dataset()[index]
-
-
-@pytest.mark.parametrize("indices", [3, [[1, 2]], [1.0], [True, False], np.zeros((0, 2), int), ["1"]])
-def test_indices_that_are_not_a_row_of_integers_are_refused(indices):
-    with pytest.raises(TypeError, match=r"indices must be integers of shape \(B,\), got"):
-        random_dataset().batch(indices)
-
-
 def test_take_gives_the_first_samples_without_a_copy():
-    dataset = random_dataset(classes=("a", "b"))
+    dataset = random_dataset(classes="abcdefghij")
     first = dataset.take(3)
-    assert len(first) == 3 and first.classes == ("a", "b")
+    assert len(first) == 3 and first.classes == tuple("abcdefghij")
     assert np.shares_memory(first.images, dataset.images)
     np.testing.assert_array_equal(first.batch(range(3))[0], dataset.batch(range(3))[0])
     np.testing.assert_array_equal(first.labels, dataset.labels[:3])
     assert len(dataset.take(0)) == 0 and len(dataset.take(7)) == 7
-
-
-@pytest.mark.parametrize("n", [-1, 8])
-def test_take_names_how_many_samples_there_are(n):
-    with pytest.raises(ValueError, match=f"from 0 to 7, the number of samples, got {n}"):
-        random_dataset().take(n)
-
-
-@pytest.mark.parametrize(
-    ("images", "labels", "error", "message"),
-    [
-        (np.zeros((3, 4), np.uint8), [0] * 3, ValueError, r"\(N, H, W\) or \(N, C, H, W\), got \(3, 4\)"),
-        (np.zeros((1, 1, 1, 1, 1), np.uint8), [0], ValueError, r"got \(1, 1, 1, 1, 1\)"),
-        (np.zeros((3, 4, 4), np.int64), [0] * 3, TypeError, r"images must be uint8 .* or floating, got int64"),
-        (np.zeros((3, 4, 4), bool), [0] * 3, TypeError, "got bool"),
-        (np.zeros((3, 4, 4), np.uint8), [0] * 2, ValueError, r"3 images need labels of shape \(3,\), got \(2,\)"),
-        (np.zeros((3, 4, 4), np.uint8), [[0]] * 3, ValueError, r"labels of shape \(3,\), got \(3, 1\)"),
-        (np.zeros((3, 4, 4), np.uint8), 0, ValueError, r"labels of shape \(3,\), got \(\)"),
-        (np.zeros((3, 4, 4), np.uint8), [0.0] * 3, TypeError, "labels must be integers, got float64"),
-        (np.zeros((3, 4, 4), np.uint8), [True] * 3, TypeError, "labels must be integers, got bool"),
-    ],
-)
-def test_arrays_that_are_no_dataset_are_refused(images, labels, error, message):
-    with pytest.raises(error, match=message):
-        ArrayDataset(images, labels)
 
 
 # Fashion-MNIST
@@ -183,13 +138,6 @@ def test_a_changed_fashion_mnist_file_is_refused(monkeypatch):
     monkeypatch.setitem(fashion_mnist_module.SHA256, "t10k-labels-idx1-ubyte", "0" * 64)
     with pytest.raises(ValueError, match="t10k-labels-idx1-ubyte.gz: not the file that was expected"):
         FashionMNIST(train=False)
-
-
-@pytest.mark.parametrize("dataset", [FashionMNIST, MNIST])
-@pytest.mark.parametrize("train", ["test", 1, None])
-def test_train_is_true_or_false(dataset, train):
-    with pytest.raises(TypeError, match=f"train must be True .* or False .*, got {train!r}"):
-        dataset(train)
 
 
 # MNIST

@@ -17,6 +17,9 @@ from typing import BinaryIO
 
 import numpy as np
 
+from ..checks import integer, require
+from ..checks import path as checked_path
+
 UNSIGNED_BYTE = 0x08
 MAX_DIMENSIONS = 4
 MAX_BYTES = 1 << 30
@@ -48,7 +51,12 @@ def read_idx(path: str | os.PathLike[str], *, max_label: int | None = None, sha2
     ...     read_idx(path, max_label=9)
     array([7, 0, 9], dtype=uint8)
     """
-    path = os.fspath(path)
+    path = checked_path("read_idx", path)
+    if max_label is not None:
+        integer("read_idx", "max_label", max_label, least=0)
+    require(
+        sha256 is None or isinstance(sha256, str), "read_idx: sha256 must be a string of hexadecimal digits", sha256
+    )
     try:
         with _open(path) as stream:
             header = _read_up_to(stream, 4)
@@ -72,13 +80,15 @@ def read_idx(path: str | os.PathLike[str], *, max_label: int | None = None, sha2
     return array
 
 
-def read_split(read: Callable[[str, int | None], np.ndarray], train: bool) -> tuple[np.ndarray, np.ndarray]:
+def read_split(
+    dataset: str, read: Callable[[str, int | None], np.ndarray], train: bool
+) -> tuple[np.ndarray, np.ndarray]:
     """The images and labels of a split, under the file names that MNIST and its relatives share.
 
-    `read(name, max_label)` returns the array of the file called `name` or `name + ".gz"`.
+    `read(name, max_label)` returns the array of the file called `name` or `name + ".gz"`; `dataset` is who asks.
     """
     if not isinstance(train, bool):
-        raise TypeError(f"train must be True (the training set) or False (the test set), got {train!r}")
+        raise TypeError(f"{dataset}: train must be True (the training set) or False (the test set), got {train!r}")
     split = "train" if train else "t10k"
     return read(f"{split}-images-idx3-ubyte", None), read(f"{split}-labels-idx1-ubyte", 9)
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..backends import default_backend
+from ..checks import integer, require
 from ..random import default_generator
 from ..tensor import Tensor
 from .dataset import Dataset
@@ -53,25 +54,16 @@ class DataLoader:
         *,
         generator: np.random.Generator | None = None,
     ) -> None:
-        if not isinstance(dataset, Dataset):
-            raise TypeError(
-                f"DataLoader: a dataset has __len__ and batch(indices), {type(dataset).__name__} does not; "
-                "see minigrad.data.ArrayDataset"
-            )
-        if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)):
-            raise TypeError(f"DataLoader: batch_size must be an integer, got {batch_size!r}")
-        if batch_size < 1:
-            raise ValueError(f"DataLoader: batch_size must be at least 1, got {batch_size}")
+        fits = isinstance(dataset, Dataset) and not isinstance(dataset, type)
+        hint = "minigrad.data.ArrayDataset makes one of two arrays"
+        require(fits, "DataLoader: a dataset has __len__ and batch(indices)", dataset, hint)
         for name, flag in (("shuffle", shuffle), ("drop_last", drop_last)):
-            if not isinstance(flag, bool):
-                raise TypeError(f"DataLoader: {name} must be True or False, got {flag!r}")
-        if generator is not None and not isinstance(generator, np.random.Generator):
-            raise TypeError(
-                f"DataLoader: generator must be a numpy.random.Generator, got {generator!r}; "
-                "np.random.default_rng(seed) makes one"
-            )
+            require(isinstance(flag, bool), f"DataLoader: {name} must be True or False", flag)
+        fits = generator is None or isinstance(generator, np.random.Generator)
+        hint = "np.random.default_rng(seed) makes one"
+        require(fits, "DataLoader: generator must be a numpy.random.Generator", generator, hint)
         self.dataset = dataset
-        self.batch_size = int(batch_size)
+        self.batch_size = integer("DataLoader", "batch_size", batch_size, least=1)
         self.shuffle = shuffle
         self.drop_last = drop_last
         self._generator = generator
@@ -94,6 +86,11 @@ class DataLoader:
 
     def _batches(self, order: np.ndarray, count: int) -> Iterator[tuple[Tensor, Tensor]]:
         for start in range(0, count * self.batch_size, self.batch_size):
-            images, labels = self.dataset.batch(order[start : start + self.batch_size])
+            batch = self.dataset.batch(order[start : start + self.batch_size])
+            if [isinstance(array, np.ndarray) for array in batch] != [True, True]:
+                kinds = ", ".join(type(array).__name__ for array in batch)
+                dataset = type(self.dataset).__name__
+                raise TypeError(f"DataLoader: batch(indices) of {dataset} must return two NumPy arrays, got ({kinds})")
+            images, labels = batch
             backend = default_backend()
             yield Tensor._wrap(backend.from_numpy(images), backend), Tensor._wrap(backend.from_numpy(labels), backend)

@@ -52,7 +52,7 @@ class MNIST(ArrayDataset):
     """
 
     def __init__(self, train: bool = True) -> None:
-        images, labels = read_split(_find, train)
+        images, labels = read_split("MNIST", _find, train)
         super().__init__(images, labels, "0123456789")
 
 

@@ -51,7 +51,7 @@ class FashionMNIST(ArrayDataset):
     """
 
     def __init__(self, train: bool = True) -> None:
-        images, labels = read_split(_read, train)
+        images, labels = read_split("FashionMNIST", _read, train)
         super().__init__(images, labels, CLASSES)
 
 
