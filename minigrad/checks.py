@@ -17,7 +17,7 @@ def require(fits: bool, message: str, value: Any, hint: str = "") -> None:
     elif value is None or isinstance(value, (bool, int, float, str)):
         given = repr(value)
     else:
-        given = f"a {type(value).__name__}"
+        given = type(value).__name__
     raise TypeError(f"{message}, got {given}" + (f"; {hint}" if hint else ""))
 
 
@@ -28,6 +28,12 @@ def integer(caller: str, what: str, value: Any, least: int) -> int:
     if value < least:
         raise ValueError(f"{caller}: {what} must be at least {least}, got {value}")
     return int(value)
+
+
+def instance(caller: str, what: str, value: Any, kind: type, hint: str = "") -> None:
+    """Raises TypeError where the value is not of that class."""
+    article = "an" if kind.__name__[0] in "AEIOU" else "a"
+    require(isinstance(value, kind), f"{caller}: {what} must be {article} {kind.__name__}", value, hint)
 
 
 def function(caller: str, what: str, value: Any) -> None:

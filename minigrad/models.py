@@ -15,6 +15,7 @@ import numpy as np
 from . import nn
 from .autograd import no_grad
 from .backends import default_backend
+from .checks import instance, integer, require
 from .random import default_generator
 from .tensor import Tensor, float32
 
@@ -39,7 +40,7 @@ def lenet5(variant: str = "book") -> nn.Sequential:
 
     Raises ValueError for another variant.
     """
-    if variant not in VARIANTS:
+    if not isinstance(variant, str) or variant not in VARIANTS:
         raise ValueError(f"lenet5: there is no variant {variant!r}; there are {', '.join(map(repr, VARIANTS))}")
     activation, pool = VARIANTS[variant]
     model = nn.Sequential(
@@ -102,8 +103,13 @@ def summary(model: nn.Module, input_shape: tuple[int, ...]) -> Summary:
     ----------------------------------------
     total                              7,850
 
-    Raises what the model raises for an input of that shape.
+    Raises what the model raises for an input of that shape, TypeError or ValueError for what is no model or no shape.
     """
+    instance("summary", "the model", model, nn.Module)
+    require(
+        isinstance(input_shape, (tuple, list)), "summary: input_shape must be a tuple such as (1, 784)", input_shape
+    )
+    input_shape = tuple(integer("summary", "a size of input_shape", size, least=0) for size in input_shape)
     generator = default_generator()
     state = generator.bit_generator.state  # a lazy layer draws its weights at the first call
     model = copy.deepcopy(model).eval()
@@ -133,6 +139,7 @@ def summary(model: nn.Module, input_shape: tuple[int, ...]) -> Summary:
 @contextmanager
 def evaluation_mode(model: nn.Module) -> Iterator[None]:
     """Puts a model into evaluation mode and, at the end, each of its modules back into the mode it was in."""
+    instance("evaluation_mode", "the model", model, nn.Module)
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .checks import array, integer, require
+from .checks import path as checked_path
 from .serialization import StrPath, write_atomically
 from .train import Epoch
+from .train.records import checked_history
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,8 +28,11 @@ DOTS_PER_INCH = 150
 def plot_curves(history: Sequence[Epoch], classes: int) -> Figure:
     """Loss and accuracy over the epochs, with the loss and the accuracy of mere guessing among `classes` classes.
 
-    Raises ValueError for an empty history, ImportError where matplotlib is not installed.
+    Raises ValueError for an empty history or a number of classes below 1, TypeError for what is no history, ImportError
+    where matplotlib is not installed.
     """
+    history = checked_history("plot_curves", history)
+    classes = integer("plot_curves", "classes", classes, least=1)
     if not history:
         raise ValueError("plot_curves: the history is empty, there is no epoch to plot")
     figure = _figure(9, 3.8)
@@ -83,9 +89,13 @@ def plot_confusion(counts: np.ndarray, names: Sequence[str]) -> Figure:
 
     Raises ValueError where the shapes do not fit, ImportError where matplotlib is not installed.
     """
-    counts, K = np.asarray(counts), len(names)
+    counts, K = array("plot_confusion", "counts", counts), _number_of("plot_confusion", names)
     if counts.shape != (K, K):
         raise ValueError(f"plot_confusion: {K} names need counts of shape ({K}, {K}), got {counts.shape}")
+    if counts.dtype.kind not in "iu":
+        raise TypeError(f"plot_confusion: counts must be integers, got {counts.dtype}")
+    if counts.min() < 0:
+        raise ValueError(f"plot_confusion: counts must be at least 0, got {counts.min()}")
     totals = counts.sum(axis=1, keepdims=True)
     shares = counts / np.maximum(totals, 1)
     figure = _figure(2.2 + 0.62 * K, 1.9 + 0.55 * K)
@@ -130,14 +140,26 @@ def plot_mistakes(
         names: of the K classes.
         rows, columns: of the grid; it is not filled where there are fewer mistakes.
 
-    Raises ValueError where the shapes do not fit, ImportError where matplotlib is not installed.
+    Raises TypeError or ValueError where an argument is not what is said above, ImportError where matplotlib is not
+    installed.
     """
-    N, K = len(images), len(names)
-    if images.ndim != 3 or labels.shape != (N,) or probabilities.shape != (N, K):
+    caller = "plot_mistakes"
+    images, labels = array(caller, "images", images), array(caller, "labels", labels)
+    probabilities = array(caller, "probabilities", probabilities)
+    rows, columns = integer(caller, "rows", rows, least=1), integer(caller, "columns", columns, least=1)
+    N, K = labels.size, _number_of(caller, names)
+    if images.ndim != 3 or len(images) != N or labels.shape != (N,) or probabilities.shape != (N, K):
         raise ValueError(
             f"plot_mistakes: expected images (N, H, W), labels (N,) and probabilities (N, {K}) for {K} names, "
             f"got {images.shape}, {labels.shape} and {probabilities.shape}"
         )
+    if images.dtype.kind not in "fiub" or labels.dtype.kind not in "iu" or probabilities.dtype.kind != "f":
+        raise TypeError(
+            f"plot_mistakes: expected numbers for images, integers for labels and floats for probabilities, "
+            f"got {images.dtype}, {labels.dtype} and {probabilities.dtype}"
+        )
+    if N and not 0 <= labels.min() <= labels.max() < K:
+        raise ValueError(f"plot_mistakes: labels must lie from 0 to {K - 1}, got {labels.min()} to {labels.max()}")
     predictions, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     wrong = np.flatnonzero(predictions != labels)
     worst = wrong[np.argsort(-confidence[wrong], kind="stable")][: rows * columns]
@@ -160,10 +182,27 @@ def plot_mistakes(
 
 
 def save_figure(figure: Figure, path: StrPath) -> None:
-    """Writes the figure as a PNG file, atomically. Raises OSError where the file can't be written."""
+    """Writes the figure as a PNG file, atomically.
+
+    Raises OSError where the file can't be written, TypeError for what is no figure or no path, ValueError for a path
+    that does not end in .png.
+    """
+    hint = "the functions of minigrad.plots make one"
+    require(hasattr(figure, "savefig"), "save_figure: the figure must be matplotlib's Figure", figure, hint)
+    path = checked_path("save_figure", path)
+    if not path.lower().endswith(".png"):
+        raise ValueError(f"save_figure: what is written is PNG, so the path must end in .png, got {path!r}")
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=DOTS_PER_INCH)
     write_atomically(path, png.getvalue())
+
+
+def _number_of(caller: str, names: Sequence[str]) -> int:
+    """How many classes there are; raises for what is no list of names, and for none."""
+    require(hasattr(names, "__len__"), f"{caller}: names must be a list with the name of each class", names)
+    if not len(names):
+        raise ValueError(f"{caller}: names is empty, there are no classes")
+    return len(names)
 
 
 def _percent(share: float) -> str:

@@ -142,10 +142,10 @@ ERRORS = [
     *(
         ("DataLoader", lambda f, v=v: f(v), TypeError, NO_DATASET + given)
         for v, given in [
-            (IMAGES, "a ndarray; minigrad.data.ArrayDataset makes one of two arrays"),
-            ((IMAGES, [0, 1, 0]), "a tuple"),
+            (IMAGES, "ndarray; minigrad.data.ArrayDataset makes one of two arrays"),
+            ((IMAGES, [0, 1, 0]), "tuple"),
             (None, "None"),
-            (Tensor(IMAGES), "a Tensor"),
+            (Tensor(IMAGES), "Tensor"),
             (ArrayDataset, r"the class ArrayDataset itself; make one: ArrayDataset\(\.\.\.\)"),
         ]
     ),
@@ -172,7 +172,7 @@ ERRORS = [
         "DataLoader",
         lambda f: f(DATASET, generator=np.random.RandomState(0)),
         TypeError,
-        "DataLoader: generator must be a numpy.random.Generator, got a RandomState",
+        "DataLoader: generator must be a numpy.random.Generator, got RandomState",
     ),
     *(
         ("DataLoader.__iter__", lambda f, b=b: next(f(DataLoader(Batches(*b)))), TypeError, NO_BATCH + given)

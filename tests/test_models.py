@@ -105,11 +105,6 @@ def test_the_seed_decides_the_weights_and_the_variant_does_not():
     assert (weights(3, "book") != weights(4, "book")).all()
 
 
-def test_an_unknown_variant_is_named_with_those_there_are():
-    with pytest.raises(ValueError, match="no variant 'classic'; there are 'book', 'modern'"):
-        lenet5("classic")
-
-
 # -- summary -------------------------------------------------------------------------------------------------------
 
 

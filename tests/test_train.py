@@ -26,8 +26,8 @@ from minigrad.train import (
     Epoch,
     NonFiniteLoss,
     ProgressBar,
-    Step,
     TrainingRun,
+    TrainingStep,
     confusion_matrix,
     evaluate,
     first_nonfinite,
@@ -106,7 +106,7 @@ def test_a_step_is_forward_backward_and_update_on_each_batch():
 
 
 def test_every_step_is_reported():
-    steps: list[Step] = []
+    steps: list[TrainingStep] = []
     run = start(n=50)
     epochs = list(run.epochs(2, on_step=steps.append))
     assert [step[:3] for step in steps] == [(e, n, 4) for e in (1, 2) for n in (1, 2, 3, 4)]
@@ -153,17 +153,6 @@ def test_another_loss_can_be_used():
     assert epoch.test_loss == pytest.approx((run.model(Tensor(images)).numpy() ** 2).mean(), rel=1e-5)
 
 
-def test_wrong_numbers_of_epochs_and_empty_loaders_are_errors_at_the_call():
-    with pytest.raises(ValueError, match="number of epochs must be at least 1, got 0"):
-        start().epochs(0)
-    with pytest.raises(TypeError, match="number of epochs must be an integer, got 2.5"):
-        start().epochs(2.5)
-    run = start()
-    run.train_loader = DataLoader(blobs(5), 16, drop_last=True)
-    with pytest.raises(ValueError, match="the training loader has no batches"):
-        run.epochs(1)
-
-
 def test_a_lazy_model_needs_a_first_batch_before_its_run():
     model = nn.Sequential(nn.Flatten(), nn.LazyLinear(3))
     with pytest.raises(RuntimeError, match="run one batch through the network"):
@@ -184,12 +173,6 @@ def test_predictions_are_softmax_probabilities_of_all_examples_in_order():
     np.testing.assert_allclose(probabilities, exponentials / exponentials.sum(1, keepdims=True), rtol=1e-5)
 
 
-@pytest.mark.parametrize("measure", [evaluate, predict])
-def test_measuring_without_examples_is_an_error(measure):
-    with pytest.raises(ValueError, match=f"{measure.__name__}: the loader has no examples"):
-        measure(network(), [])
-
-
 def test_a_confusion_matrix_counts_every_pair():
     rng = np.random.default_rng(0)
     labels, predictions = rng.integers(0, 4, (2, 200))
@@ -198,15 +181,6 @@ def test_a_confusion_matrix_counts_every_pair():
     for i in range(5):
         for j in range(5):
             assert counts[i, j] == ((labels == i) & (predictions == j)).sum()
-
-
-@pytest.mark.parametrize(
-    ("labels", "predictions", "message"),
-    [([0, 1], [0], r"got \(2,\) and \(1,\)"), ([0, 3], [0, 1], "from 0 to 2, got 0 to 3"), ([0], [-1], "got -1 to 0")],
-)
-def test_a_confusion_matrix_of_wrong_labels_is_an_error(labels, predictions, message):
-    with pytest.raises(ValueError, match=message):
-        confusion_matrix(np.array(labels), np.array(predictions), 3)
 
 
 def test_metrics_are_a_csv_file(tmp_path):
@@ -474,11 +448,6 @@ def test_a_file_of_weights_is_no_checkpoint(tmp_path):
         run.resume(tmp_path)
 
 
-def test_settings_that_json_cannot_hold_are_an_error_at_the_start():
-    with pytest.raises(TypeError, match="settings and states must be numbers, strings, lists and dicts, not <object"):
-        start(settings={"thing": object()})
-
-
 # -- kill -9 -------------------------------------------------------------------------------------------------------
 
 EPOCHS = 40
@@ -619,10 +588,10 @@ def test_the_bar_shows_epoch_loss_and_speed_on_a_terminal_and_goes_away(monkeypa
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("COLUMNS", "100")
     with ProgressBar() as bar:
-        bar(Step(2, 1, 2, 1.25, 100))
+        bar(TrainingStep(2, 1, 2, 1.25, 100))
         bar._bar.refresh()
         shown = terminal.text
-        bar(Step(2, 2, 2, 1.0, 100))
+        bar(TrainingStep(2, 2, 2, 1.0, 100))
     assert "epoch 2:" in shown and "1/2 steps" in shown and "loss 1.250" in shown and "images/s" in shown
     assert terminal.text.endswith("\r") and terminal.text.split("\r")[-2].strip() == ""
 

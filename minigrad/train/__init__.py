@@ -10,7 +10,7 @@ from __future__ import annotations
 from .evaluation import Evaluation, confusion_matrix, evaluate, predict
 from .nonfinite import NonFiniteLoss, first_nonfinite
 from .progress import ProgressBar
-from .records import Epoch, Step, save_metrics
+from .records import Epoch, TrainingStep, save_metrics
 from .run import TrainingRun
 
 __all__ = [
@@ -18,8 +18,8 @@ __all__ = [
     "Evaluation",
     "NonFiniteLoss",
     "ProgressBar",
-    "Step",
     "TrainingRun",
+    "TrainingStep",
     "confusion_matrix",
     "evaluate",
     "first_nonfinite",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ..checks import path as checked_path
 from ..random import default_generator
 from ..serialization import StrPath, load, load_metadata, save
 from ..tensor import Tensor
@@ -54,17 +55,21 @@ def capture(run: TrainingRun) -> Checkpoint:
 
 def write(checkpoint: Checkpoint, folder: StrPath) -> Path:
     """Writes the checkpoint into the folder, atomically; returns the file's path."""
-    path = Path(folder, FILE_NAME)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = Path(checked_path("TrainingRun.save", folder), FILE_NAME)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise NotADirectoryError(f"TrainingRun.save: {path.parent} is a file; name a folder") from None
     save(checkpoint.tensors, path, {METADATA_KEY: checkpoint.document})
     return path
 
 
 def restore(run: TrainingRun, folder: StrPath) -> None:
     """Puts the run into the state of the checkpoint in the folder; see `TrainingRun.resume`."""
-    path = Path(folder, FILE_NAME)
+    path = Path(checked_path("TrainingRun.resume", folder), FILE_NAME)
     if not path.is_file():
-        raise FileNotFoundError(f"there is nothing to resume: no file {path}")
+        hint = f"; {path.parent} is a file, name its folder" if path.parent.is_file() else ""
+        raise FileNotFoundError(f"there is nothing to resume: no file {path}{hint}")
     metadata = load_metadata(path)
     if METADATA_KEY not in metadata:
         raise ValueError(f"{path}: holds tensors, but is no checkpoint of a training run")

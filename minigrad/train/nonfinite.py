@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import no_grad
+from ..checks import function, instance
 from ..nn import Module
 from ..tensor import Tensor
 
@@ -46,6 +47,10 @@ def first_nonfinite(
     >>> first_nonfinite(model, Tensor([[1.0, 2.0]]), Tensor([0]), cross_entropy)
     'the bias of layer 0 (Linear)'
     """
+    instance("first_nonfinite", "the model", model, Module)
+    instance("first_nonfinite", "images", images, Tensor)
+    instance("first_nonfinite", "labels", labels, Tensor)
+    function("first_nonfinite", "the loss", loss)
     names = {module: name for name, module in model.named_modules()}
 
     def check(module: Module, args: Any, output: Any) -> None:

@@ -6,7 +6,8 @@ import time
 from contextlib import AbstractContextManager
 from typing import Any
 
-from .records import Step
+from ..checks import instance
+from .records import TrainingStep
 
 
 class ProgressBar(AbstractContextManager["ProgressBar"]):
@@ -26,7 +27,8 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
         self._tqdm = tqdm
         self._bar: Any = None
 
-    def __call__(self, step: Step) -> None:
+    def __call__(self, step: TrainingStep) -> None:
+        instance("ProgressBar", "what it is called with", step, TrainingStep)
         if self._bar is None:
             self._bar = self._tqdm(
                 desc=f"epoch {step.epoch}",

@@ -1,4 +1,4 @@
-"""What a training run reports: a `Step` for each batch it learned from, an `Epoch` for each pass over the data."""
+"""What a training run reports: a `TrainingStep` for each batch, an `Epoch` for each pass over the data."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import io
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from ..checks import instance, require
+from ..checks import path as checked_path
 from ..serialization import StrPath, write_atomically
 
 
-class Step(NamedTuple):
+class TrainingStep(NamedTuple):
     """One training step: which of how many in its epoch (from 1), its loss, and the number of its images."""
 
     epoch: int
@@ -46,10 +48,21 @@ class Epoch(NamedTuple):
 def save_metrics(history: Iterable[Epoch], path: StrPath) -> None:
     """Writes the epochs into a CSV file, atomically, a line each below a line of headings.
 
-    Raises OSError where the file can't be written.
+    Raises OSError where the file can't be written, TypeError for what is no history or no path.
     """
+    path, epochs = checked_path("save_metrics", path), checked_history("save_metrics", history)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["epoch", *Epoch._fields[1:]])
-    writer.writerows(history)
+    writer.writerows(epochs)
     write_atomically(path, text.getvalue().encode())
+
+
+def checked_history(caller: str, history: Iterable[Epoch]) -> list[Epoch]:
+    """The epochs as a list; raises TypeError for anything else."""
+    fits = isinstance(history, Iterable) and not isinstance(history, (str, Epoch))
+    require(fits, f"{caller}: the history must be a list of Epochs", history, "a TrainingRun has it as run.history")
+    epochs = list(history)
+    for epoch in epochs:
+        instance(caller, "what a history holds", epoch, Epoch)
+    return epochs

@@ -11,17 +11,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..checks import function, instance, integer, require
 from ..data import DataLoader
 from ..models import evaluation_mode
 from ..nn import Module
 from ..ops import cross_entropy
+from ..optim import Optimizer
+from ..optim.lr_scheduler import LRScheduler
 from ..random import default_generator
 from ..serialization import StrPath
 from ..tensor import Tensor
 from . import checkpoint
-from .evaluation import Evaluation, Loss, evaluate
+from .evaluation import Evaluation, Loss, evaluate, loss_value
 from .nonfinite import NonFiniteLoss, first_nonfinite, overflow_ignored
-from .records import Epoch, Step
+from .records import Epoch, TrainingStep
 
 
 class TrainingRun:
@@ -38,6 +41,8 @@ class TrainingRun:
 
     Attributes:
         history: the list of `Epoch` records so far; its length is the number of whole epochs made.
+
+    Raises TypeError where an argument is not what is said above, ValueError where the optimizer is another model's.
 
     >>> import numpy as np
     >>> import minigrad
@@ -59,14 +64,15 @@ class TrainingRun:
     def __init__(
         self,
         model: Module,
-        optimizer: Any,
+        optimizer: Optimizer,
         train_loader: DataLoader,
         test_loader: DataLoader,
         *,
-        scheduler: Any = None,
+        scheduler: LRScheduler | None = None,
         loss: Loss = cross_entropy,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
+        self._check_arguments(model, optimizer, train_loader, test_loader, scheduler, loss, settings)
         self.model = model
         self.optimizer = optimizer
         self.train_loader = train_loader
@@ -78,24 +84,46 @@ class TrainingRun:
         self._last_good = self._weights()  # at the last finite loss
         self._whole_epochs = checkpoint.capture(self)
 
-    def epochs(self, until: int, on_step: Callable[[Step], None] | None = None) -> Iterator[Epoch]:
+    @staticmethod
+    def _check_arguments(
+        model: Any, optimizer: Any, train_loader: Any, test_loader: Any, scheduler: Any, loss: Any, settings: Any
+    ) -> None:
+        name = "TrainingRun"
+        instance(name, "the model", model, Module)
+        instance(name, "the optimizer", optimizer, Optimizer)
+        instance(name, "train_loader", train_loader, DataLoader)
+        instance(name, "test_loader", test_loader, DataLoader)
+        function(name, "the loss", loss)
+        own = {id(parameter) for parameter in model.parameters()}
+        if own.isdisjoint(id(parameter) for group in optimizer.param_groups for parameter in group["params"]):
+            raise ValueError(f"{name}: the optimizer has none of the model's parameters; give it model.parameters()")
+        if scheduler is not None:
+            hint = "see minigrad.optim.lr_scheduler"
+            require(isinstance(scheduler, LRScheduler), f"{name}: expected a scheduler", scheduler, hint)
+            if scheduler.optimizer is not optimizer:
+                raise ValueError(f"{name}: the scheduler is another optimizer's; make it with this one")
+        if settings is not None:
+            fits = isinstance(settings, Mapping) and all(isinstance(key, str) for key in settings)
+            require(fits, f"{name}: settings must be a dict with strings for keys", settings)
+
+    def epochs(self, until: int, on_step: Callable[[TrainingStep], None] | None = None) -> Iterator[Epoch]:
         """Trains until `until` epochs are made, those before a resume included, and yields each one's record.
 
         `on_step` is called after each training step.
 
         Raises:
-            TypeError, ValueError: `until` is no integer from 1, or a loader has no batches.
+            TypeError, ValueError: `until` is no integer from 1, `on_step` no function, or a loader has no batches.
             NonFiniteLoss: a loss became NaN or infinite. The model then has the last weights that gave a finite one.
         """
-        if isinstance(until, bool) or not isinstance(until, int):
-            raise TypeError(f"epochs: the number of epochs must be an integer, got {until!r}")
-        if until < 1:
-            raise ValueError(f"epochs: the number of epochs must be at least 1, got {until}")
-        if len(self.train_loader) == 0:
-            raise ValueError("epochs: the training loader has no batches")
+        until = integer("epochs", "the number of epochs", until, least=1)
+        if on_step is not None:
+            function("epochs", "on_step", on_step)
+        for name, loader in (("training", self.train_loader), ("test", self.test_loader)):
+            if len(loader) == 0:
+                raise ValueError(f"epochs: the {name} loader has no batches; its data set or its batch_size is wrong")
         return self._epochs(until, on_step)
 
-    def _epochs(self, until: int, on_step: Callable[[Step], None] | None) -> Iterator[Epoch]:
+    def _epochs(self, until: int, on_step: Callable[[TrainingStep], None] | None) -> Iterator[Epoch]:
         while len(self.history) < until:
             started = time.perf_counter()
             train_loss = self._train_epoch(on_step)
@@ -107,7 +135,7 @@ class TrainingRun:
             self._whole_epochs = checkpoint.capture(self)
             yield self.history[-1]
 
-    def _train_epoch(self, on_step: Callable[[Step], None] | None) -> float:
+    def _train_epoch(self, on_step: Callable[[TrainingStep], None] | None) -> float:
         self.model.train()
         epoch, steps = len(self.history) + 1, len(self.train_loader)
         total_loss, examples = 0.0, 0
@@ -116,14 +144,14 @@ class TrainingRun:
             total_loss += loss * len(labels)
             examples += len(labels)
             if on_step is not None:
-                on_step(Step(epoch, number, steps, loss, len(labels)))
+                on_step(TrainingStep(epoch, number, steps, loss, len(labels)))
         return total_loss / examples
 
     def _train_step(self, images: Tensor, labels: Tensor, when: str) -> float:
         drawn = default_generator().bit_generator.state
         with overflow_ignored():
             loss = self.loss(self.model(images), labels)
-            value = loss.item()
+            value = loss_value(loss)
             if not math.isfinite(value):
                 default_generator().bit_generator.state = drawn  # dropout shall drop the same again
                 raise self._stop(value, when, [(images, labels)])
