@@ -12,7 +12,7 @@ import shlex
 import shutil
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,9 @@ DATASETS = {"fashion-mnist": FashionMNIST, "mnist": MNIST}
 GUESSING = math.log(10)  # the loss of giving each of the ten classes the same probability, in nats
 PLATEAU = f"""\
   The loss sits at ln 10 = {GUESSING:.3f}, that of guessing. With sigmoids this is expected: their
-  small slopes hold the gradients down. It ends after two to four epochs."""
+  small slopes hold the gradients down. With the default --lr and --batch-size it ends after
+  two to four epochs; a smaller rate or larger batches make it longer."""
+RESULTS = ("curves.png", "confusion.png", "mistakes.png", "metrics.csv", "lenet.safetensors", "last-good.safetensors")
 SETTINGS = ("variant", "backend", "dataset", "lr", "batch_size", "seed")  # what a resumed run must share
 
 
@@ -60,6 +62,9 @@ def main() -> int:
 def prepare(options: argparse.Namespace) -> TrainingRun:
     """Everything that can go wrong before the first step: the backend, the data, the folders, the checkpoint."""
     options.out.mkdir(parents=True, exist_ok=True)
+    train_set, test_set = (DATASETS[options.dataset](train=train) for train in (True, False))
+    if options.batch_size > len(train_set):
+        raise ValueError(f"--batch-size {options.batch_size} is more than the {len(train_set)} images to train on")
     compiling = f"waiting for the {options.backend} backend, which compiles its kernels at their first use ..."
     with say_if_slow(compiling) if options.backend != "numpy" else nullcontext():
         minigrad.use_backend(options.backend)
@@ -69,8 +74,8 @@ def prepare(options: argparse.Namespace) -> TrainingRun:
     run = TrainingRun(
         model,
         SGD(model.parameters(), lr=options.lr),
-        DataLoader(DATASETS[options.dataset](train=True), options.batch_size, shuffle=True),
-        DataLoader(DATASETS[options.dataset](train=False), batch_size=250),
+        DataLoader(train_set, options.batch_size, shuffle=True),
+        DataLoader(test_set, batch_size=250),
         settings={name: getattr(options, name) for name in SETTINGS},
     )
     if options.resume:
@@ -126,6 +131,7 @@ def save_results(run: TrainingRun, folder: Path) -> None:
 
 
 def save_files(writers: dict[str, Callable[[Path], None]], folder: Path) -> None:
+    written = set()
     for name, write in writers.items():
         try:
             write(folder / name)
@@ -133,6 +139,15 @@ def save_files(writers: dict[str, Callable[[Path], None]], folder: Path) -> None
             print(f"  no {name}: {error}", flush=True)
         else:
             print(f"  {folder / name}", flush=True)
+            written.add(name)
+    name_earlier_files(folder, written)
+
+
+def name_earlier_files(folder: Path, written: Collection[str] = ()) -> None:
+    """Says which results in the folder are not this run's: they are left alone, and might be taken for its own."""
+    earlier = [name for name in RESULTS if name not in written and (folder / name).exists()]
+    if earlier:
+        print(f"  (an earlier run's, still in {folder}: {', '.join(earlier)})", flush=True)
 
 
 def save_interrupted(run: TrainingRun, options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
@@ -146,8 +161,11 @@ def save_interrupted(run: TrainingRun, options: argparse.Namespace, parser: argp
     python = "python" if shutil.which("python") == sys.executable else sys.executable
     command = [python, sys.argv[0]]
     for name, value in {**vars(options), "checkpoint": folder}.items():
-        if name != "resume" and value != parser.get_default(name):
+        # Always with the backend, whose default depends on the environment.
+        if name != "resume" and (name == "backend" or value != parser.get_default(name)):
             command += ["--" + name.replace("_", "-"), str(value)]
+    if len(run.history) < options.epochs:  # else some results are written already
+        name_earlier_files(options.out)
     print(f"\ninterrupted; {path} holds the run after {len(run.history)} of {options.epochs} epochs. Go on with\n")
     print(f"  {shlex.join([*command, '--resume'])}")
 

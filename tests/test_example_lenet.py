@@ -119,7 +119,7 @@ def test_a_run_prints_its_layers_and_epochs_and_leaves_its_results(run, tmp_path
 def test_the_plateau_of_the_sigmoids_is_explained_once(run):
     _, out, _ = run("--backend numpy --epochs 4")
     assert out.count("The loss sits at ln 10 = 2.303") == 1
-    assert "two to four epochs" in out
+    assert "With the default --lr and --batch-size it ends after\n  two to four epochs" in out
     _, out, _ = run("--backend numpy --epochs 1 --variant modern --lr 1e-9")
     assert "ln 10" not in out
 
@@ -216,6 +216,7 @@ def test_a_wrong_option_is_named(run, arguments, message):
         ("--backend numpy --checkpoint saved --resume --variant modern", "variant was 'book' and is 'modern'"),
         ("--backend numpy --checkpoint saved --resume --epochs 1", "saved holds 2 epochs, more than --epochs 1"),
         ("--backend numpy --out a_file/out", "a_file"),
+        ("--backend numpy --batch-size 301", "--batch-size 301 is more than the 300 images to train on"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(run, arguments, message):
@@ -240,6 +241,16 @@ def test_a_loss_that_becomes_nan_stops_the_run_and_keeps_the_last_good_weights(r
     assert "of layer " in out and "a learning rate below 1e+10 may help" in out
     assert os.listdir("here") == ["last-good.safetensors"]
     assert all(np.isfinite(tensor.numpy()).all() for tensor in load("here/last-good.safetensors").values())
+
+
+def test_results_of_an_earlier_run_are_named_and_left_alone(run):
+    run("--backend numpy --epochs 1")
+    before = Path("lenet-out/lenet.safetensors").read_bytes()
+    _, out, _ = run("--backend numpy --variant modern --lr 1e10")
+    assert out.endswith("(an earlier run's, still in lenet-out: metrics.csv, lenet.safetensors)\n")
+    assert Path("lenet-out/lenet.safetensors").read_bytes() == before
+    _, out, _ = run("--backend numpy --epochs 1")
+    assert out.endswith("(an earlier run's, still in lenet-out: last-good.safetensors)\n")
 
 
 def test_with_numpy_alone_it_trains_and_says_what_is_missing(tmp_path):
