@@ -71,11 +71,11 @@ def plot_curves(history: Sequence[Epoch], classes: int) -> Figure:
     for axes in (losses, accuracies):
         axes.set_xlabel("epoch")
         axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         axes.grid(color="#e5e5e5")
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
-    losses.legend(frameon=False, loc="upper right", bbox_to_anchor=(1, 0.93))  # below the line of guessing
+    losses.legend(frameon=False, loc="best")
     accuracies.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 0.12))  # above it
     return figure
 

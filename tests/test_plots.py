@@ -48,6 +48,15 @@ def test_a_loss_above_the_first_guess_is_inside_the_picture(matplotlib):
     assert bottom == 0 and top > 9
 
 
+@pytest.mark.parametrize("epochs", [1, 2, 3, 10])
+def test_epochs_are_counted_in_whole_numbers(matplotlib, epochs):
+    history = [Epoch(number, 1.0, 1.0, 0.5, 1.0) for number in range(1, epochs + 1)]
+    for axes in plot_curves(history, classes=10).axes:
+        low, high = axes.get_xlim()
+        shown = [tick for tick in axes.get_xticks() if low <= tick <= high]
+        assert shown and all(tick == round(tick) for tick in shown)
+
+
 def test_a_confusion_matrix_shows_its_counts_and_names(matplotlib):
     counts = np.array([[1200, 3, 0], [4, 50, 6], [0, 0, 0]])  # no example of the third class
     figure = plot_confusion(counts, NAMES)
