@@ -31,6 +31,11 @@ SHA256 = {
 """Digests of the decompressed files: copies differ in how they were compressed."""
 
 
+_WITHOUT_NETWORK = "set the environment variable MINIGRAD_DATA to a folder that holds " + ", ".join(
+    f"{name}.gz" for name in SHA256
+)
+
+
 class MNIST(ArrayDataset):
     """60,000 training or 10,000 test images of handwritten digits; 28 x 28 pixels, one channel, white on black.
 
@@ -82,8 +87,7 @@ def _download(name: str, max_label: int | None) -> np.ndarray:
         import pooch
     except ImportError:
         raise ImportError(
-            "downloading MNIST needs pooch: pip install 'minigrad[all]', "
-            "or put its files in a folder that the environment variable MINIGRAD_DATA names"
+            f"{_nowhere()}, and downloading it needs pooch: pip install 'minigrad[all]', or {_WITHOUT_NETWORK}"
         ) from None
     fetch = pooch.HTTPDownloader(progressbar=importlib.util.find_spec("tqdm") is not None, timeout=30)
     cache = cache_folder()
@@ -101,7 +105,11 @@ def _download(name: str, max_label: int | None) -> np.ndarray:
             os.replace(path, cache / path.name)
             return array
     raise FileNotFoundError(
-        f"MNIST is neither in $MINIGRAD_DATA ({os.environ.get('MINIGRAD_DATA') or 'not set'}) nor in {cache}, "
-        "and no mirror delivered it.\nWithout a network, set the environment variable MINIGRAD_DATA to a folder that "
-        f"holds {', '.join(f'{name}.gz' for name in SHA256)}.\nThe mirrors:\n" + "\n".join(failures)
+        f"{_nowhere()}, and no mirror delivered it.\nWithout a network, {_WITHOUT_NETWORK}.\nThe mirrors:\n"
+        + "\n".join(failures)
     )
+
+
+def _nowhere() -> str:
+    folder = os.environ.get("MINIGRAD_DATA") or "not set"
+    return f"MNIST is neither in $MINIGRAD_DATA ({folder}) nor in {cache_folder()}"
