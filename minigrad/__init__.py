@@ -15,6 +15,8 @@ from .random import default_generator, manual_seed
 from .serialization import load, save
 from .tensor import Tensor, bool_, float32, float64, int64
 
+__version__ = "0.1.0"  # a plain string, which setup.cfg reads without importing NumPy
+
 _AT_FIRST_USE = ("data", "models", "plots", "train")  # so that `import minigrad` takes no longer than it must
 
 

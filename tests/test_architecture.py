@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import configparser
 import importlib
 import inspect
 import os
@@ -168,6 +169,19 @@ def test_import_minigrad_loads_numpy_and_nothing_heavy() -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PACKAGE.parent), *sys.path])}
     result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[] True"
+
+
+def test_the_version_stands_in_one_place_that_needs_no_import() -> None:
+    tree = ast.parse((PACKAGE / "__init__.py").read_text())
+    (value,) = [
+        node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__version__"
+    ]
+    assert ast.literal_eval(value) == minigrad.__version__
+    settings = configparser.ConfigParser()
+    settings.read(Path(__file__).parent.parent / "setup.cfg")
+    assert settings["metadata"]["version"] == "attr: minigrad.__version__"
 
 
 # ------------------------------------------------------------------------------------------------------------- backends
