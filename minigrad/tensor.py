@@ -75,14 +75,20 @@ class Tensor:
         self.requires_grad = requires_grad
 
     @classmethod
-    def _wrap(cls, array: Any, backend: Backend) -> Tensor:
-        """The array itself as a tensor, with no copy and no check: for whoever has just made it."""
-        tensor = cls.__new__(cls)
-        tensor._data = array if type(array) is np.ndarray else _as_result(array, backend)
-        tensor.backend = backend
-        tensor.grad = tensor.grad_fn = tensor.hooks = None
-        tensor.output_index = 0
-        tensor._requires_grad = False
+    def _wrap(cls, array: Any, backend: Backend, node: Function | None = None, index: int = 0) -> Tensor:
+        """The array itself as a tensor, with no copy and no check: for whoever has just made it.
+
+        With a node, it becomes the node's output of that index.
+        """
+        if type(array) is not np.ndarray:
+            array = _as_result(array, backend)
+        if node is not None and array.dtype.kind != "f":
+            node = None  # an index among the outputs has no gradient
+        tensor = object.__new__(cls)
+        tensor._data, tensor.backend = array, backend
+        tensor.grad = tensor.hooks = None
+        tensor.grad_fn, tensor.output_index = node, index
+        tensor._requires_grad = node is not None
         return tensor
 
     # -- the array ---------------------------------------------------------------------------------------------------
@@ -280,9 +286,11 @@ def _as_array(data: Any, dtype: Any) -> np.ndarray:
 
 def _as_result(result: Any, backend: Backend) -> Any:
     """The array that an operation returned; NumPy makes scalars of 0-d ones."""
-    if not isinstance(result, (np.generic, backend.xp.ndarray)):
+    scalar = isinstance(result, np.generic)
+    if not scalar and not isinstance(result, backend.xp.ndarray):
         raise TypeError(f"Function: forward must return an array or a tuple of arrays, got a {_type_name(result)}")
-    return backend.xp.asarray(result)
+    array = result[...] if scalar else result
+    return array if backend.xp is np else backend.xp.asarray(array)
 
 
 def _needs_gradient(value: Any) -> bool:

@@ -248,6 +248,15 @@ def test_grad_by_a_computed_tensor_stops_there() -> None:
     assert x.grad.item() == 4.0
 
 
+def test_grad_by_a_computed_tensor_whose_own_graph_is_released() -> None:
+    x = leaf(2.0)
+    y = x * x
+    y.backward()
+    assert minigrad.grad(y * y, y)[0].item() == 8.0
+    with pytest.raises(RuntimeError, match=r"<Mul> were released .* retain_graph=True"):
+        minigrad.grad(y * y, [y, x])  # by x, the pass leads through the released node
+
+
 def test_grad_by_a_computed_tensor_and_what_it_was_computed_from() -> None:
     x = leaf(2.0)
     y = x * x

@@ -21,7 +21,8 @@ def functions_of_ops() -> set[type[Function]]:
     found = set()
     for module in pkgutil.iter_modules(ops.__path__, ops.__name__ + "."):
         for _, value in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
-            if issubclass(value, Function) and value.__module__ == module.name and hasattr(value, "forward"):
+            own = issubclass(value, Function) and value.__module__ == module.name
+            if own and value.forward is not Function.forward:
                 found.add(value)
     return found
 

@@ -1,14 +1,14 @@
 """The traversal: from an output back to the leaves, one node at a time, each after everything that used it.
 
-`backward_steps` is the only one. `backward` exhausts it, `grad` collects from it, and whatever shows or checks
-backpropagation reads the steps it yields.
+There is one, `_Pass`. `backward` runs it, `grad` collects from it, and `backward_steps` lets others watch: whatever
+shows or checks backpropagation reads the steps it yields.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from ..tensor import Tensor
@@ -16,6 +16,7 @@ from .function import Function
 from .grad_mode import enable_grad, no_grad
 
 Tensors = Sequence[Tensor]
+Gradients = list[Tensor | None]
 
 
 class Step(NamedTuple):
@@ -64,8 +65,8 @@ def backward(self: Tensor, gradient: Any = None, retain_graph: bool | None = Non
     >>> x.grad
     Tensor([ 2., 40.])
     """
-    for _ in backward_steps(self, gradient, retain_graph, create_graph):
-        pass
+    seed = _seed(self, gradient, "backward")
+    _Pass([self], [seed], retain_graph, create_graph, targets=None).run()
 
 
 def grad(
@@ -103,8 +104,7 @@ def grad(
             raise RuntimeError(f"grad: input {i} does not require a gradient; make it with requires_grad=True")
     seeds = [_seed(output, seed, "grad") for output, seed in zip(outputs, grad_outputs, strict=True)]
     walk = _Pass(outputs, seeds, retain_graph, create_graph, targets=inputs)
-    for _ in walk.steps():
-        pass
+    walk.run()
     gradients = tuple(walk.found.get(_key(tensor)) for tensor in inputs)
     unused = [i for i, gradient in enumerate(gradients) if gradient is None]
     if unused and not allow_unused:
@@ -151,23 +151,24 @@ def _misfit(gradient: Tensor, tensor: Tensor, what: str) -> RuntimeError:
 
 def _key(tensor: Tensor) -> Any:
     """What names a tensor in the graph: a leaf itself, any other by the node that made it (see Function.outputs)."""
-    return tensor if tensor.grad_fn is None else (tensor.grad_fn, tensor.output_index)
+    node, index = tensor.grad_fn, tensor.output_index
+    return tensor if node is None else (node, index) if index else node
 
 
-def topological_order(roots: Tensors) -> list[Function]:
-    """The nodes below the roots, each after all nodes that used its outputs; with no recursion, however deep."""
-    order: list[Function] = []
-    seen: set[Function] = set()
-    stack: list[tuple[Function, bool]] = [(root.grad_fn, False) for root in roots if root.grad_fn is not None]
+def topological_order(roots: Tensors, oldest: int = 0) -> list[Function]:
+    """The nodes below the roots, without those numbered below `oldest`, in the order in which they were recorded.
+
+    Read from its end, each comes after all nodes that used its outputs. The search needs no recursion, however deep.
+    """
+    found: set[Function] = set()
+    stack = [root.grad_fn for root in roots]
     while stack:
-        node, inputs_done = stack.pop()
-        if inputs_done:
-            order.append(node)
-        elif node not in seen:
-            seen.add(node)
-            stack.append((node, True))
-            stack += [(t.grad_fn, False) for t in node._inputs if t.grad_fn is not None and t.grad_fn not in seen]
-    return order[::-1]
+        node = stack.pop()
+        if node is not None and node not in found and node.number >= oldest:
+            found.add(node)
+            for tensor in node._inputs:
+                stack.append(tensor.grad_fn)
+    return sorted(found, key=attrgetter("number"))
 
 
 class _Pass:
@@ -182,97 +183,101 @@ class _Pass:
         self.create_graph = create_graph
         self.recording = enable_grad() if create_graph else no_grad()
         self.retain_graph = create_graph if retain_graph is None else retain_graph
-        self.order = topological_order(roots)
-        for node in self.order:
-            if node.released:
-                by = "an earlier backward pass through it; pass retain_graph=True to the earlier one"
-                raise RuntimeError(f"backward: the values saved by {node!r} were released by {by}")
         self.targets = None if targets is None else {_key(tensor) for tensor in targets}
-        self.needs = {node: node.needs for node in self.order} if self.targets is None else self._needs_of_targets()
-        self.uses_left = self._count_uses()
+        self.uses_left = Counter(root for root in roots if root.grad_fn is None)  # by leaf: contributions to come
+        # No node leads to a target that was recorded after it. A leaf may be older than any node.
+        oldest = 0 if targets is None else min(0 if t.grad_fn is None else t.grad_fn.number for t in targets)
+        self.plan = self._plan(topological_order(roots, oldest), oldest)
         self.arrived: dict[Any, Tensor] = {}
         self.found: dict[Any, Tensor] = {}  # the targets' gradients
 
-    def _needs_of_targets(self) -> dict[Function, tuple[bool, ...]]:
-        """Which inputs of each node lead to a target."""
-        assert self.targets is not None
-        needs: dict[Function, tuple[bool, ...]] = {}
-        for node in reversed(self.order):
-            needs[node] = tuple(
-                needed and (_key(t) in self.targets or (t.grad_fn is not None and True in needs[t.grad_fn]))
-                for t, needed in zip(node._inputs, node.needs, strict=True)
-            )
-        return needs
+    def _plan(self, nodes: list[Function], oldest: int) -> dict[Function, tuple[bool, ...]]:
+        """The nodes to visit, the first one last, and which inputs of each want a gradient. Counts the leaves' uses."""
+        plan: dict[Any, tuple[bool, ...]] = {}
+        for node in nodes:
+            if not node._inputs and node.number > oldest:
+                by = "an earlier backward pass through it; pass retain_graph=True to the earlier one"
+                raise RuntimeError(f"backward: the values saved by {node!r} were released by {by}")
+            needs = node.needs
+            if self.targets is not None:  # only by inputs that are targets or lead to one, as is known of older nodes
+                pairs = zip(node._inputs, needs, strict=False)  # a released node has no inputs any more
+                needs = tuple([n and (_key(t) in self.targets or True in plan.get(t.grad_fn, ())) for t, n in pairs])
+            plan[node] = needs
+            for index, tensor in enumerate(node._inputs):
+                if tensor.grad_fn is None and needs[index]:
+                    self.uses_left[tensor] += 1
+        return plan
 
-    def _count_uses(self) -> Counter[Tensor]:
-        """How many contributions each leaf waits for."""
-        pairs = (pair for node in self.order for pair in zip(node._inputs, self.needs[node], strict=True))
-        receivers = chain(self.roots, (tensor for tensor, needed in pairs if needed))
-        return Counter(tensor for tensor in receivers if tensor.grad_fn is None)
+    def run(self) -> None:
+        """Visits all nodes."""
+        with self.recording:
+            self._start()
+            while self.plan:
+                self._visit()
 
     def steps(self) -> Iterator[Step]:
+        """Visits all nodes and tells of each. Between two steps, recording is as the caller has it."""
         with self.recording:
-            for root, seed in zip(self.roots, self.seeds, strict=True):
-                self._deliver(root, seed)
-        for node in self.order:
+            self._start()
+        while self.plan:
             with self.recording:
-                step = self._visit(node)
-            if step is not None:
-                yield step
+                node, grad_outputs, grad_inputs, sums = self._visit()
+            yield Step(node, tuple(grad_outputs), tuple(grad_inputs), *zip(*sums, strict=True))
 
-    def _visit(self, node: Function) -> Step | None:
-        """Applies the node's rule and passes its gradients on; None where no input wants one."""
-        grad_outputs, needs, inputs = self._collect(node), self.needs[node], node._inputs
+    def _start(self) -> None:
+        for root, seed in zip(self.roots, self.seeds, strict=True):
+            self._deliver(root, seed)
+
+    def _visit(self) -> tuple[Function, Gradients, Gradients, list[tuple[Tensor | None, Tensor | None]]]:
+        """Applies the next node's rule and passes its gradients on. Returns the node, the gradients that arrived, those
+        that it passed on, and for each input the sums before and after."""
+        node, needs = self.plan.popitem()
+        inputs = node._inputs
+        grad_outputs = [self.arrived.pop(node, None)]
+        if node.output_count > 1:
+            grad_outputs += [self.arrived.pop((node, index), None) for index in range(1, node.output_count)]
+        if node.hooks or node.retained or self.targets is not None:
+            self._hand_out(node, grad_outputs)
         if True not in needs:
-            return None
-        no_gradient = all(g is None for g in grad_outputs)
-        grad_inputs = (None,) * len(inputs) if no_gradient else self._apply_rule(node, grad_outputs, needs)
+            return node, grad_outputs, [], []
+        grad_inputs = self._apply_rule(node, grad_outputs, needs)
         if not self.retain_graph:
             node.release()
-        before, after = [], []
-        for tensor, gradient, needed in zip(inputs, grad_inputs, needs, strict=True):
-            before.append(self.arrived.get(_key(tensor)))
-            after.append(self._deliver(tensor, gradient) if needed else None)
-        return Step(node, grad_outputs, grad_inputs, tuple(before), tuple(after))
+        sums = []
+        for index, tensor in enumerate(inputs):
+            sums.append(self._deliver(tensor, grad_inputs[index]) if needs[index] else (None, None))
+        return node, grad_outputs, grad_inputs, sums
 
-    def _collect(self, node: Function) -> tuple[Tensor | None, ...]:
-        """The whole gradients of a node's outputs, after hooks; nothing more will arrive for them."""
-        collected: list[Tensor | None] = []
-        for index in range(len(node._output_arrays)):
-            gradient = self.arrived.pop((node, index), None)
-            if gradient is not None:
-                if node.hooks:
-                    gradient = _run_hooks(node.hooks.get(index, ()), gradient)
-                if self.targets is None:
-                    if node.retained and index in node.retained:
-                        _accumulate_grad(node.retained[index](), gradient)
-                elif (node, index) in self.targets:
-                    self.found[node, index] = gradient
-            collected.append(gradient)
-        return tuple(collected)
+    def _hand_out(self, node: Function, gradients: Gradients) -> None:
+        """Shows the whole gradients of a node's outputs to hooks, which may replace them, and to those who asked."""
+        arrived = [(index, gradient) for index, gradient in enumerate(gradients) if gradient is not None]
+        for index, gradient in arrived:
+            gradients[index] = gradient = _run_hooks((node.hooks or {}).get(index, ()), gradient)
+            if self.targets is None:
+                if node.retained and index in node.retained:
+                    _accumulate_grad(node.retained[index](), gradient)
+            elif (key := (node, index) if index else node) in self.targets:
+                self.found[key] = gradient
 
-    def _apply_rule(
-        self, node: Function, grad_outputs: tuple[Tensor | None, ...], needs: tuple[bool, ...]
-    ) -> tuple[Tensor | None, ...]:
+    def _apply_rule(self, node: Function, grad_outputs: Gradients, needs: tuple[bool, ...]) -> Gradients:
+        if grad_outputs[0] is None and all(gradient is None for gradient in grad_outputs):
+            return [None] * len(needs)
         recorded_needs, node.needs = node.needs, needs
         try:
             gradients = node.backward(*grad_outputs)
-            if type(gradients) is not tuple or len(gradients) != len(node._inputs):
-                returned = f"{len(gradients)} of them" if type(gradients) is tuple else f"a {type(gradients).__name__}"
-                wanted = f"a tuple of {len(node._inputs)} gradients, one for each input"
-                raise RuntimeError(f"{node.name()}: its backward rule must return {wanted}, and returned {returned}")
-            return tuple(
-                [
-                    self._checked(node, index, gradient, tensor) if needed else None
-                    for index, (gradient, tensor, needed) in enumerate(zip(gradients, node._inputs, needs, strict=True))
-                ]
-            )
         finally:
             node.needs = recorded_needs
+        if type(gradients) is not tuple or len(gradients) != len(needs):
+            returned = f"{len(gradients)} of them" if type(gradients) is tuple else f"a {type(gradients).__name__}"
+            wanted = f"a tuple of {len(needs)} gradients, one for each input"
+            raise RuntimeError(f"{node.name()}: its backward rule must return {wanted}, and returned {returned}")
+        checked: Gradients = [None] * len(needs)
+        for index, tensor in enumerate(node._inputs):
+            if needs[index] and gradients[index] is not None:
+                checked[index] = self._checked(gradients[index], tensor, node, index)
+        return checked
 
-    def _checked(self, node: Function, index: int, gradient: Tensor | None, tensor: Tensor) -> Tensor | None:
-        if gradient is None:
-            return None
+    def _checked(self, gradient: Any, tensor: Tensor, node: Function, index: int) -> Tensor:
         if not isinstance(gradient, Tensor):
             kind = type(gradient).__name__
             raise RuntimeError(f"{node.name()}: the gradient for input {index} is a {kind}, expected a Tensor")
@@ -284,22 +289,25 @@ class _Pass:
             gradient = gradient.detach()  # the rule returned a saved tensor as it is
         return gradient
 
-    def _deliver(self, tensor: Tensor, gradient: Tensor | None) -> Tensor | None:
-        """Adds a contribution to what has arrived for the tensor; a leaf that has them all gets its `grad`."""
+    def _deliver(self, tensor: Tensor, gradient: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+        """Adds a contribution to what has arrived for the tensor, and returns the sums before and after. A leaf that
+        has all its contributions gets its `grad`."""
         key = _key(tensor)
-        total = self.arrived.get(key)
+        before = total = self.arrived.get(key)
         if gradient is not None:
-            total = gradient if total is None else total + gradient  # a new array: others may hold the old ones
-            self.arrived[key] = total
+            self.arrived[key] = total = gradient if before is None else self._sum(before, gradient)
         if tensor.grad_fn is None:
-            self.uses_left[tensor] -= 1
-            if self.uses_left[tensor] == 0 and total is not None:
+            self.uses_left[tensor] = left = self.uses_left[tensor] - 1
+            if left == 0 and total is not None:
                 self._finish_leaf(tensor, self.arrived.pop(key))
-        return total
+        return before, total
+
+    def _sum(self, a: Tensor, b: Tensor) -> Tensor:
+        """A new tensor: others may hold the old ones. Recorded where that is asked for."""
+        return a + b if self.create_graph else Tensor._wrap(a._data + b._data, a.backend)
 
     def _finish_leaf(self, leaf: Tensor, gradient: Tensor) -> None:
-        if leaf.hooks:
-            gradient = _run_hooks(leaf.hooks, gradient)
+        gradient = _run_hooks(leaf.hooks or (), gradient)
         if self.targets is not None:
             self.found[leaf] = gradient
         else:

@@ -6,6 +6,7 @@ The traversal that calls the backward rules is in engine.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import count
 from types import ModuleType
 from typing import Any
 from weakref import ref
@@ -13,6 +14,8 @@ from weakref import ref
 from ..backends import Backend
 from ..tensor import Tensor
 from .grad_mode import grad_mode
+
+_numbers = count(1)
 
 
 class Function:
@@ -50,14 +53,15 @@ class Function:
 
     broadcasts = False
 
-    backend: Backend
+    backend: Backend  # the inputs'; where forward changes it, the results'
+    number: int  # nodes are counted as they are recorded, so those that made the inputs have smaller numbers
     needs: tuple[bool, ...]
     hooks: dict[int, list[Callable[[Tensor], Tensor | None]]] | None = None  # by output, in order of registration
     retained: dict[int, ref[Tensor]] | None = None  # by output: the tensor whose gradient is to be kept in `grad`
-    released = False
-    _inputs: tuple[Tensor, ...]  # the edges of the graph
+    output_count: int
+    _inputs: tuple[Tensor, ...]  # the edges of the graph; none in a node that has been released
     _input_arrays: Sequence[Any]
-    _output_arrays: tuple[Any, ...]
+    _output_arrays: Sequence[Any]
 
     def forward(self, *arrays: Any, **_: Any) -> Any:
         raise NotImplementedError(f"{self.name()}: write its forward(self, *arrays), which returns the result's array")
@@ -74,25 +78,20 @@ class Function:
         return self.backend.kernels
 
     @property
-    def output_backend(self) -> Backend:
-        """Where the results live: the inputs' backend, but for the one operation that moves a tensor to another."""
-        return self.backend
-
-    @property
     def inputs(self) -> tuple[Tensor, ...]:
-        # A tensor may have been given another array since, by an optimizer's step for example.
-        return tuple(
-            [
-                tensor if tensor._data is array else AsRecorded.apply(tensor, array=array)
-                for tensor, array in zip(self._inputs, self._input_arrays, strict=True)
-            ]
-        )
+        inputs = self._inputs
+        for index, array in enumerate(self._input_arrays):
+            if inputs[index]._data is not array:  # it has been given another since, by an optimizer's step for example
+                as_recorded = AsRecorded.apply(inputs[index], array=array)
+                inputs = (*inputs[:index], as_recorded, *inputs[index + 1 :])
+        return inputs
 
     @property
     def outputs(self) -> tuple[Tensor, ...]:
         # Made anew on each reading. A node that held its own output tensors would be a reference cycle, and the memory
         # of every graph would wait for the garbage collector.
-        return tuple(self._as_output(array, index) for index, array in enumerate(self._output_arrays))
+        arrays = enumerate(self._output_arrays)
+        return tuple([Tensor._wrap(array, self.backend, self, index) for index, array in arrays])
 
     @classmethod
     def apply(cls, *inputs: Tensor, **parameters: Any) -> Any:
@@ -103,13 +102,16 @@ class Function:
         inputs of different backends.
         """
         node = cls()
-        node.__dict__.update(parameters)
+        if parameters:
+            node.__dict__.update(parameters)
+        arrays, needed = [], False
         try:
             backend = node.backend = inputs[0].backend
             for tensor in inputs:
                 if tensor.backend is not backend:
                     raise _mixed_backends(cls, inputs)
-            arrays = [tensor._data for tensor in inputs]
+                arrays.append(tensor._data)
+                needed = needed or tensor._requires_grad
         except (AttributeError, IndexError):
             raise _not_tensors(cls, inputs) from None
         try:
@@ -117,31 +119,22 @@ class Function:
         except (ValueError, OverflowError) as error:
             raise ValueError(f"{cls.name()}: {error}") from error
 
-        several = type(results) is tuple
-        node._output_arrays = results if several else (results,)
-        if grad_mode.enabled:
+        maker = node if needed and grad_mode.enabled else None
+        if type(results) is tuple:
+            results = tuple([Tensor._wrap(array, node.backend, maker, index) for index, array in enumerate(results)])
+        else:
+            results = Tensor._wrap(results, node.backend, maker)
+        if maker is not None:
+            node.number = next(_numbers)
             node.needs = tuple([tensor._requires_grad for tensor in inputs])
-            if True in node.needs:
-                node._inputs, node._input_arrays = inputs, arrays
-                if several:
-                    return node.outputs
-                return node._as_output(results, 0)
-        if several:
-            return tuple([Tensor._wrap(array, node.output_backend) for array in results])
-        return Tensor._wrap(results, node.output_backend)
-
-    def _as_output(self, array: Any, index: int) -> Tensor:
-        tensor = Tensor._wrap(array, self.output_backend)
-        if tensor._data.dtype.kind == "f":  # an index among the outputs has no gradient
-            tensor.grad_fn = self
-            tensor.output_index = index
-            tensor._requires_grad = True
-        return tensor
+            node._inputs, node._input_arrays = inputs, arrays
+            node._output_arrays = [y._data for y in results] if type(results) is tuple else [results._data]
+            node.output_count = len(node._output_arrays)
+        return results
 
     def release(self) -> None:
         """Lets go of all saved arrays; a second backward pass through this node is an error from here on."""
         self._inputs = self._input_arrays = self._output_arrays = ()
-        self.released = True
 
     @classmethod
     def name(cls) -> str:

@@ -17,15 +17,20 @@ def operands(name: str, *values: Any, backend: Backend | None = None) -> tuple[T
     dtype beside them. Raises TypeError for float32 beside float64, as nothing is converted silently, and for anything
     that is no number, array or Tensor.
     """
-    # The two usual cases are decided fast: tensors of one dtype, and a floating tensor with a Python number.
-    if _agree(values):
-        return values
+    # The usual cases are decided fast: tensors of one dtype, and a floating tensor with a Python number.
     if len(values) == 2:
         a, b = values
-        if type(b) in (float, int) and isinstance(a, Tensor) and a._data.dtype.kind == "f":
-            return a, _number_tensor(name, b, a._data.dtype, a.backend)
-        if type(a) in (float, int) and isinstance(b, Tensor) and b._data.dtype.kind == "f":
+        if isinstance(a, Tensor):
+            dtype = a._data.dtype
+            if isinstance(b, Tensor):
+                if b._data.dtype is dtype:
+                    return values
+            elif type(b) in (float, int) and dtype.kind == "f":
+                return a, _number_tensor(name, b, dtype, a.backend)
+        elif type(a) in (float, int) and isinstance(b, Tensor) and b._data.dtype.kind == "f":
             return _number_tensor(name, a, b._data.dtype, b.backend), b
+    elif _agree(values):
+        return values
     tensors = [value for value in values if isinstance(value, Tensor)]
     backend = tensors[0].backend if tensors else backend or default_backend()
     for value in values:
