@@ -1,19 +1,20 @@
 """Activation functions; the twin of numpy/activation.py.
 
-A kernel sees its arrays as one run of numbers, in whatever order they lie in memory, so that it is compiled once for
-each dtype and keeps any layout.
+A kernel sees its arrays as one run of numbers, whether the batch lies outermost or innermost in memory, so that it is
+compiled once for each dtype and keeps the layout.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 
 import numpy as np
 from numba import njit, prange
 
 # NumPy's own are as fast as memory, or rarely used in training:
-from ..numpy.activation import leaky_relu, leaky_relu_grad, relu, softplus, tanh, tanh_grad
+from ..numpy.activation import leaky_relu, leaky_relu_grad, softplus, tanh, tanh_grad
 from .compiler import compiled_kernel
+from .memory import empty
 
 __all__ = [
     "leaky_relu",
@@ -31,59 +32,47 @@ PIECE = 8192  # numbers a thread handles at a time
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
-    axes = _memory_order(x)
-    flat = _flat(x, axes)
-    y = np.empty_like(flat)
-    if x.dtype == np.float32:
-        _sigmoid_float32(flat, y)
-    else:
-        _sigmoid_float64(flat, y)
-    return _shaped(y, x.shape, axes)
+    return _elementwise(_sigmoid_float32 if x.dtype == np.float32 else _sigmoid_float64, x)
 
 
 def sigmoid_grad(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
-    axes = _memory_order(y)
-    flat = _flat(y, axes)
-    dx = np.empty_like(flat)
-    _sigmoid_grad(_flat(dy, axes), flat, dx)
-    return _shaped(dx, y.shape, axes)
+    return _elementwise(_sigmoid_grad, y, dy)
+
+
+def relu(x: np.ndarray) -> np.ndarray:
+    return _elementwise(_relu, x)
 
 
 def relu_grad(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
-    axes = _memory_order(y)
-    flat = _flat(y, axes)
-    dx = np.empty_like(flat)
-    _relu_grad(_flat(dy, axes), flat, dx)
-    return _shaped(dx, y.shape, axes)
+    return _elementwise(_relu_grad, y, dy)
 
 
-def _memory_order(x: np.ndarray) -> tuple[int, ...]:
-    """The axes from the one with the widest strides to the one whose elements are neighbours."""
-    if x.flags.c_contiguous:
-        return tuple(range(x.ndim))
-    return tuple(sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis])))
-
-
-def _flat(x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
-    """All elements in the order of those axes, a view where x lies that way in memory."""
-    return np.ascontiguousarray(x.transpose(axes)).reshape(-1)
-
-
-def _shaped(flat: np.ndarray, shape: tuple[int, ...], axes: tuple[int, ...]) -> np.ndarray:
-    """The inverse of _flat, a view."""
-    return flat.reshape([shape[axis] for axis in axes]).transpose(np.argsort(axes))
+def _elementwise(kernel: Callable[..., None], *arrays: np.ndarray) -> np.ndarray:
+    """The kernel's result for arrays of one shape, each seen as one run of numbers in the memory order of the first."""
+    first = arrays[0]
+    if first.flags.c_contiguous or first.ndim == 0:
+        result = empty(first.shape, first.dtype)
+        kernel(*[np.ascontiguousarray(array).reshape(-1) for array in arrays], result.reshape(-1))
+        return result
+    inwards = (*range(1, first.ndim), 0)  # the batch innermost, as in numpy/layout.py
+    arrays = tuple(np.ascontiguousarray(array.transpose(inwards)) for array in arrays)
+    result = empty(arrays[0].shape, first.dtype)
+    kernel(*[array.reshape(-1) for array in arrays], result.reshape(-1))
+    return result.transpose(first.ndim - 1, *range(first.ndim - 1))
 
 
 @njit(inline="always")
 def _exp_float32(x):
-    """e^x = 2^n e^r with n = round(x / ln 2) and r = x - n ln 2, |r| <= ln 2 / 2, e^r by a polynomial.
+    """e^x = 2^n e^r with n = round(x / ln 2) and r = x - n ln 2, |r| <= ln 2 / 2; for the sigmoid.
 
     Without branches and calls, so that the loop around it is vectorised. The polynomial's coefficients are those of
-    Cephes' expf (S. L. Moshier), as is ln 2 in two parts; the error stays below 2 units in the last place. 2^n is made
-    of its bits, as two factors because 2^128 and 2^-149 each lie outside what one can hold.
+    Cephes' expf (S. L. Moshier), as is ln 2 in two parts; the error stays below 2 units in the last place. Adding 1.5
+    2^23 rounds to an integer, which is then the low bits; shifted into the exponent's place they make 2^n. Infinite
+    from 88.4 on, and nowhere below e^-87: next to 1 neither can be seen.
     """
-    x = min(max(x, np.float32(-104.0)), np.float32(89.0))  # beyond: 0 and infinity
-    n = np.floor(x * np.float32(1.44269504) + np.float32(0.5))
+    x = min(max(x, np.float32(-87.0)), np.float32(88.9))
+    shifted = x * np.float32(1.44269504) + np.float32(12582912.0)
+    n = shifted - np.float32(12582912.0)
     r = (x - n * np.float32(0.693359375)) + n * np.float32(2.12194440e-4)
     p = np.float32(1.9875691500e-4)
     p = p * r + np.float32(1.3981999507e-3)
@@ -91,41 +80,79 @@ def _exp_float32(x):
     p = p * r + np.float32(4.1665795894e-2)
     p = p * r + np.float32(1.6666665459e-1)
     p = p * r + np.float32(5.0000001201e-1)
-    y = p * r * r + r + np.float32(1.0)
-    half = np.int32(n) >> np.int32(1)
-    rest = np.int32(n) - half
     bias, mantissa_bits = np.int32(127), np.int32(23)
-    two_to_half = np.int32((half + bias) << mantissa_bits).view(np.float32)
-    two_to_rest = np.int32((rest + bias) << mantissa_bits).view(np.float32)
-    return y * two_to_half * two_to_rest
+    power = np.int32((np.float32(shifted).view(np.int32) + bias) << mantissa_bits).view(np.float32)
+    return (p * r * r + r + np.float32(1.0)) * power
+
+
+@njit(inline="always")
+def _exp_float64(x):
+    """The same in double precision, with e^r by its Taylor series to r^13 / 13!, whose rest is below 2^-54."""
+    x = min(max(x, -708.0), 709.8)
+    shifted = x * 1.4426950408889634 + 6755399441055744.0
+    n = shifted - 6755399441055744.0
+    r = (x - n * 6.93147180369123816490e-01) - n * 1.90821492927058770002e-10
+    p = 1.0 / 6227020800
+    p = p * r + 1.0 / 479001600
+    p = p * r + 1.0 / 39916800
+    p = p * r + 1.0 / 3628800
+    p = p * r + 1.0 / 362880
+    p = p * r + 1.0 / 40320
+    p = p * r + 1.0 / 5040
+    p = p * r + 1.0 / 720
+    p = p * r + 1.0 / 120
+    p = p * r + 1.0 / 24
+    p = p * r + 1.0 / 6
+    p = p * r + 0.5
+    power = np.int64((np.float64(shifted).view(np.int64) + 1023) << 52).view(np.float64)
+    return (p * r * r + r + 1.0) * power
 
 
 @compiled_kernel()
 def _sigmoid_float32(x, y):
     one = np.float32(1.0)
-    for piece in prange((x.size + PIECE - 1) // PIECE):
-        for i in range(piece * PIECE, min((piece + 1) * PIECE, x.size)):
-            y[i] = one / (one + _exp_float32(-x[i]))
+    for piece in prange(-(-x.size // PIECE)):
+        x_piece, y_piece = _piece(x, piece), _piece(y, piece)
+        for i in range(x_piece.size):
+            y_piece[i] = one / (one + _exp_float32(-x_piece[i]))
 
 
 @compiled_kernel()
 def _sigmoid_float64(x, y):
-    for piece in prange((x.size + PIECE - 1) // PIECE):
-        for i in range(piece * PIECE, min((piece + 1) * PIECE, x.size)):
-            y[i] = 1.0 / (1.0 + math.exp(-x[i]))
+    for piece in prange(-(-x.size // PIECE)):
+        x_piece, y_piece = _piece(x, piece), _piece(y, piece)
+        for i in range(x_piece.size):
+            y_piece[i] = 1.0 / (1.0 + _exp_float64(-x_piece[i]))
 
 
 @compiled_kernel()
-def _sigmoid_grad(dy, y, dx):
+def _sigmoid_grad(y, dy, dx):
     one = y.dtype.type(1)
-    for piece in prange((y.size + PIECE - 1) // PIECE):
-        for i in range(piece * PIECE, min((piece + 1) * PIECE, y.size)):
-            dx[i] = dy[i] * (y[i] * (one - y[i]))
+    for piece in prange(-(-y.size // PIECE)):
+        dy_piece, y_piece, dx_piece = _piece(dy, piece), _piece(y, piece), _piece(dx, piece)
+        for i in range(y_piece.size):
+            dx_piece[i] = dy_piece[i] * (y_piece[i] * (one - y_piece[i]))
 
 
 @compiled_kernel()
-def _relu_grad(dy, y, dx):
+def _relu(x, y):
+    zero = x.dtype.type(0)
+    for piece in prange(-(-x.size // PIECE)):
+        x_piece, y_piece = _piece(x, piece), _piece(y, piece)
+        for i in range(x_piece.size):
+            y_piece[i] = zero if x_piece[i] <= zero else x_piece[i]  # a NaN is not <= 0, and stays
+
+
+@compiled_kernel()
+def _relu_grad(y, dy, dx):
     zero = y.dtype.type(0)
-    for piece in prange((y.size + PIECE - 1) // PIECE):
-        for i in range(piece * PIECE, min((piece + 1) * PIECE, y.size)):
-            dx[i] = dy[i] if y[i] > zero else zero
+    for piece in prange(-(-y.size // PIECE)):
+        dy_piece, y_piece, dx_piece = _piece(dy, piece), _piece(y, piece), _piece(dx, piece)
+        for i in range(y_piece.size):
+            dx_piece[i] = dy_piece[i] if y_piece[i] > zero else zero
+
+
+@njit(inline="always")
+def _piece(x, piece):
+    """A part of the array. Its loop begins at 0: indices that might be negative would keep it from being vectorised."""
+    return x[piece * PIECE : (piece + 1) * PIECE]

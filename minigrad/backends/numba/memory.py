@@ -1,18 +1,28 @@
-"""Keeping freed memory for the next training step.
+"""Where results live: in memory that is kept from step to step, and on the boundaries of cache lines.
 
 A step frees all it allocated, some tens of megabytes, and the C library hands large blocks back to the system at once;
 the next step then pays for every page again. Measured on LeNet-5 at batch 128, 2 cores: 11.9 ms a step, and 7.5 ms with
 freed blocks kept. Only glibc (Linux) needs and has these two switches; they hold for the whole process and cost no
 memory beyond what the process has used at its peak.
+
+NumPy's arrays begin at any multiple of 16 bytes, and an AVX-512 register then fetches two cache lines for each 64
+bytes it loads: measured, a convolution takes 1.6 times as long. So kernels put their results into arrays that begin
+with a cache line.
 """
 
 from __future__ import annotations
 
 import ctypes
+import math
+
+import numpy as np
 
 # Names and numbers of malloc.h, see mallopt(3); 32 MiB is the largest mmap threshold that glibc takes.
 M_TRIM_THRESHOLD, KEEP_UP_TO = -1, 1 << 30
 M_MMAP_THRESHOLD, LARGEST_KEPT_BLOCK = -3, 32 << 20
+
+CACHE_LINE = 64  # bytes
+SMALL = 4096  # bytes, below which finding the boundary would take longer than it saves
 
 
 def keep_freed_memory() -> None:
@@ -22,3 +32,23 @@ def keep_freed_memory() -> None:
         return
     mallopt(M_TRIM_THRESHOLD, KEEP_UP_TO)
     mallopt(M_MMAP_THRESHOLD, LARGEST_KEPT_BLOCK)
+
+
+def empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """A new array, its values undefined; one that is not small begins with a cache line."""
+    size = math.prod(shape) * dtype.itemsize
+    if size < SMALL:
+        return np.empty(shape, dtype)
+    memory = np.empty(size + CACHE_LINE, np.uint8)
+    start = -memory.__array_interface__["data"][0] % CACHE_LINE
+    return memory[start : start + size].view(dtype).reshape(shape)
+
+
+def batch_innermost(x: np.ndarray) -> np.ndarray:
+    """(N, C, H, W) -> (C, H, W, N), contiguous: a view where x lies that way already, else a copy."""
+    moved = x.transpose(1, 2, 3, 0)
+    if moved.flags.c_contiguous:
+        return moved
+    copy = empty(moved.shape, x.dtype)
+    copy[...] = moved
+    return copy

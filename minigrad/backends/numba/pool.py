@@ -1,120 +1,127 @@
 """Pooling; the twin of numpy/pool.py. The batch lies innermost, so each window is handled for all images at once.
 
-Padding is never stored: `_inside` cuts each window down to its pixels inside the image. Backward kernels give each
-channel to one thread, so that windows which overlap never meet in two.
+All kernels gather, along the tables of views.py: an output pixel from its window, and in a backward kernel an input
+pixel from the windows that cover it. Padding is never stored.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
-from ..numpy.layout import Pair, batch_first, batch_innermost, output_size
-from .compiler import compiled_kernel
+from ..numpy.layout import Pair, batch_first, output_size
+from .compiler import compiled_function, compiled_kernel
+from .memory import batch_innermost, empty
+from .views import inputs_view, outputs_view
+
+WINNER = np.dtype(np.int32)
 
 
 def avg_pool2d(x: np.ndarray, kernel: Pair, stride: Pair, padding: Pair, count_include_pad: bool) -> np.ndarray:
-    N, C, H, W = x.shape
-    y = np.empty((C, *output_size((H, W), kernel, stride, padding), N), x.dtype)
-    _avg_pool2d(batch_innermost(x), kernel, stride, padding, count_include_pad, y)
+    (N, C, *image), output = x.shape, output_size(x.shape[2:], kernel, stride, padding)
+    view = outputs_view(output, tuple(image), kernel, stride, padding)
+    y = empty((C, *output, N), x.dtype)
+    _avg_pool2d(batch_innermost(x), view.rows, view.columns, count_include_pad, y)
     return batch_first(y)
 
 
 def avg_pool2d_grad(
     dy: np.ndarray, image: Pair, kernel: Pair, stride: Pair, padding: Pair, count_include_pad: bool
 ) -> np.ndarray:
-    N, C = dy.shape[:2]
-    dx = np.zeros((C, *image, N), dy.dtype)
-    _avg_pool2d_grad(batch_innermost(dy), kernel, stride, padding, count_include_pad, dx)
+    (N, C, *output), dtype = dy.shape, dy.dtype
+    view = inputs_view(image, tuple(output), kernel, stride, padding)
+    windows = outputs_view(tuple(output), image, kernel, stride, padding)
+    dx = empty((C, *image, N), dtype)
+    _avg_pool2d_grad(batch_innermost(dy), view.rows, view.columns, windows.rows, windows.columns, count_include_pad, dx)
     return batch_first(dx)
 
 
 def max_pool2d(x: np.ndarray, kernel: Pair, stride: Pair, padding: Pair) -> tuple[np.ndarray, np.ndarray]:
-    N, C, H, W = x.shape
-    y = np.empty((C, *output_size((H, W), kernel, stride, padding), N), x.dtype)
-    winners = np.empty(y.shape, np.int32)
-    _max_pool2d(batch_innermost(x), kernel, stride, padding, y, winners)
+    (N, C, *image), output = x.shape, output_size(x.shape[2:], kernel, stride, padding)
+    view = outputs_view(output, tuple(image), kernel, stride, padding)
+    y, winners = empty((C, *output, N), x.dtype), empty((C, *output, N), WINNER)
+    _max_pool2d(batch_innermost(x), view.rows, view.columns, y, winners)
     return batch_first(y), batch_first(winners)
 
 
 def max_pool2d_gather(x: np.ndarray, winners: np.ndarray, kernel: Pair, stride: Pair, padding: Pair) -> np.ndarray:
-    winners = batch_innermost(winners)
-    y = np.empty(winners.shape, x.dtype)
-    _max_pool2d_gather(batch_innermost(x), winners, kernel, stride, padding, y)
+    (N, C, *image), output = x.shape, winners.shape[2:]
+    view = outputs_view(output, tuple(image), kernel, stride, padding)
+    y = empty((C, *output, N), x.dtype)
+    _choose(batch_innermost(x), batch_innermost(winners), False, view.rows, view.columns, y)
     return batch_first(y)
 
 
 def max_pool2d_scatter(
     dy: np.ndarray, winners: np.ndarray, image: Pair, kernel: Pair, stride: Pair, padding: Pair
 ) -> np.ndarray:
-    N, C = dy.shape[:2]
-    dx = np.zeros((C, *image, N), dy.dtype)
-    _max_pool2d_scatter(batch_innermost(dy), batch_innermost(winners), kernel, stride, padding, dx)
+    (N, C, *output) = dy.shape
+    view = inputs_view(image, tuple(output), kernel, stride, padding)
+    dx = empty((C, *image, N), dy.dtype)
+    _choose(batch_innermost(dy), batch_innermost(winners), True, view.rows, view.columns, dx)
     return batch_first(dx)
 
 
-@njit(inline="always")
-def _inside(place, size, kernel, stride, padding):
-    """The first pixel of a window inside the image, and the first behind it, along one direction."""
-    first = place * stride - padding
-    return max(first, 0), min(first + kernel, size)
-
-
 @compiled_kernel()
-def _avg_pool2d(x, kernel, stride, padding, count_include_pad, y):
-    (C, H, W, N), OH, OW = x.shape, y.shape[1], y.shape[2]
+def _avg_pool2d(x, rows, columns, count_include_pad, y):
+    (C, OH, OW, N), KH, KW = y.shape, rows.shape[1], columns.shape[1]
     for task in prange(C * OH):
         c, p = task // OH, task % OH
-        top, bottom = _inside(p, H, kernel[0], stride[0], padding[0])
         for q in range(OW):
-            left, right = _inside(q, W, kernel[1], stride[1], padding[1])
-            count = kernel[0] * kernel[1] if count_include_pad else (bottom - top) * (right - left)
-            share = x.dtype.type(1) / x.dtype.type(count)
             total = y[c, p, q]
             total[:] = 0
-            for h in range(top, bottom):
-                for w in range(left, right):
-                    pixel = x[c, h, w]
-                    for n in range(N):
-                        total[n] += pixel[n]
+            for i in range(KH):
+                for j in range(KW):
+                    if rows[p, i] >= 0 and columns[q, j] >= 0:
+                        pixel = x[c, rows[p, i], columns[q, j]]
+                        for n in range(N):
+                            total[n] += pixel[n]
+            share = x.dtype.type(1) / x.dtype.type(_count(rows[p], columns[q], count_include_pad))
             for n in range(N):
                 total[n] *= share
 
 
 @compiled_kernel()
-def _avg_pool2d_grad(dy, kernel, stride, padding, count_include_pad, dx):
-    (C, OH, OW, N), H, W = dy.shape, dx.shape[1], dx.shape[2]
-    for c in prange(C):
-        for p in range(OH):
-            top, bottom = _inside(p, H, kernel[0], stride[0], padding[0])
-            for q in range(OW):
-                left, right = _inside(q, W, kernel[1], stride[1], padding[1])
-                count = kernel[0] * kernel[1] if count_include_pad else (bottom - top) * (right - left)
-                share = dy.dtype.type(1) / dy.dtype.type(count)
-                gradient = dy[c, p, q]
-                for h in range(top, bottom):
-                    for w in range(left, right):
-                        pixel = dx[c, h, w]
+def _avg_pool2d_grad(dy, rows, columns, window_rows, window_columns, count_include_pad, dx):
+    (C, H, W, N), KH, KW = dx.shape, rows.shape[1], columns.shape[1]
+    for task in prange(C * H):
+        c, h = task // H, task % H
+        for w in range(W):
+            total = dx[c, h, w]
+            total[:] = 0
+            for i in range(KH):
+                for j in range(KW):
+                    p, q = rows[h, i], columns[w, j]
+                    if p >= 0 and q >= 0:
+                        count = _count(window_rows[p], window_columns[q], count_include_pad)
+                        share, gradient = dy.dtype.type(1) / dy.dtype.type(count), dy[c, p, q]
                         for n in range(N):
-                            pixel[n] += gradient[n] * share
+                            total[n] += gradient[n] * share
+
+
+@compiled_function()
+def _count(rows, columns, count_include_pad):
+    """How many pixels a window's sum is divided by."""
+    if count_include_pad:
+        return len(rows) * len(columns)
+    return (rows >= 0).sum() * (columns >= 0).sum()
 
 
 @compiled_kernel()
-def _max_pool2d(x, kernel, stride, padding, y, winners):
-    (C, H, W, N), OH, OW = x.shape, y.shape[1], y.shape[2]
+def _max_pool2d(x, rows, columns, y, winners):
+    (C, OH, OW, N), KH, KW = y.shape, rows.shape[1], columns.shape[1]
     for task in prange(C * OH):
         c, p = task // OH, task % OH
-        top, bottom = _inside(p, H, kernel[0], stride[0], padding[0])
         for q in range(OW):
-            left, right = _inside(q, W, kernel[1], stride[1], padding[1])
             best, winner = y[c, p, q], winners[c, p, q]
-            for h in range(top, bottom):
-                for w in range(left, right):
-                    place = np.int32((h - p * stride[0] + padding[0]) * kernel[1] + w - q * stride[1] + padding[1])
-                    pixel = x[c, h, w]
-                    if h == top and w == left:
-                        best[:] = pixel
-                        winner[:] = place
+            empty_so_far = True
+            for i in range(KH):
+                for j in range(KW):
+                    if rows[p, i] < 0 or columns[q, j] < 0:
+                        continue
+                    pixel, place = x[c, rows[p, i], columns[q, j]], np.int32(i * KW + j)
+                    if empty_so_far:
+                        best[:], winner[:], empty_so_far = pixel, place, False
                         continue
                     for n in range(N):
                         # "not <=" lets a NaN win, and only the first one
@@ -124,22 +131,19 @@ def _max_pool2d(x, kernel, stride, padding, y, winners):
 
 
 @compiled_kernel()
-def _max_pool2d_gather(x, winners, kernel, stride, padding, y):
-    C, OH, OW, N = y.shape
+def _choose(x, winners, backwards, rows, columns, y):
+    """Each pixel of y sums the pixels of x that it sees through a tap that won: in its own window, or, backwards, in
+    the window of the pixel that it sees."""
+    (C, OH, OW, N), KH, KW = y.shape, rows.shape[1], columns.shape[1]
     for task in prange(C * OH):
         c, p = task // OH, task % OH
         for q in range(OW):
-            for n in range(N):
-                i, j = divmod(winners[c, p, q, n], kernel[1])
-                y[c, p, q, n] = x[c, p * stride[0] - padding[0] + i, q * stride[1] - padding[1] + j, n]
-
-
-@compiled_kernel()
-def _max_pool2d_scatter(dy, winners, kernel, stride, padding, dx):
-    C, OH, OW, N = dy.shape
-    for c in prange(C):
-        for p in range(OH):
-            for q in range(OW):
-                for n in range(N):
-                    i, j = divmod(winners[c, p, q, n], kernel[1])
-                    dx[c, p * stride[0] - padding[0] + i, q * stride[1] - padding[1] + j, n] += dy[c, p, q, n]
+            total = y[c, p, q]
+            total[:] = 0
+            for i in range(KH):
+                for j in range(KW):
+                    if rows[p, i] >= 0 and columns[q, j] >= 0:
+                        pixel, place = x[c, rows[p, i], columns[q, j]], np.int32(i * KW + j)
+                        winner = winners[c, rows[p, i], columns[q, j]] if backwards else winners[c, p, q]
+                        for n in range(N):
+                            total[n] += pixel[n] if winner[n] == place else x.dtype.type(0)

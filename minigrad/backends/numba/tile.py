@@ -1,0 +1,284 @@
+"""A tile: a rectangle of sums that stays in the processor's registers while a loop runs over their terms.
+
+LLVM vectorises the innermost loop of a kernel, and keeps sums in registers along that one loop only. A sum of products
+wants more: R outputs times V vectors of neighbouring numbers, so that each vector that is loaded serves R multiply-adds
+and each weight V of them. numba has no type for a register; this file adds one, the `Tile`, and the operations that the
+kernels need. In a kernel,
+
+    tile = spread(rows, count, bias, o)                                # tile[r, :] = bias[o + r]
+    for k in range(K):
+        tile = add_products(tile, count, weight, w + k, step, x, t)    # tile[r, :] += weight[w + k + r step] x[t + :]
+    store_tile(tile, count, y, t, y_step)                              # y[t + r y_step + :] = tile[r, :]
+
+compiles to R V multiply-add instructions a step, V loads and R broadcasts, and nothing else. Two arguments are about
+shape: `rows` is a tuple, of which only the length counts (the compiler knows the length of a tuple); `count` is None
+for a tile of full vectors, and a number for a tile of one vector of which only the first `count` numbers exist in
+memory: the others are neither read nor written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import llvmlite.binding
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, models, register_model
+
+tile_operation: Callable[[Callable], Callable[..., Any]] = intrinsic  # as the kernels call it, without the first argument
+
+# AVX-512 has 32 registers of 64 bytes; AVX2 has 16 of 32, and NEON and SSE make do with two of theirs for one of those.
+HAS_AVX512 = bool(llvmlite.binding.get_host_cpu_features().get("avx512f"))
+REGISTER_BYTES = 64 if HAS_AVX512 else 32
+VECTORS = 4 if HAS_AVX512 else 2  # of a full tile
+ROWS = tuple((0,) * rows for rows in (6, 4, 2, 1))  # of a tile of outputs: as many as fit, the rest by the smaller ones
+DOT_ROWS = ROWS[1:] if HAS_AVX512 else ROWS[2:]  # of a tile of dot products
+DOT_COLUMNS = ((0,) * 5, (0,))
+
+
+class Tile(types.Type):
+    """R rows of V vectors, one LLVM value each; a row-major array of them to LLVM."""
+
+    def __init__(self, element: types.Float, rows: int, vectors: int) -> None:
+        self.element, self.rows, self.vectors = element, rows, vectors
+        super().__init__(f"Tile({element}, {rows}, {vectors})")
+
+    @property
+    def lanes(self) -> int:
+        return lanes_of(self.element)
+
+
+def lanes_of(element: types.Float) -> int:
+    """How many numbers one vector holds."""
+    return REGISTER_BYTES * 8 // element.bitwidth
+
+
+@register_model(Tile)
+class TileModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, tile: Tile) -> None:
+        element = manager.lookup(tile.element).get_value_type()
+        super().__init__(manager, tile, ir.ArrayType(ir.VectorType(element, tile.lanes), tile.rows * tile.vectors))
+
+
+# ---------------------------------------------------------------------------------------- what the kernels compute with
+
+
+@tile_operation
+def spread(_: Any, rows: Any, count: Any, values: Any, first: Any) -> Any:
+    """tile[r, :] = values[first + r]"""
+    tile = _tile_type(rows, count, values.dtype)
+
+    def code(build: _Builder, rows: Any, count: Any, values: Any, first: Any) -> Any:
+        scalars = [build.scalar(values, build.plus(first, r)) for r in range(tile.rows)]
+        return build.tile(tile, [build.broadcast(scalar) for scalar in scalars for _ in range(tile.vectors)])
+
+    return tile(rows, count, values, first), _generated(code)
+
+
+@tile_operation
+def load_tile(_: Any, rows: Any, count: Any, array: Any, at: Any, step: Any) -> Any:
+    """tile[r, :] = array[at + r step + :]"""
+    tile = _tile_type(rows, count, array.dtype)
+
+    def code(build: _Builder, rows: Any, count: Any, array: Any, at: Any, step: Any) -> Any:
+        starts = [build.plus(at, r, step) for r in range(tile.rows)]
+        return build.tile(tile, [x for start in starts for x in build.vectors(array, start, tile.vectors, count)])
+
+    return tile(rows, count, array, at, step), _generated(code)
+
+
+@tile_operation
+def store_tile(_: Any, tile: Any, count: Any, array: Any, at: Any, step: Any) -> Any:
+    """array[at + r step + :] = tile[r, :]"""
+
+    def code(build: _Builder, sums: Any, count: Any, array: Any, at: Any, step: Any) -> None:
+        for r in range(tile.rows):
+            for v in range(tile.vectors):
+                place = build.plus(build.plus(at, r, step), v * tile.lanes)
+                build.store(build.element(sums, r * tile.vectors + v), array, place, count)
+
+    return types.void(tile, count, array, at, step), _generated(code)
+
+
+@tile_operation
+def add_products(_: Any, tile: Any, count: Any, weight: Any, w: Any, step: Any, x: Any, at: Any) -> Any:
+    """tile[r, :] + weight[w + r step] x[at + :]"""
+
+    def code(build: _Builder, sums: Any, count: Any, weight: Any, w: Any, step: Any, x: Any, at: Any) -> Any:
+        vectors = build.vectors(x, at, tile.vectors, count)
+        scalars = [build.broadcast(build.scalar(weight, build.plus(w, r, step))) for r in range(tile.rows)]
+        products = [(scalar, vector) for scalar in scalars for vector in vectors]
+        return build.tile(tile, [build.multiply_add(a, b, sums, i) for i, (a, b) in enumerate(products)])
+
+    return tile(tile, count, weight, w, step, x, at), _generated(code)
+
+
+@tile_operation
+def no_sums(_: Any, rows: Any, columns: Any, array: Any) -> Any:
+    """tile[r, c] = 0, a vector for each row and column, of the array's dtype"""
+    tile = Tile(array.dtype, len(rows), len(columns))
+
+    def code(build: _Builder, *_: Any) -> Any:
+        return ir.Constant(build.context.get_value_type(tile), None)
+
+    return tile(rows, columns, array), _generated(code)
+
+
+@tile_operation
+def add_dot_products(
+    _: Any, tile: Any, count: Any, y: Any, at: Any, step: Any, x: Any, starts: Any, k: Any, t: Any
+) -> Any:
+    """tile[r, c] + y[at + r step + :] x[starts[k + c] + t + :], lane by lane; one vector's length of both"""
+
+    def code(
+        build: _Builder, sums: Any, count: Any, y: Any, at: Any, step: Any, x: Any, starts: Any, k: Any, t: Any
+    ) -> Any:
+        left = [build.vectors(y, build.plus(at, r, step), 1, count)[0] for r in range(tile.rows)]
+        begins = [build.plus(build.scalar(starts, build.plus(k, c)), 1, t) for c in range(tile.vectors)]
+        right = [build.vectors(x, begin, 1, count)[0] for begin in begins]
+        products = [(a, b) for a in left for b in right]
+        return build.tile(tile, [build.multiply_add(a, b, sums, i) for i, (a, b) in enumerate(products)])
+
+    return tile(tile, count, y, at, step, x, starts, k, t), _generated(code)
+
+
+@tile_operation
+def add_lanes(_: Any, tile: Any, array: Any, at: Any, step: Any, places: Any, k: Any) -> Any:
+    """array[at + r step + places[k + c]] += the sum of tile[r, c]'s lanes"""
+
+    def code(build: _Builder, sums: Any, array: Any, at: Any, step: Any, places: Any, k: Any) -> None:
+        columns = [build.scalar(places, build.plus(k, c)) for c in range(tile.vectors)]
+        for r in range(tile.rows):
+            for c, column in enumerate(columns):
+                place = build.pointer(array, build.plus(build.ir.add(at, column), r, step))
+                total = build.sum_of_lanes(build.element(sums, r * tile.vectors + c))
+                build.ir.store(build.ir.fadd(build.ir.load(place), total), place)
+
+    return types.void(tile, array, at, step, places, k), _generated(code)
+
+
+@tile_operation
+def item(_: Any, array: Any, index: Any) -> Any:
+    """array[index] of a contiguous array, without numba's look whether the index is negative"""
+
+    def code(build: _Builder, array: Any, index: Any) -> Any:
+        return build.scalar(array, index)
+
+    return array.dtype(array, index), _generated(code)
+
+
+# -------------------------------------------------------------------------------------------- how LLVM is told about it
+
+
+def _tile_type(rows: Any, count: Any, element: Any) -> Tile:
+    return Tile(element, len(rows), VECTORS if count is types.none else 1)
+
+
+def _generated(code: Callable[..., Any]) -> Callable[..., Any]:
+    """The function that numba calls to generate an intrinsic's code: `code`, with a builder and the plain arguments."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        build = _Builder(context, builder)
+        values = [build.argument(kind, value) for kind, value in zip(signature.args, arguments, strict=True)]
+        result = code(build, *values)
+        return context.get_dummy_value() if result is None else result
+
+    return generate
+
+
+class _Builder:
+    """The few instructions needed, over llvmlite's builder. Arrays are pointers here, and indices LLVM integers."""
+
+    def __init__(self, context: Any, builder: ir.IRBuilder) -> None:
+        self.context, self.ir = context, builder
+
+    def argument(self, kind: types.Type, value: Any) -> Any:
+        if isinstance(kind, types.Array):
+            return self.context.make_array(kind)(self.context, self.ir, value).data
+        return None if kind is types.none else value
+
+    def plus(self, index: Any, times: int, step: Any = None) -> Any:
+        """index + times step, or index + times."""
+        amount = ir.Constant(index.type, times)
+        return self.ir.add(index, amount if step is None else self.ir.mul(amount, step))
+
+    def pointer(self, array: Any, index: Any) -> Any:
+        return self.ir.gep(array, [index], inbounds=True)
+
+    def scalar(self, array: Any, index: Any) -> Any:
+        return self.ir.load(self.pointer(array, index))
+
+    def broadcast(self, scalar: Any) -> Any:
+        vector = ir.VectorType(scalar.type, REGISTER_BYTES // self._bytes(scalar.type))
+        undefined, first = ir.Constant(vector, ir.Undefined), ir.Constant(ir.IntType(32), 0)
+        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), None)
+        return self.ir.shuffle_vector(self.ir.insert_element(undefined, scalar, first), undefined, everywhere)
+
+    def vectors(self, array: Any, at: Any, number: int, count: Any) -> list[Any]:
+        """The `number` vectors that begin at array[at]; with a count, one that is zero from there on."""
+        element = array.type.pointee
+        size = self._bytes(element)
+        kind = ir.VectorType(element, REGISTER_BYTES // size)
+        places = [self._as_vector(self.pointer(array, self.plus(at, v * kind.count)), kind) for v in range(number)]
+        if count is not None:
+            return [self._masked("load", kind, [places[0]], self._below(count, kind.count), [ir.Constant(kind, None)])]
+        return [self.ir.load(place, align=size) for place in places]
+
+    def store(self, vector: Any, array: Any, at: Any, count: Any) -> None:
+        place = self._as_vector(self.pointer(array, at), vector.type)
+        if count is not None:
+            self._masked("store", vector.type, [vector, place], self._below(count, vector.type.count), [])
+        else:
+            self.ir.store(vector, place, align=self._bytes(vector.type.element))
+
+    def multiply_add(self, a: Any, b: Any, sums: Any, index: int) -> Any:
+        return self._call("llvm.fmuladd", a.type, a.type, [a, b, self.element(sums, index)])
+
+    def sum_of_lanes(self, vector: Any) -> Any:
+        """Halves are added until one lane is left, so the order is always the same."""
+        lanes = vector.type.count
+        while lanes > 1:
+            lanes //= 2
+            other = [ir.Constant(ir.IntType(32), lanes + i) for i in range(lanes)]
+            own = [ir.Constant(ir.IntType(32), i) for i in range(lanes)]
+            pick = ir.VectorType(ir.IntType(32), lanes)
+            upper = self.ir.shuffle_vector(vector, vector, ir.Constant(pick, other))
+            vector = self.ir.fadd(self.ir.shuffle_vector(vector, vector, ir.Constant(pick, own)), upper)
+        return self.ir.extract_element(vector, ir.Constant(ir.IntType(32), 0))
+
+    def element(self, tile: Any, index: int) -> Any:
+        return self.ir.extract_value(tile, index)
+
+    def tile(self, kind: Tile, vectors: list[Any]) -> Any:
+        tile = ir.Constant(self.context.get_value_type(kind), ir.Undefined)
+        for index, vector in enumerate(vectors):
+            tile = self.ir.insert_value(tile, vector, index)
+        return tile
+
+    def _below(self, count: Any, lanes: int) -> Any:
+        """The mask of the first `count` lanes."""
+        numbers = ir.Constant(ir.VectorType(count.type, lanes), list(range(lanes)))
+        undefined, zero = ir.Constant(numbers.type, ir.Undefined), ir.Constant(ir.IntType(32), 0)
+        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), lanes), None)
+        limit = self.ir.shuffle_vector(self.ir.insert_element(undefined, count, zero), undefined, everywhere)
+        return self.ir.icmp_signed("<", numbers, limit)
+
+    def _masked(self, what: str, kind: ir.VectorType, operands: list[Any], mask: Any, others: list[Any]) -> Any:
+        """LLVM's masked load or store: lanes outside the mask are not touched in memory."""
+        alignment = ir.Constant(ir.IntType(32), self._bytes(kind.element))
+        arguments = [*operands, alignment, mask, *others]
+        return self._call(f"llvm.masked.{what}", kind, kind if what == "load" else ir.VoidType(), arguments, ".p0")
+
+    def _call(self, name: str, kind: ir.VectorType, result: Any, arguments: list[Any], suffix: str = "") -> Any:
+        """LLVM's function of that name for vectors of that kind."""
+        name = f"{name}.v{kind.count}f{8 * self._bytes(kind.element)}{suffix}"
+        signature = ir.FunctionType(result, [argument.type for argument in arguments])
+        return self.ir.call(cgutils.get_or_insert_function(self.ir.module, signature, name), arguments)
+
+    def _as_vector(self, pointer: Any, kind: ir.VectorType) -> Any:
+        return self.ir.bitcast(pointer, kind.as_pointer())
+
+    def _bytes(self, element: Any) -> int:
+        return 4 if isinstance(element, ir.FloatType) else 8
