@@ -27,7 +27,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
-tile_operation: Callable[[Callable], Callable[..., Any]] = intrinsic  # as the kernels call it, without the first argument
+tile_operation: Callable[[Callable], Callable[..., Any]] = intrinsic  # kernels leave out its first argument
 
 # AVX-512 has 32 registers of 64 bytes; AVX2 has 16 of 32, and NEON and SSE make do with two of theirs for one of those.
 HAS_AVX512 = bool(llvmlite.binding.get_host_cpu_features().get("avx512f"))
