@@ -11,7 +11,7 @@ from ..autograd.function import Function
 from ..tensor import Tensor
 from .operands import floating, operands
 from .reduction import sum
-from .shape import reshape, squeeze, transpose, unsqueeze
+from .shape import Transpose, reshape, squeeze, unsqueeze
 
 
 class Matmul(Function):
@@ -38,20 +38,26 @@ class Linear(Function):
 
     def backward(self, dy):
         x, weight = self.inputs[:2]
-        R = math.prod(dy.shape[:-1])
-        rows = reshape(dy, (R, dy.shape[-1]))
+        rows = _as_rows(dy)
         dx = dweight = dbias = None
         if self.needs[0]:
-            dx = reshape(Matmul.apply(rows, weight), x.shape)  # (R, I) = (R, O) @ (O, I)
+            dx = Matmul.apply(rows, weight)  # (R, I) = (R, O) @ (O, I)
+            dx = dx if x.ndim == 2 else reshape(dx, x.shape)
         if self.needs[1]:
-            dweight = Matmul.apply(_swap(rows), reshape(x, (R, x.shape[-1])))  # (O, I) = (O, R) @ (R, I)
+            dweight = Matmul.apply(_swap(rows), _as_rows(x))  # (O, I) = (O, R) @ (R, I)
         if self.needs[2:] == (True,):
             dbias = sum(rows, axis=0)
         return (dx, dweight, dbias)[: len(self.inputs)]  # two where there is no bias
 
 
+def _as_rows(x: Tensor) -> Tensor:
+    """(..., I) as (R, I)."""
+    return x if x.ndim == 2 else reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
+
+
 def _swap(x: Tensor) -> Tensor:
-    return transpose(x, (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
+    """The last two axes exchanged."""
+    return Transpose.apply(x, axes=(*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
 
 
 def matmul(a: Any, b: Any) -> Tensor:

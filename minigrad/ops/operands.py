@@ -96,7 +96,7 @@ def as_dtype(tensor: Tensor, dtype: np.dtype) -> Tensor:
 def floating(name: str, value: Any) -> Tensor:
     """The value as a floating Tensor: integers and booleans become float32, floating tensors stay as they are."""
     tensor = as_tensor(name, value)
-    return tensor if tensor.dtype.kind == "f" else as_dtype(tensor, float32)
+    return tensor if tensor._data.dtype.kind == "f" else as_dtype(tensor, float32)
 
 
 def as_tensor(name: str, value: Any, backend: Backend | None = None) -> Tensor:

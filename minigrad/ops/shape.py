@@ -36,7 +36,7 @@ class Transpose(Function):
         return x.transpose(self.axes)
 
     def backward(self, dy):
-        return (Transpose.apply(dy, axes=tuple(int(i) for i in np.argsort(self.axes))),)
+        return (Transpose.apply(dy, axes=tuple([self.axes.index(i) for i in range(len(self.axes))])),)
 
 
 class BroadcastTo(Function):
@@ -248,4 +248,4 @@ def _ints(name: str, values: tuple[Any, ...]) -> tuple[int, ...]:
     for value in values:
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
             raise TypeError(f"{name}: expected integers, got {value!r}")
-    return tuple(int(value) for value in values)
+    return tuple([int(value) for value in values])
