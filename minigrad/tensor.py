@@ -101,9 +101,10 @@ class Tensor:
     def data(self, array: Any) -> None:
         if isinstance(array, np.generic):
             array = np.asarray(array)  # NumPy makes scalars of 0-d results
-        if type(array) is not type(self._data):
-            raise TypeError(f"data: expected a {_type_name(self._data)}, got a {_type_name(array)}")
-        if array.dtype != self.dtype or array.shape != self.shape:
+        old = self._data
+        if type(array) is not type(old):
+            raise TypeError(f"data: expected a {_type_name(old)}, got a {_type_name(array)}")
+        if array.shape != old.shape or array.dtype != old.dtype:
             got = f"{array.shape} and {array.dtype}; make a new Tensor for data of another kind"
             raise ValueError(f"data: expected shape {self.shape} and dtype {self.dtype}, got {got}")
         self._data = array

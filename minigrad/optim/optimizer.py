@@ -125,10 +125,11 @@ class Optimizer:
                 grad = parameter.grad
                 if grad is None:
                     continue
-                if not isinstance(grad, Tensor) or grad.shape != parameter.shape:
-                    raise ValueError(f"{self._name}: a parameter of shape {parameter.shape} has the gradient {grad!r}")
+                w = parameter._data
+                if not isinstance(grad, Tensor) or grad._data.shape != w.shape:
+                    raise ValueError(f"{self._name}: a parameter of shape {w.shape} has the gradient {grad!r}")
                 state = self.state.setdefault(parameter, {})
-                parameter.data = self.update(parameter.data, grad.data, state, parameter.backend.xp, **options)
+                parameter.data = self.update(w, grad._data, state, parameter.backend.xp, **options)
 
     # -- state -------------------------------------------------------------------------------------------------------
 
