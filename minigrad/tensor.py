@@ -81,7 +81,8 @@ class Tensor:
         With a node, it becomes the node's output of that index.
         """
         if type(array) is not np.ndarray:
-            array = _as_result(array, backend)
+            scalar = isinstance(array, np.generic) and backend.xp is np  # NumPy makes scalars of 0-d results
+            array = array[...] if scalar else _as_result(array, backend)
         if node is not None and array.dtype.kind != "f":
             node = None  # an index among the outputs has no gradient
         tensor = object.__new__(cls)
@@ -286,12 +287,10 @@ def _as_array(data: Any, dtype: Any) -> np.ndarray:
 
 
 def _as_result(result: Any, backend: Backend) -> Any:
-    """The array that an operation returned; NumPy makes scalars of 0-d ones."""
-    scalar = isinstance(result, np.generic)
-    if not scalar and not isinstance(result, backend.xp.ndarray):
+    """The array that an operation returned, checked."""
+    if not isinstance(result, (np.generic, backend.xp.ndarray)):
         raise TypeError(f"Function: forward must return an array or a tuple of arrays, got a {_type_name(result)}")
-    array = result[...] if scalar else result
-    return array if backend.xp is np else backend.xp.asarray(array)
+    return backend.xp.asarray(result)
 
 
 def _needs_gradient(value: Any) -> bool:

@@ -44,8 +44,7 @@ def backward_steps(
     >>> x.grad
     Tensor(6.)
     """
-    seed = _seed(self, gradient, "backward")
-    return _Pass([self], [seed], retain_graph, create_graph, targets=None).steps()
+    return _Pass([self], [_seed(self, gradient, "backward")], retain_graph, create_graph, targets=None).steps()
 
 
 def backward(self: Tensor, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False) -> None:
@@ -65,8 +64,7 @@ def backward(self: Tensor, gradient: Any = None, retain_graph: bool | None = Non
     >>> x.grad
     Tensor([ 2., 40.])
     """
-    seed = _seed(self, gradient, "backward")
-    _Pass([self], [seed], retain_graph, create_graph, targets=None).run()
+    _Pass([self], [_seed(self, gradient, "backward")], retain_graph, create_graph, targets=None).run()
 
 
 def grad(
@@ -281,7 +279,7 @@ class _Pass:
         if not isinstance(gradient, Tensor):
             kind = type(gradient).__name__
             raise RuntimeError(f"{node.name()}: the gradient for input {index} is a {kind}, expected a Tensor")
-        if node.broadcasts and gradient._data.shape != tensor._data.shape:
+        if gradient._data.shape != tensor._data.shape and node.broadcasts:
             gradient = sum_to_shape(gradient, tensor.shape)
         if not _alike(gradient, tensor):
             raise _misfit(gradient, tensor, f"{node.name()}: the gradient its backward rule returned for input {index}")

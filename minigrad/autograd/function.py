@@ -16,6 +16,7 @@ from ..tensor import Tensor
 from .grad_mode import grad_mode
 
 _numbers = count(1)
+_wrap = Tensor._wrap
 
 
 class Function:
@@ -91,7 +92,7 @@ class Function:
         # Made anew on each reading. A node that held its own output tensors would be a reference cycle, and the memory
         # of every graph would wait for the garbage collector.
         arrays = enumerate(self._output_arrays)
-        return tuple([Tensor._wrap(array, self.backend, self, index) for index, array in arrays])
+        return tuple([_wrap(array, self.backend, self, index) for index, array in arrays])
 
     @classmethod
     def apply(cls, *inputs: Tensor, **parameters: Any) -> Any:
@@ -121,9 +122,9 @@ class Function:
 
         maker = node if needed and grad_mode.enabled else None
         if type(results) is tuple:
-            results = tuple([Tensor._wrap(array, node.backend, maker, index) for index, array in enumerate(results)])
+            results = tuple([_wrap(array, node.backend, maker, index) for index, array in enumerate(results)])
         else:
-            results = Tensor._wrap(results, node.backend, maker)
+            results = _wrap(results, node.backend, maker)
         if maker is not None:
             node.number = next(_numbers)
             node.needs = tuple([tensor._requires_grad for tensor in inputs])
