@@ -99,6 +99,14 @@ def test_each_step_comes_after_everything_that_used_its_outputs() -> None:
                 assert place[node] < place[tensor.grad_fn]
 
 
+def test_the_node_recorded_last_is_visited_first() -> None:
+    x = leaf(1.5)
+    a, b = x.exp(), x.sin()
+    results = [a, b, a * 2.0, b + a]
+    y = results[2] + results[3]
+    assert [step.node for step in y.backward_steps()] == [result.grad_fn for result in (y, *results[::-1])]
+
+
 def test_steps_left_half_way_leave_the_mode_as_it_was() -> None:
     x = leaf(2.0)
     steps = (x * x * x).backward_steps()

@@ -162,11 +162,11 @@ def topological_order(roots: Tensors, oldest: int = 0) -> list[Function]:
     stack = [root.grad_fn for root in roots]
     while stack:
         node = stack.pop()
-        if node is not None and node not in found and node.number >= oldest:
+        if node is not None and node not in found and node._number >= oldest:
             found.add(node)
             for tensor in node._inputs:
                 stack.append(tensor.grad_fn)
-    return sorted(found, key=attrgetter("number"))
+    return sorted(found, key=attrgetter("_number"))
 
 
 class _Pass:
@@ -184,7 +184,7 @@ class _Pass:
         self.targets = None if targets is None else {_key(tensor) for tensor in targets}
         self.uses_left = Counter(root for root in roots if root.grad_fn is None)  # by leaf: contributions to come
         # No node leads to a target that was recorded after it. A leaf may be older than any node.
-        oldest = 0 if targets is None else min(0 if t.grad_fn is None else t.grad_fn.number for t in targets)
+        oldest = 0 if targets is None else min(0 if t.grad_fn is None else t.grad_fn._number for t in targets)
         self.plan = self._plan(topological_order(roots, oldest), oldest)
         self.arrived: dict[Any, Tensor] = {}
         self.found: dict[Any, Tensor] = {}  # the targets' gradients
@@ -193,7 +193,7 @@ class _Pass:
         """The nodes to visit, the first one last, and which inputs of each want a gradient. Counts the leaves' uses."""
         plan: dict[Any, tuple[bool, ...]] = {}
         for node in nodes:
-            if not node._inputs and node.number > oldest:
+            if not node._inputs and node._number > oldest:
                 by = "an earlier backward pass through it; pass retain_graph=True to the earlier one"
                 raise RuntimeError(f"backward: the values saved by {node!r} were released by {by}")
             needs = node.needs
@@ -232,8 +232,8 @@ class _Pass:
         node, needs = self.plan.popitem()
         inputs = node._inputs
         grad_outputs = [self.arrived.pop(node, None)]
-        if node.output_count > 1:
-            grad_outputs += [self.arrived.pop((node, index), None) for index in range(1, node.output_count)]
+        if node._output_count > 1:
+            grad_outputs += [self.arrived.pop((node, index), None) for index in range(1, node._output_count)]
         if node.hooks or node.retained or self.targets is not None:
             self._hand_out(node, grad_outputs)
         if True not in needs:

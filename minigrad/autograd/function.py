@@ -55,14 +55,14 @@ class Function:
     broadcasts = False
 
     backend: Backend  # the inputs'; where forward changes it, the results'
-    number: int  # nodes are counted as they are recorded, so those that made the inputs have smaller numbers
     needs: tuple[bool, ...]
     hooks: dict[int, list[Callable[[Tensor], Tensor | None]]] | None = None  # by output, in order of registration
     retained: dict[int, ref[Tensor]] | None = None  # by output: the tensor whose gradient is to be kept in `grad`
-    output_count: int
+    _number: int  # nodes are counted as they are recorded, so those that made the inputs have smaller numbers
     _inputs: tuple[Tensor, ...]  # the edges of the graph; none in a node that has been released
     _input_arrays: Sequence[Any]
     _output_arrays: Sequence[Any]
+    _output_count: int
 
     def forward(self, *arrays: Any, **_: Any) -> Any:
         raise NotImplementedError(f"{self.name()}: write its forward(self, *arrays), which returns the result's array")
@@ -126,11 +126,11 @@ class Function:
         else:
             results = _wrap(results, node.backend, maker)
         if maker is not None:
-            node.number = next(_numbers)
+            node._number = next(_numbers)
             node.needs = tuple([tensor._requires_grad for tensor in inputs])
             node._inputs, node._input_arrays = inputs, arrays
             node._output_arrays = [y._data for y in results] if type(results) is tuple else [results._data]
-            node.output_count = len(node._output_arrays)
+            node._output_count = len(node._output_arrays)
         return results
 
     def release(self) -> None:
