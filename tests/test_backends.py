@@ -207,7 +207,7 @@ def test_matrix_products_of_numba_run_on_one_thread_and_give_the_others_back() -
     pytest.importorskip("numba")
     code = """if True:
         import minigrad, threadpoolctl
-        from minigrad.backends.numba.compiler import one_blas_thread
+        from minigrad.backends.numba.threads import one_blas_thread
         def threads():
             controller = threadpoolctl.ThreadpoolController().select(user_api="blas")
             return [library["num_threads"] for library in controller.info()]
@@ -225,3 +225,151 @@ def test_matrix_products_of_numba_run_on_one_thread_and_give_the_others_back() -
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300)
     assert (result.stdout, result.stderr) == ("done\n", "")
+
+
+def test_the_number_of_threads_is_set_for_all_that_computes() -> None:
+    pytest.importorskip("numba")
+    code = """if True:
+        import minigrad, numba, threadpoolctl
+        minigrad.use_backend("numba")
+        minigrad.set_num_threads(1)
+        minigrad.randn(9, 9).sigmoid()
+        blas = threadpoolctl.ThreadpoolController().select(user_api="blas").info()
+        print(minigrad.get_num_threads(), numba.get_num_threads(), {library["num_threads"] for library in blas})
+        minigrad.set_num_threads(2)
+        minigrad.randn(9, 9).sigmoid()
+        print(minigrad.get_num_threads(), numba.get_num_threads())
+    """
+    assert python(code, NUMBA_NUM_THREADS="3").splitlines() == ["1 1 {1}", "2 2"]
+
+
+def test_the_number_set_before_a_backend_is_used_counts_for_it_too() -> None:
+    pytest.importorskip("numba")
+    code = """if True:
+        import minigrad, sys
+        minigrad.use_backend("numpy")
+        minigrad.set_num_threads(1)
+        assert "numba" not in sys.modules
+        minigrad.use_backend("numba")
+        print(minigrad.get_num_threads())
+    """
+    assert python(code, NUMBA_NUM_THREADS="3", MINIGRAD_BACKEND="numpy") == "1"
+
+
+@pytest.mark.parametrize(
+    ("environment", "number"),
+    [({"OMP_NUM_THREADS": "1"}, "1"), ({"OMP_NUM_THREADS": "2,1"}, "2"), ({"NUMBA_NUM_THREADS": "3"}, "3")],
+)
+def test_the_environment_says_how_many_threads_there_are(environment: dict[str, str], number: str) -> None:
+    pytest.importorskip("numba")
+    code = "import minigrad; minigrad.use_backend('numba'); print(minigrad.get_num_threads())"
+    environment = {"NUMBA_NUM_THREADS": "", "OMP_NUM_THREADS": "", **environment}
+    assert python(code, **{name: value for name, value in environment.items() if value}) == number
+
+
+def test_more_threads_than_numba_has_started_with_are_an_error_that_names_the_variable() -> None:
+    numba = pytest.importorskip("numba")
+    with (
+        minigrad.use_backend("numba"),
+        pytest.raises(ValueError, match=r"takes no more, got 999; set NUMBA_NUM_THREADS"),
+    ):
+        minigrad.set_num_threads(999)
+    assert numba.config.NUMBA_NUM_THREADS < 999
+
+
+STEP = """if True:
+    import hashlib, numpy as np, minigrad as mg
+    from minigrad import models, nn
+    mg.use_backend("numba")
+    mg.manual_seed(0)
+    model = models.lenet5()
+    images, labels = mg.rand(5, 1, 28, 28), mg.tensor([0, 1, 2, 3, 4])
+    def step():
+        model.zero_grad()
+        nn.functional.cross_entropy(model(images), labels).backward()
+        return hashlib.sha256(b"".join(p.grad.numpy().tobytes() for p in model.parameters())).hexdigest()
+"""
+
+
+def test_a_training_step_has_the_same_bits_for_any_number_of_threads_and_each_time() -> None:
+    pytest.importorskip("numba")
+    counts = ("1", "2", "3", "8")
+    printed = {python(STEP + "    print(step()); print(step())", NUMBA_NUM_THREADS=count) for count in counts}
+    (bits,) = printed
+    assert len(set(bits.splitlines())) == 1
+
+
+def test_kernels_run_in_several_python_threads_at_once_with_the_same_bits() -> None:
+    """On numba's own pool of threads, the one that takes no two callers at once."""
+    pytest.importorskip("numba")
+    code = (
+        STEP
+        + """
+    from concurrent.futures import ThreadPoolExecutor
+    def forward(_):
+        with mg.no_grad():
+            return model(images).numpy().tobytes()
+    alone = forward(0)
+    with ThreadPoolExecutor(4) as pool:
+        print(set(pool.map(forward, range(40))) == {alone})
+    """
+    )
+    assert python(code, NUMBA_THREADING_LAYER="workqueue") == "True"
+
+
+def test_kernels_run_in_a_pool_of_forked_processes_with_the_same_bits() -> None:
+    pytest.importorskip("numba")
+    if not hasattr(os, "fork"):
+        pytest.skip("this system has no fork")
+    code = (
+        STEP
+        + """
+    import multiprocessing
+    alone = step()
+    def work(_):
+        return step()
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        print(set(pool.map(work, range(4))) == {alone})
+    """
+    )
+    assert python(code) == "True"
+
+
+def test_a_kernel_is_compiled_once_for_each_dtype_whatever_the_arguments_layout() -> None:
+    pytest.importorskip("numba")
+    code = """if True:
+        import numpy as np
+        from minigrad.backends import get_backend
+        from minigrad.backends.numba import compiler
+        kernels = get_backend("numba").kernels
+        geometry = ((1, 1), (1, 1), (1, 1), 1)
+        for dtype in (np.float32, np.float64):
+            x = np.random.default_rng(0).standard_normal((16, 2, 5, 6)).astype(dtype)
+            frozen = x.copy()
+            frozen.setflags(write=False)
+            layouts = (x, frozen, x[::-1], x.transpose(0, 1, 3, 2).copy().transpose(0, 1, 3, 2), np.asfortranarray(x))
+            for a in (*layouts, np.broadcast_to(x[:1], x.shape), np.broadcast_to(x[:1], (1, 1, *x.shape[1:]))[0]):
+                weight = layouts[1][:2, :, :3, :3]
+                y = kernels.conv2d(a, weight, weight[0, 0, 0, :2], *geometry)
+                kernels.conv2d_grad_input(y, weight, (5, 6), *geometry)
+                kernels.conv2d_grad_weight(y, a, (3, 3), *geometry)
+                kernels.channel_sum(a)
+                window = ((2, 2), (2, 1), (1, 1))
+                dy = kernels.avg_pool2d(a, *window, True)
+                kernels.avg_pool2d_grad(dy, (5, 6), *window, True)
+                dy, winners = kernels.max_pool2d(a, *window)
+                kernels.max_pool2d_scatter(dy, winners, (5, 6), *window)
+                kernels.max_pool2d_gather(a, winners, *window)
+                for kernel in (kernels.sigmoid, kernels.relu):
+                    kernel(a)
+                for kernel in (kernels.sigmoid_grad, kernels.relu_grad):
+                    kernel(a, a[::-1])
+                rows = a.reshape(len(a), -1)
+                for matrix in (rows, np.asfortranarray(rows), rows[:, ::2], rows.T):
+                    kernels.linear(matrix, matrix[:3], None)
+                    kernels.matmul(matrix, matrix.T)
+                    kernels.matmul(matrix.T, matrix)
+        versions = {kernel.py_func.__name__: len(kernel.signatures) for kernel in compiler.KERNELS}
+        print({name: number for name, number in versions.items() if number not in (1, 2)}, len(versions) > 8)
+    """
+    assert python(code) == "{} True"

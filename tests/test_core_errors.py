@@ -403,6 +403,11 @@ ERRORS = [
         )
     ),
     ("load", lambda f: f(IN_NO_FOLDER, "abacus"), minigrad.BackendError, NO_BACKEND),
+    ("set_num_threads", lambda f: f(0), ValueError, "set_num_threads: the number must be at least 1, got 0"),
+    ("set_num_threads", lambda f: f("2"), TypeError, "set_num_threads: the number must be an integer, got '2'"),
+    ("set_num_threads", lambda f: f(1.0), TypeError, r"set_num_threads: the number must be an integer, got 1\.0"),
+    ("explain", lambda f: f("conv2d"), TypeError, "explain: the operation must be a function, got 'conv2d'"),
+    ("explain", lambda f: f(ops.exp, "text"), TypeError, "exp: expected a Tensor, got str"),
     ("write_atomically", lambda f: f("x", "text"), TypeError, "write_atomically: the data must be bytes, got 'text'"),
     ("write_atomically", lambda f: f(None, b""), TypeError, NO_PATH + "None"),
     ("write_atomically", lambda f: f(".", b""), IsADirectoryError, "it is a folder; name a file in it"),

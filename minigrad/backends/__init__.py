@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from .. import checks
+
 
 class BackendError(RuntimeError):
     """A backend that does not exist, or cannot be used on this machine; the message says what is missing."""
@@ -41,12 +43,15 @@ class Backend:
     @cached_property
     def kernels(self) -> Any:
         try:
-            return importlib.import_module(f"{__name__}.{self.name}")
+            kernels = importlib.import_module(f"{__name__}.{self.name}")
         except ImportError as error:
             raise BackendError(
                 f"the {self.name} backend cannot be used: {error}. Install it with {self._install}, "
                 f"or choose another with minigrad.use_backend('numpy')"
             ) from error
+        if _num_threads is not None:
+            _set_num_threads_of(kernels, _num_threads)
+        return kernels
 
     def check_usable(self) -> None:
         """Runs a real kernel, so that what is missing is found here and not in the middle of a computation."""
@@ -112,6 +117,7 @@ def _initial_backend() -> Backend:
 
 
 _default = _initial_backend()
+_num_threads: int | None = None  # None: as many as each library takes by itself
 
 
 def default_backend() -> Backend:
@@ -143,3 +149,35 @@ class use_backend:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         global _default
         _default = self._before
+
+
+def set_num_threads(number: int) -> None:
+    """How many threads kernels on the CPU may use, in all: numba's, and those of the matrix products in NumPy.
+
+    By default as many as there are cores, or as OMP_NUM_THREADS says. On numba results are the same, bit for bit, for
+    any number.
+
+    >>> import minigrad
+    >>> minigrad.set_num_threads(1)
+    >>> minigrad.get_num_threads()
+    1
+
+    Raises ValueError below 1, and above the number that numba has started with; ImportError without threadpoolctl.
+    """
+    global _num_threads
+    number = checks.integer("set_num_threads", "the number", number, 1)
+    for backend in _REGISTRY.values():
+        if backend is _default or "kernels" in vars(backend):  # not numba's import where nobody uses it
+            _set_num_threads_of(backend.kernels, number)
+    _num_threads = number
+
+
+def get_num_threads() -> int:
+    """How many threads the default backend's kernels may use; 1 where they run elsewhere."""
+    kernels = _default.kernels
+    return kernels.get_num_threads() if hasattr(kernels, "get_num_threads") else 1
+
+
+def _set_num_threads_of(kernels: Any, number: int) -> None:
+    if hasattr(kernels, "set_num_threads"):  # a GPU has none
+        kernels.set_num_threads(number)

@@ -20,6 +20,8 @@ from .linear import linear, matmul
 from .loss import softmax_cross_entropy, softmax_cross_entropy_grad
 from .memory import keep_freed_memory
 from .pool import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_gather, max_pool2d_scatter
+from .threads import get_num_threads as get_num_threads
+from .threads import set_num_threads as set_num_threads
 
 keep_freed_memory()
 

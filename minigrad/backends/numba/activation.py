@@ -14,7 +14,7 @@ from numba import njit, prange
 # NumPy's own are as fast as memory, or rarely used in training:
 from ..numpy.activation import leaky_relu, leaky_relu_grad, softplus, tanh, tanh_grad
 from .compiler import compiled_kernel
-from .memory import empty
+from .memory import contiguous, empty
 
 __all__ = [
     "leaky_relu",
@@ -52,10 +52,10 @@ def _elementwise(kernel: Callable[..., None], *arrays: np.ndarray) -> np.ndarray
     first = arrays[0]
     if first.flags.c_contiguous or first.ndim == 0:
         result = empty(first.shape, first.dtype)
-        kernel(*[np.ascontiguousarray(array).reshape(-1) for array in arrays], result.reshape(-1))
+        kernel(*[contiguous(array).reshape(-1) for array in arrays], result.reshape(-1))
         return result
     inwards = (*range(1, first.ndim), 0)  # the batch innermost, as in numpy/layout.py
-    arrays = tuple(np.ascontiguousarray(array.transpose(inwards)) for array in arrays)
+    arrays = tuple(contiguous(array.transpose(inwards)) for array in arrays)
     result = empty(arrays[0].shape, first.dtype)
     kernel(*[array.reshape(-1) for array in arrays], result.reshape(-1))
     return result.transpose(first.ndim - 1, *range(first.ndim - 1))

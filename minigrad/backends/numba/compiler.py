@@ -1,4 +1,4 @@
-"""How the kernels of this backend are compiled, and how its threads live beside those of the BLAS.
+"""How the kernels of this backend are compiled.
 
 A kernel's `prange` runs over pieces whose number follows from the sizes alone, and no two of them write one element: so
 results do not depend on the number of threads, and without threads `prange` is `range`.
@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
-import threading
 import types
 from collections.abc import Callable
 from typing import Any
 
 import numba
-import threadpoolctl
+
+from .threads import threads
 
 ROUNDING_ONLY = frozenset({"contract"})
 SUMS_IN_ANY_ORDER = frozenset({"contract", "reassoc"})  # lets a sum be kept in several lanes; fixed when compiled
+
+KERNELS: list[Any] = []  # what has been compiled for numba's threads, for the test that counts its versions
 
 
 def compiled_kernel(fastmath: frozenset[str] = ROUNDING_ONLY) -> Callable[[Callable], Any]:
@@ -28,10 +29,16 @@ def compiled_kernel(fastmath: frozenset[str] = ROUNDING_ONLY) -> Callable[[Calla
     def decorate(function: Callable) -> Any:
         threaded = compiled_function(fastmath, parallel=True)(function)
         unthreaded = compiled_function(fastmath)(_renamed(function, "unthreaded"))
+        KERNELS.append(threaded)
 
         @functools.wraps(function)
         def call(*arguments: Any) -> None:
-            (unthreaded if _process.is_forked else threaded)(*arguments)
+            if threads.forked:
+                unthreaded(*arguments)
+                return
+            with threads.turn:
+                threads.tell_numba()
+                threaded(*arguments)
 
         return call
 
@@ -56,49 +63,3 @@ def _renamed(function: Callable, suffix: str) -> Callable:
     copy.__name__, copy.__qualname__ = f"{function.__name__}_{suffix}", f"{function.__qualname__}_{suffix}"
     copy.__module__ = function.__module__
     return copy
-
-
-class _Process:
-    """Whether this process was forked from another. GNU OpenMP's threads, which numba uses, do not survive that."""
-
-    is_forked = False
-
-    def forked(self) -> None:
-        self.is_forked = True
-
-
-_process = _Process()
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_process.forked)
-
-
-class OneBlasThread:
-    """A context in which matrix products run on the calling thread alone.
-
-    The BLAS's own threads keep spinning for a while after each product, and would starve numba's of their cores:
-    measured with two of each on two cores, every kernel then takes ten times as long.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._inside = 0
-        libraries = threadpoolctl.ThreadpoolController().select(user_api="blas").lib_controllers
-        self._libraries = [(library, library.num_threads) for library in libraries]
-
-    def __enter__(self) -> None:
-        with self._lock:
-            self._inside += 1
-            if self._inside == 1:
-                self._libraries = [(library, library.get_num_threads()) for library, _ in self._libraries]
-                for library, _ in self._libraries:
-                    library.set_num_threads(1)
-
-    def __exit__(self, *exception: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if self._inside == 0:
-                for library, threads in self._libraries:
-                    library.set_num_threads(threads)
-
-
-one_blas_thread = OneBlasThread()

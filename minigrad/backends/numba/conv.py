@@ -12,13 +12,12 @@ weight's gradient is a dot product of pieces with rows of dy. Two small tables s
 padding and dilation is only another table, and padding is neither stored nor multiplied.
 
 Pieces of a few numbers (small images in small batches) fill no registers. Then columns are better, and the reference's
-way is taken, one image at a time; see `way`.
+way is taken, one image at a time; see ways.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 
 import numpy as np
 from numba import prange
@@ -26,11 +25,12 @@ from numba import prange
 from ..numpy import conv as reference
 from ..numpy.conv import col2im, im2col
 from ..numpy.layout import Pair, batch_first, output_size
-from .compiler import SUMS_IN_ANY_ORDER, compiled_kernel, one_blas_thread
+from .compiler import SUMS_IN_ANY_ORDER, compiled_kernel
 from .memory import batch_innermost
 from .sums import dot_products, weighted_sums
-from .tile import REGISTER_BYTES
+from .threads import one_blas_thread
 from .views import inputs_view, outputs_view
+from .ways import takes_pieces
 
 __all__ = ["channel_sum", "col2im", "conv2d", "conv2d_grad_input", "conv2d_grad_weight", "im2col"]
 
@@ -49,12 +49,11 @@ def conv2d(
     (N, _, H, W), (O, CG, KH, KW), G = x.shape, weight.shape, groups
     output = output_size((H, W), (KH, KW), stride, padding, dilation)
     view = outputs_view(output, (H, W), (KH, KW), stride, padding, dilation)
-    if way(view.lengths, N, x.itemsize) == "columns":
+    if not takes_pieces(view, N, x.itemsize):
         geometry = (stride, padding, dilation, groups)
         return _image_by_image(lambda image: reference.conv2d(image, weight, bias, *geometry), x)
     steps = (O // G * CG * KH * KW, CG * KH * KW, KH * KW)  # in the weight: a group, an output, an input further
-    bias = np.zeros(O, x.dtype) if bias is None else np.ascontiguousarray(bias)
-    weight = np.ascontiguousarray(weight)
+    bias = np.zeros(O, x.dtype) if bias is None else bias
     return batch_first(weighted_sums(batch_innermost(x), weight, (G, O // G, CG), steps, bias, view))
 
 
@@ -69,11 +68,11 @@ def conv2d_grad_input(
 ) -> np.ndarray:
     (N, _, OH, OW), (O, CG, KH, KW), G = dy.shape, weight.shape, groups
     view = inputs_view(image, (OH, OW), (KH, KW), stride, padding, dilation)
-    if way(view.lengths, N, dy.itemsize) == "columns":
+    if not takes_pieces(view, N, dy.itemsize):
         geometry = (image, stride, padding, dilation, groups)
         return _image_by_image(lambda d: reference.conv2d_grad_input(d, weight, *geometry), dy)
     steps = (O // G * CG * KH * KW, KH * KW, CG * KH * KW)  # what were outputs are inputs now
-    bias, weight = np.zeros(G * CG, dy.dtype), np.ascontiguousarray(weight)
+    bias = np.zeros(G * CG, dy.dtype)
     return batch_first(weighted_sums(batch_innermost(dy), weight, (G, CG, O // G), steps, bias, view))
 
 
@@ -88,7 +87,7 @@ def conv2d_grad_weight(
 ) -> np.ndarray:
     (N, O, OH, OW), (_, C, H, W), G = dy.shape, x.shape, groups
     view = outputs_view((OH, OW), (H, W), kernel, stride, padding, dilation)
-    if way(view.lengths, N, dy.itemsize) == "columns":
+    if not takes_pieces(view, N, dy.itemsize):
         with one_blas_thread:
             return reference.conv2d_grad_weight(dy, x, kernel, stride, padding, dilation, groups)
     return dot_products(batch_innermost(dy), batch_innermost(x), (G, O // G, C // G), view).reshape(O, C // G, *kernel)
@@ -110,17 +109,6 @@ def _channel_sum(x, sums):
         for i in range(numbers.size):
             total += numbers[i]
         sums[c, band] = total
-
-
-# ------------------------------------------------------------------------------------------------- which way, and why
-
-
-@lru_cache(maxsize=1024)
-def way(runs: tuple[int, ...], batch: int, itemsize: int) -> str:
-    """ "pieces" where runs of that many pixels fill at least half of the registers' lanes, else "columns"."""
-    lanes = REGISTER_BYTES // itemsize
-    numbers = [pixels * batch for pixels in runs]
-    return "pieces" if 2 * sum(numbers) >= sum(-(-number // lanes) * lanes for number in numbers) else "columns"
 
 
 def _image_by_image(convolve: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> np.ndarray:

@@ -11,35 +11,30 @@ import numpy as np
 
 from ..numpy.linear import linear as reference_linear
 from ..numpy.linear import matmul as reference_matmul
-from .compiler import one_blas_thread
 from .sums import dot_products, weighted_sums
-from .tile import REGISTER_BYTES
+from .threads import one_blas_thread
 from .views import outputs_view
+from .ways import product_of
 
 ONE_PIXEL = outputs_view((1, 1), (1, 1), (1, 1), (1, 1), (0, 0))
 
 
 def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    if a.ndim == b.ndim == 2:
-        if _has_runs(a.T):
-            return _sums_of_columns(a, b, np.zeros(b.shape[1], a.dtype))
-        if _has_runs(a) and _has_runs(b.T):
-            (O, N), K = a.shape, b.shape[1]  # (O, K) = (O, N) @ (N, K), each a dot product of two runs
-            return dot_products(a.reshape(O, 1, 1, N), b.T.reshape(K, 1, 1, N), (1, O, K), ONE_PIXEL)
+    way = product_of(a, b)
+    if way == "sums":
+        return _sums_of_columns(a, b, np.zeros(b.shape[1], a.dtype))
+    if way == "dots":
+        (O, N), K = a.shape, b.shape[1]  # (O, K) = (O, N) @ (N, K), each a dot product of two runs
+        return dot_products(a.reshape(O, 1, 1, N), b.T.reshape(K, 1, 1, N), (1, O, K), ONE_PIXEL)
     with one_blas_thread:
         return reference_matmul(a, b)
 
 
 def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
-    if x.ndim == 2 and _has_runs(x.T):
+    if product_of(x, weight.T) == "sums":
         return _sums_of_columns(x, weight.T, np.zeros(len(weight), x.dtype) if bias is None else bias)
     with one_blas_thread:
         return reference_linear(x, weight, bias)
-
-
-def _has_runs(x: np.ndarray) -> bool:
-    """Whether the rows of a matrix lie one behind the other, and each fills at least half a register."""
-    return x.flags.c_contiguous and 2 * x.shape[1] * x.itemsize >= REGISTER_BYTES
 
 
 def _sums_of_columns(a: np.ndarray, b: np.ndarray, bias: np.ndarray) -> np.ndarray:
@@ -48,6 +43,6 @@ def _sums_of_columns(a: np.ndarray, b: np.ndarray, bias: np.ndarray) -> np.ndarr
     if b.T.flags.c_contiguous:
         weight, steps = b.T, (0, J, 1)
     else:
-        weight, steps = np.ascontiguousarray(b), (0, 1, K)
-    y = weighted_sums(a.T.reshape(J, 1, 1, N), weight, (1, K, J), steps, np.ascontiguousarray(bias), ONE_PIXEL)
+        weight, steps = b, (0, 1, K)
+    y = weighted_sums(a.T.reshape(J, 1, 1, N), weight, (1, K, J), steps, bias, ONE_PIXEL)
     return y.reshape(K, N).T

@@ -44,11 +44,18 @@ def empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     return memory[start : start + size].view(dtype).reshape(shape)
 
 
+def contiguous(x: np.ndarray) -> np.ndarray:
+    """The array itself where it is contiguous, aligned and writable, else a copy.
+
+    Compiled code tells all of these apart, and would be compiled once more for each.
+    """
+    if x.flags.carray:
+        return x
+    copy = empty(x.shape, x.dtype)
+    copy[...] = x
+    return copy
+
+
 def batch_innermost(x: np.ndarray) -> np.ndarray:
     """(N, C, H, W) -> (C, H, W, N), contiguous: a view where x lies that way already, else a copy."""
-    moved = x.transpose(1, 2, 3, 0)
-    if moved.flags.c_contiguous:
-        return moved
-    copy = empty(moved.shape, x.dtype)
-    copy[...] = moved
-    return copy
+    return contiguous(x.transpose(1, 2, 3, 0))

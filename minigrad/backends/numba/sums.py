@@ -10,7 +10,7 @@ import numpy as np
 from numba import literal_unroll, prange
 
 from .compiler import compiled_function, compiled_kernel
-from .memory import empty
+from .memory import contiguous, empty
 from .tile import (
     DOT_COLUMNS,
     DOT_ROWS,
@@ -46,17 +46,18 @@ def weighted_sums(
     for N numbers at once; "..." is view.columns[q, j], and where the view has nothing there is no term.
 
     Args:
-        x: (G C, H, W, N), contiguous.
-        weight: contiguous, of any shape: weight[g, o, c, i, j] lies at g steps[0] + o steps[1] + c steps[2] + i KW + j.
+        x: (G C, H, W, N)
+        weight: of any shape; weight[g, o, c, i, j] lies at g steps[0] + o steps[1] + c steps[2] + i KW + j.
         shape: G, O, C: groups, outputs of a group, inputs of a group.
         bias: (G O,)
 
     Returns: y (G O, OH, OW, N)
     """
     (G, O, _), OH, OW = shape, len(view.rows), len(view.columns)
+    x, weight, bias = contiguous(x), contiguous(weight).reshape(-1), contiguous(bias)
     y = empty((G * O, OH, OW, x.shape[3]), x.dtype)
     parts = _parts(G * OH, O, len(ROWS[0]))
-    _weighted_sums(x, weight.reshape(-1), shape, steps, bias, view.rows, view.columns, view.runs, parts, y)
+    _weighted_sums(x, weight, shape, steps, bias, view.rows, view.columns, view.runs, parts, y)
     return y
 
 
@@ -66,8 +67,8 @@ def dot_products(y: np.ndarray, x: np.ndarray, shape: tuple[int, int, int], view
     where "..." is view.columns[q, j], and there is no term where the view has nothing.
 
     Args:
-        y: (G O, OH, OW, N), contiguous.
-        x: (G C, H, W, N), contiguous.
+        y: (G O, OH, OW, N)
+        x: (G C, H, W, N)
         shape: G, O, C, as above.
 
     Returns: (G O, C KH KW)
@@ -76,7 +77,7 @@ def dot_products(y: np.ndarray, x: np.ndarray, shape: tuple[int, int, int], view
     bands = min(TASKS, OH)  # of rows p; each has its own sums, which are added up in this order
     sums = np.zeros((bands, G * O, C * view.rows.shape[1] * view.columns.shape[1]), x.dtype)
     parts = _parts(bands, O, len(DOT_ROWS[0]))
-    _dot_products(y, x, shape, view.rows, view.columns, view.runs, parts, sums)
+    _dot_products(contiguous(y), contiguous(x), shape, view.rows, view.columns, view.runs, parts, sums)
     return sums.sum(axis=0) if bands > 1 else sums[0]
 
 

@@ -15,6 +15,8 @@ from .conv import channel_sum, col2im, conv2d, conv2d_grad_input, conv2d_grad_we
 from .linear import linear, matmul
 from .loss import softmax_cross_entropy, softmax_cross_entropy_grad
 from .pool import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_gather, max_pool2d_scatter
+from .threads import get_num_threads as get_num_threads
+from .threads import set_num_threads as set_num_threads
 
 __all__ = [
     "avg_pool2d",
