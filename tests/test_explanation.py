@@ -50,8 +50,8 @@ def test_an_operation_without_kernels_says_so(on_backend) -> None:
 def test_numba_says_which_way_it_takes_and_why() -> None:
     pytest.importorskip("numba")
     with minigrad.use_backend("numba"):
-        weight = minigrad.ones(6, 1, 5, 5)
-        large = minigrad.explain(minigrad.conv2d, minigrad.ones(128, 1, 28, 28), weight)
-        small = minigrad.explain(minigrad.conv2d, minigrad.ones(1, 1, 6, 6), weight)
-    assert "pieces of up to 3072 numbers, read where they lie" in large
-    assert "im2col and a matrix product, an image at a time; pieces of 2 numbers leave registers empty" in small
+        weight = minigrad.ones(200, 100, 5, 5)
+        many = minigrad.explain(minigrad.conv2d, minigrad.ones(32, 100, 6, 6), weight)
+        few = minigrad.explain(minigrad.conv2d, minigrad.ones(1, 100, 6, 6), weight)
+    assert "pieces of up to 64 numbers, read where they lie" in many
+    assert "im2col and a matrix product, an image at a time; pieces of 2 numbers leave registers empty" in few

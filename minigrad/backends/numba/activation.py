@@ -28,7 +28,7 @@ __all__ = [
     "tanh_grad",
 ]
 
-PIECE = 8192  # numbers a thread handles at a time
+PIECE = 1024  # numbers of a channel that a task handles
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
@@ -48,16 +48,17 @@ def relu_grad(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _elementwise(kernel: Callable[..., None], *arrays: np.ndarray) -> np.ndarray:
-    """The kernel's result for arrays of one shape, each seen as one run of numbers in the memory order of the first."""
+    """The kernel's result for arrays of one shape. It sees each as (channels, numbers), in the first one's layout."""
     first = arrays[0]
     if first.flags.c_contiguous or first.ndim == 0:
         result = empty(first.shape, first.dtype)
-        kernel(*[contiguous(array).reshape(-1) for array in arrays], result.reshape(-1))
+        kernel(*[contiguous(array).reshape(1, -1) for array in arrays], result.reshape(1, -1))
         return result
     inwards = (*range(1, first.ndim), 0)  # the batch innermost, as in numpy/layout.py
     arrays = tuple(contiguous(array.transpose(inwards)) for array in arrays)
     result = empty(arrays[0].shape, first.dtype)
-    kernel(*[array.reshape(-1) for array in arrays], result.reshape(-1))
+    channels = len(result) if first.ndim == 4 else 1
+    kernel(*[array.reshape(channels, -1) for array in arrays], result.reshape(channels, -1))
     return result.transpose(first.ndim - 1, *range(first.ndim - 1))
 
 
@@ -111,48 +112,60 @@ def _exp_float64(x):
 @compiled_kernel()
 def _sigmoid_float32(x, y):
     one = np.float32(1.0)
-    for piece in prange(-(-x.size // PIECE)):
-        x_piece, y_piece = _piece(x, piece), _piece(y, piece)
-        for i in range(x_piece.size):
-            y_piece[i] = one / (one + _exp_float32(-x_piece[i]))
+    for piece in prange(_pieces(x)):
+        for c in range(len(x)):
+            x_piece, y_piece = _piece(x, c, piece), _piece(y, c, piece)
+            for i in range(x_piece.size):
+                y_piece[i] = one / (one + _exp_float32(-x_piece[i]))
 
 
 @compiled_kernel()
 def _sigmoid_float64(x, y):
-    for piece in prange(-(-x.size // PIECE)):
-        x_piece, y_piece = _piece(x, piece), _piece(y, piece)
-        for i in range(x_piece.size):
-            y_piece[i] = 1.0 / (1.0 + _exp_float64(-x_piece[i]))
+    for piece in prange(_pieces(x)):
+        for c in range(len(x)):
+            x_piece, y_piece = _piece(x, c, piece), _piece(y, c, piece)
+            for i in range(x_piece.size):
+                y_piece[i] = 1.0 / (1.0 + _exp_float64(-x_piece[i]))
 
 
 @compiled_kernel()
 def _sigmoid_grad(y, dy, dx):
     one = y.dtype.type(1)
-    for piece in prange(-(-y.size // PIECE)):
-        dy_piece, y_piece, dx_piece = _piece(dy, piece), _piece(y, piece), _piece(dx, piece)
-        for i in range(y_piece.size):
-            dx_piece[i] = dy_piece[i] * (y_piece[i] * (one - y_piece[i]))
+    for piece in prange(_pieces(y)):
+        for c in range(len(y)):
+            y_piece, dy_piece, dx_piece = _piece(y, c, piece), _piece(dy, c, piece), _piece(dx, c, piece)
+            for i in range(y_piece.size):
+                dx_piece[i] = dy_piece[i] * (y_piece[i] * (one - y_piece[i]))
 
 
 @compiled_kernel()
 def _relu(x, y):
     zero = x.dtype.type(0)
-    for piece in prange(-(-x.size // PIECE)):
-        x_piece, y_piece = _piece(x, piece), _piece(y, piece)
-        for i in range(x_piece.size):
-            y_piece[i] = zero if x_piece[i] <= zero else x_piece[i]  # a NaN is not <= 0, and stays
+    for piece in prange(_pieces(x)):
+        for c in range(len(x)):
+            x_piece, y_piece = _piece(x, c, piece), _piece(y, c, piece)
+            for i in range(x_piece.size):
+                y_piece[i] = zero if x_piece[i] <= zero else x_piece[i]  # a NaN is not <= 0, and stays
 
 
 @compiled_kernel()
 def _relu_grad(y, dy, dx):
     zero = y.dtype.type(0)
-    for piece in prange(-(-y.size // PIECE)):
-        dy_piece, y_piece, dx_piece = _piece(dy, piece), _piece(y, piece), _piece(dx, piece)
-        for i in range(y_piece.size):
-            dx_piece[i] = dy_piece[i] if y_piece[i] > zero else zero
+    for piece in prange(_pieces(y)):
+        for c in range(len(y)):
+            y_piece, dy_piece, dx_piece = _piece(y, c, piece), _piece(dy, c, piece), _piece(dx, c, piece)
+            for i in range(y_piece.size):
+                dx_piece[i] = dy_piece[i] if y_piece[i] > zero else zero
 
 
 @njit(inline="always")
-def _piece(x, piece):
-    """A part of the array. Its loop begins at 0: indices that might be negative would keep it from being vectorised."""
-    return x[piece * PIECE : (piece + 1) * PIECE]
+def _pieces(x):
+    """How many tasks there are. Each takes the same piece of every channel, so that a thread meets the same rows of
+    the images in all kernels, and finds in its core's cache what it wrote there before."""
+    return -(-x.shape[1] // PIECE)
+
+
+@njit(inline="always")
+def _piece(x, c, piece):
+    """Its loop begins at 0: indices that might be negative would keep it from being vectorised."""
+    return x[c, piece * PIECE : (piece + 1) * PIECE]

@@ -49,7 +49,7 @@ def conv2d(
     (N, _, H, W), (O, CG, KH, KW), G = x.shape, weight.shape, groups
     output = output_size((H, W), (KH, KW), stride, padding, dilation)
     view = outputs_view(output, (H, W), (KH, KW), stride, padding, dilation)
-    if not takes_pieces(view, N, x.itemsize):
+    if not takes_pieces(view, N, x.itemsize, weight.size):
         geometry = (stride, padding, dilation, groups)
         return _image_by_image(lambda image: reference.conv2d(image, weight, bias, *geometry), x)
     steps = (O // G * CG * KH * KW, CG * KH * KW, KH * KW)  # in the weight: a group, an output, an input further
@@ -68,7 +68,7 @@ def conv2d_grad_input(
 ) -> np.ndarray:
     (N, _, OH, OW), (O, CG, KH, KW), G = dy.shape, weight.shape, groups
     view = inputs_view(image, (OH, OW), (KH, KW), stride, padding, dilation)
-    if not takes_pieces(view, N, dy.itemsize):
+    if not takes_pieces(view, N, dy.itemsize, weight.size):
         geometry = (image, stride, padding, dilation, groups)
         return _image_by_image(lambda d: reference.conv2d_grad_input(d, weight, *geometry), dy)
     steps = (O // G * CG * KH * KW, KH * KW, CG * KH * KW)  # what were outputs are inputs now
@@ -87,7 +87,7 @@ def conv2d_grad_weight(
 ) -> np.ndarray:
     (N, O, OH, OW), (_, C, H, W), G = dy.shape, x.shape, groups
     view = outputs_view((OH, OW), (H, W), kernel, stride, padding, dilation)
-    if not takes_pieces(view, N, dy.itemsize):
+    if not takes_pieces(view, N, dy.itemsize, O * C // G * kernel[0] * kernel[1]):
         with one_blas_thread:
             return reference.conv2d_grad_weight(dy, x, kernel, stride, padding, dilation, groups)
     return dot_products(batch_innermost(dy), batch_innermost(x), (G, O // G, C // G), view).reshape(O, C // G, *kernel)
@@ -103,8 +103,8 @@ def channel_sum(x: np.ndarray) -> np.ndarray:
 @compiled_kernel(fastmath=SUMS_IN_ANY_ORDER)
 def _channel_sum(x, sums):
     (C, size), B = x.shape, sums.shape[1]
-    for task in prange(C * B):
-        c, band = task // B, task % B
+    for task in prange(B * C):
+        band, c = task // C, task % C
         numbers, total = x[c, band * size // B : (band + 1) * size // B], x.dtype.type(0)
         for i in range(numbers.size):
             total += numbers[i]

@@ -1,7 +1,7 @@
 """Pooling; the twin of numpy/pool.py. The batch lies innermost, so each window is handled for all images at once.
 
 All kernels gather, along the tables of views.py: an output pixel from its window, and in a backward kernel an input
-pixel from the windows that cover it. Padding is never stored.
+pixel from the windows that cover it. Padding is never stored. Tasks go by rows before channels, as in activation.py.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ def max_pool2d_scatter(
 @compiled_kernel()
 def _avg_pool2d(x, rows, columns, count_include_pad, y):
     (C, OH, OW, N), KH, KW = y.shape, rows.shape[1], columns.shape[1]
-    for task in prange(C * OH):
-        c, p = task // OH, task % OH
+    for task in prange(OH * C):
+        p, c = task // C, task % C
         for q in range(OW):
             total = y[c, p, q]
             total[:] = 0
@@ -84,8 +84,8 @@ def _avg_pool2d(x, rows, columns, count_include_pad, y):
 @compiled_kernel()
 def _avg_pool2d_grad(dy, rows, columns, window_rows, window_columns, count_include_pad, dx):
     (C, H, W, N), KH, KW = dx.shape, rows.shape[1], columns.shape[1]
-    for task in prange(C * H):
-        c, h = task // H, task % H
+    for task in prange(H * C):
+        h, c = task // C, task % C
         for w in range(W):
             total = dx[c, h, w]
             total[:] = 0
@@ -110,8 +110,8 @@ def _count(rows, columns, count_include_pad):
 @compiled_kernel()
 def _max_pool2d(x, rows, columns, y, winners):
     (C, OH, OW, N), KH, KW = y.shape, rows.shape[1], columns.shape[1]
-    for task in prange(C * OH):
-        c, p = task // OH, task % OH
+    for task in prange(OH * C):
+        p, c = task // C, task % C
         for q in range(OW):
             best, winner = y[c, p, q], winners[c, p, q]
             empty_so_far = True
@@ -135,8 +135,8 @@ def _choose(x, winners, backwards, rows, columns, y):
     """Each pixel of y sums the pixels of x that it sees through a tap that won: in its own window, or, backwards, in
     the window of the pixel that it sees."""
     (C, OH, OW, N), KH, KW = y.shape, rows.shape[1], columns.shape[1]
-    for task in prange(C * OH):
-        c, p = task // OH, task % OH
+    for task in prange(OH * C):
+        p, c = task // C, task % C
         for q in range(OW):
             total = y[c, p, q]
             total[:] = 0

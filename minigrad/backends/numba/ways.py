@@ -15,11 +15,20 @@ from .views import View
 
 log = logging.getLogger("minigrad.numba")
 
+WORTH_COLUMNS = 5_000_000  # products that take as long as im2col does by itself: a tenth of a millisecond
 
-def takes_pieces(view: View, batch: int, itemsize: int) -> bool:
-    """Whether a convolution reads pieces of the image where they lie, and does not build columns: where they are long
-    enough. A piece is a run of pixels, each `batch` numbers."""
-    pieces = fill_registers(view.lengths, batch, itemsize)
+
+def takes_pieces(view: View, batch: int, itemsize: int, products: int) -> bool:
+    """Whether a convolution reads pieces of the image where they lie, and does not build columns.
+
+    A piece is a run of pixels, each `batch` numbers, and takes whole registers. So pieces are the way unless short ones
+    (of small images in small batches, or between strides) leave lanes empty for more products than columns are worth.
+
+    Args:
+        products: how many each number of the result's rows takes, for all channels.
+    """
+    wasted = len(view.rows) * products * empty_lanes(view.lengths, batch, itemsize)
+    pieces = wasted <= WORTH_COLUMNS
     if log.isEnabledFor(logging.DEBUG):
         longest = max(view.lengths, default=0) * batch
         log.debug(
@@ -54,13 +63,13 @@ PRODUCTS = {
 
 
 def _has_runs(x: np.ndarray) -> bool:
-    """Whether the rows of a matrix lie one behind the other, and fill registers."""
-    return x.flags.c_contiguous and fill_registers((x.shape[1],), 1, x.itemsize)
+    """Whether the rows of a matrix lie one behind the other, and fill at least half a register."""
+    return x.flags.c_contiguous and 2 * x.shape[1] * x.itemsize >= REGISTER_BYTES
 
 
 @lru_cache(maxsize=1024)
-def fill_registers(runs: tuple[int, ...], batch: int, itemsize: int) -> bool:
-    """Whether runs of that many pixels, each of `batch` numbers, fill at least half of their registers' lanes."""
+def empty_lanes(runs: tuple[int, ...], batch: int, itemsize: int) -> int:
+    """How many lanes of their registers runs of that many pixels leave empty, beyond as many as they fill."""
     lanes = REGISTER_BYTES // itemsize
     numbers = [pixels * batch for pixels in runs]
-    return 2 * sum(numbers) >= sum(-(-number // lanes) * lanes for number in numbers)
+    return sum(-(-number // lanes) * lanes for number in numbers) - 2 * sum(numbers)
