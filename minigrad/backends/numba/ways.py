@@ -40,15 +40,17 @@ def takes_pieces(view: View, batch: int, itemsize: int, products: int) -> bool:
 
 
 def product_of(a: np.ndarray, b: np.ndarray) -> str:
-    """How the matrix product a b is computed: "sums" of a's columns, "dots" of a's rows with b's columns, or "BLAS".
+    """How the matrix product a b is computed, by what lies in memory as runs that fill at least half a register:
 
-    Sums and dots need 2-D matrices whose columns or rows lie in memory as runs that fill a register: a batch of rows
-    behind an image layer, for example, where the batch lies innermost.
+    "columns" of a are summed (a batch, where that lies innermost), or "rows" of b, or rows of a are multiplied with
+    columns of b as "dots"; and for anything else "BLAS".
     """
     if a.ndim != 2 or b.ndim != 2:
         chosen = "BLAS"
     elif _has_runs(a.T):
-        chosen = "sums"
+        chosen = "columns"
+    elif _has_runs(b) and (a.flags.c_contiguous or a.flags.f_contiguous):
+        chosen = "rows"
     else:
         chosen = "dots" if _has_runs(a) and _has_runs(b.T) else "BLAS"
     log.debug(PRODUCTS[chosen])
@@ -56,7 +58,8 @@ def product_of(a: np.ndarray, b: np.ndarray) -> str:
 
 
 PRODUCTS = {
-    "sums": "weighted sums of columns, which lie in memory as runs",
+    "columns": "weighted sums of the left matrix's columns, which lie in memory as runs",
+    "rows": "weighted sums of the right matrix's rows, which lie in memory as runs",
     "dots": "dot products of rows and columns, which lie in memory as runs",
     "BLAS": "the BLAS, on one thread",
 }
