@@ -41,7 +41,7 @@ def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.nda
 
 
 def _sums(rows: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """rows (J, length), weight (J, K), bias (K,) -> y (K, length), y[k] = bias[k] + sum over j of weight[j, k] rows[j]"""
+    """rows (J, length), weight (J, K), bias (K,) -> y (K, length), y[k] = bias[k] + sum of weight[j, k] rows[j]"""
     (J, length), K = rows.shape, weight.shape[1]
     in_memory, steps = (weight.T, (0, J, 1)) if weight.T.flags.c_contiguous else (weight, (0, 1, K))
     y = weighted_sums(rows.reshape(J, 1, 1, length), in_memory, (1, K, J), steps, bias, ONE_PIXEL)

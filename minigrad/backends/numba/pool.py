@@ -12,28 +12,36 @@ from numba import prange
 from ..numpy.layout import Pair, batch_first, output_size
 from .compiler import compiled_function, compiled_kernel
 from .memory import batch_innermost, empty
-from .views import inputs_view, outputs_view
+from .views import View, inputs_view, outputs_view
 
 WINNER = np.dtype(np.int32)
 
 
 def avg_pool2d(x: np.ndarray, kernel: Pair, stride: Pair, padding: Pair, count_include_pad: bool) -> np.ndarray:
-    (N, C, *image), output = x.shape, output_size(x.shape[2:], kernel, stride, padding)
-    view = outputs_view(output, tuple(image), kernel, stride, padding)
-    y = empty((C, *output, N), x.dtype)
-    _avg_pool2d(batch_innermost(x), view.rows, view.columns, count_include_pad, y)
+    N, C, H, W = x.shape
+    windows = outputs_view(output_size((H, W), kernel, stride, padding), (H, W), kernel, stride, padding)
+    shares = _shares(windows, count_include_pad, x.dtype)
+    y = empty((C, *shares.shape, N), x.dtype)
+    _avg_pool2d(batch_innermost(x), windows.rows, windows.columns, shares, y)
     return batch_first(y)
 
 
 def avg_pool2d_grad(
     dy: np.ndarray, image: Pair, kernel: Pair, stride: Pair, padding: Pair, count_include_pad: bool
 ) -> np.ndarray:
-    (N, C, *output), dtype = dy.shape, dy.dtype
-    view = inputs_view(image, tuple(output), kernel, stride, padding)
-    windows = outputs_view(tuple(output), image, kernel, stride, padding)
-    dx = empty((C, *image, N), dtype)
-    _avg_pool2d_grad(batch_innermost(dy), view.rows, view.columns, windows.rows, windows.columns, count_include_pad, dx)
+    N, C, OH, OW = dy.shape
+    view = inputs_view(image, (OH, OW), kernel, stride, padding)
+    shares = _shares(outputs_view((OH, OW), image, kernel, stride, padding), count_include_pad, dy.dtype)
+    dx = empty((C, *image, N), dy.dtype)
+    _avg_pool2d_grad(batch_innermost(dy), view.rows, view.columns, shares, dx)
     return batch_first(dx)
+
+
+def _shares(windows: View, count_include_pad: bool, dtype: np.dtype) -> np.ndarray:
+    """(OH, OW), one over the number of pixels that each window's sum is divided by."""
+    inside = (windows.rows >= 0).sum(axis=1)[:, None] * (windows.columns >= 0).sum(axis=1)
+    whole = windows.rows.shape[1] * windows.columns.shape[1]
+    return np.reciprocal(np.where(count_include_pad, whole, inside).astype(dtype))
 
 
 def max_pool2d(x: np.ndarray, kernel: Pair, stride: Pair, padding: Pair) -> tuple[np.ndarray, np.ndarray]:
@@ -63,48 +71,41 @@ def max_pool2d_scatter(
 
 
 @compiled_kernel()
-def _avg_pool2d(x, rows, columns, count_include_pad, y):
+def _avg_pool2d(x, rows, columns, shares, y):
     (C, OH, OW, N), KH, KW = y.shape, rows.shape[1], columns.shape[1]
     for task in prange(OH * C):
         p, c = task // C, task % C
-        for q in range(OW):
-            total = y[c, p, q]
-            total[:] = 0
-            for i in range(KH):
-                for j in range(KW):
-                    if rows[p, i] >= 0 and columns[q, j] >= 0:
-                        pixel = x[c, rows[p, i], columns[q, j]]
-                        for n in range(N):
-                            total[n] += pixel[n]
-            share = x.dtype.type(1) / x.dtype.type(_count(rows[p], columns[q], count_include_pad))
-            for n in range(N):
-                total[n] *= share
+        y_row = y[c, p]
+        y_row[:] = 0
+        for i in range(KH):
+            if rows[p, i] >= 0:
+                x_row = x[c, rows[p, i]]
+                for q in range(OW):
+                    total, share = y_row[q], shares[p, q]
+                    for j in range(KW):
+                        if columns[q, j] >= 0:
+                            pixel = x_row[columns[q, j]]
+                            for n in range(N):
+                                total[n] += pixel[n] * share
 
 
 @compiled_kernel()
-def _avg_pool2d_grad(dy, rows, columns, window_rows, window_columns, count_include_pad, dx):
+def _avg_pool2d_grad(dy, rows, columns, shares, dx):
     (C, H, W, N), KH, KW = dx.shape, rows.shape[1], columns.shape[1]
     for task in prange(H * C):
         h, c = task // C, task % C
-        for w in range(W):
-            total = dx[c, h, w]
-            total[:] = 0
-            for i in range(KH):
-                for j in range(KW):
-                    p, q = rows[h, i], columns[w, j]
-                    if p >= 0 and q >= 0:
-                        count = _count(window_rows[p], window_columns[q], count_include_pad)
-                        share, gradient = dy.dtype.type(1) / dy.dtype.type(count), dy[c, p, q]
-                        for n in range(N):
-                            total[n] += gradient[n] * share
-
-
-@compiled_function()
-def _count(rows, columns, count_include_pad):
-    """How many pixels a window's sum is divided by."""
-    if count_include_pad:
-        return len(rows) * len(columns)
-    return (rows >= 0).sum() * (columns >= 0).sum()
+        dx_row = dx[c, h]
+        dx_row[:] = 0
+        for i in range(KH):
+            if rows[h, i] >= 0:
+                dy_row, shares_row = dy[c, rows[h, i]], shares[rows[h, i]]
+                for w in range(W):
+                    total = dx_row[w]
+                    for j in range(KW):
+                        if columns[w, j] >= 0:
+                            gradient, share = dy_row[columns[w, j]], shares_row[columns[w, j]]
+                            for n in range(N):
+                                total[n] += gradient[n] * share
 
 
 @compiled_kernel()
@@ -112,22 +113,32 @@ def _max_pool2d(x, rows, columns, y, winners):
     (C, OH, OW, N), KH, KW = y.shape, rows.shape[1], columns.shape[1]
     for task in prange(OH * C):
         p, c = task // C, task % C
-        for q in range(OW):
-            best, winner = y[c, p, q], winners[c, p, q]
-            empty_so_far = True
-            for i in range(KH):
-                for j in range(KW):
-                    if rows[p, i] < 0 or columns[q, j] < 0:
-                        continue
-                    pixel, place = x[c, rows[p, i], columns[q, j]], np.int32(i * KW + j)
-                    if empty_so_far:
-                        best[:], winner[:], empty_so_far = pixel, place, False
-                        continue
-                    for n in range(N):
-                        # "not <=" lets a NaN win, and only the first one
-                        better = not (pixel[n] <= best[n]) and best[n] == best[n]
-                        winner[n] = place if better else winner[n]
-                        best[n] = pixel[n] if better else best[n]
+        y_row, winners_row = y[c, p], winners[c, p]
+        y_row[:] = -np.inf
+        for q in range(OW):  # where all is minus infinity, the first pixel inside wins
+            winners_row[q] = _first(rows[p]) * KW + _first(columns[q])
+        for i in range(KH):
+            if rows[p, i] >= 0:
+                x_row = x[c, rows[p, i]]
+                for q in range(OW):
+                    best, winner = y_row[q], winners_row[q]
+                    for j in range(KW):
+                        if columns[q, j] >= 0:
+                            pixel, place = x_row[columns[q, j]], np.int32(i * KW + j)
+                            for n in range(N):
+                                # "not <=" lets a NaN win, and only the first one
+                                better = not (pixel[n] <= best[n]) and best[n] == best[n]
+                                winner[n] = place if better else winner[n]
+                                best[n] = pixel[n] if better else best[n]
+
+
+@compiled_function()
+def _first(seen):
+    """The first tap that sees something."""
+    tap = 0
+    while seen[tap] < 0:
+        tap += 1
+    return tap
 
 
 @compiled_kernel()
@@ -135,15 +146,19 @@ def _choose(x, winners, backwards, rows, columns, y):
     """Each pixel of y sums the pixels of x that it sees through a tap that won: in its own window, or, backwards, in
     the window of the pixel that it sees."""
     (C, OH, OW, N), KH, KW = y.shape, rows.shape[1], columns.shape[1]
+    zero = x.dtype.type(0)
     for task in prange(OH * C):
         p, c = task // C, task % C
-        for q in range(OW):
-            total = y[c, p, q]
-            total[:] = 0
-            for i in range(KH):
-                for j in range(KW):
-                    if rows[p, i] >= 0 and columns[q, j] >= 0:
-                        pixel, place = x[c, rows[p, i], columns[q, j]], np.int32(i * KW + j)
-                        winner = winners[c, rows[p, i], columns[q, j]] if backwards else winners[c, p, q]
-                        for n in range(N):
-                            total[n] += pixel[n] if winner[n] == place else x.dtype.type(0)
+        y_row = y[c, p]
+        y_row[:] = 0
+        for i in range(KH):
+            if rows[p, i] >= 0:
+                x_row, winners_row = x[c, rows[p, i]], winners[c, rows[p, i] if backwards else p]
+                for q in range(OW):
+                    total = y_row[q]
+                    for j in range(KW):
+                        if columns[q, j] >= 0:
+                            pixel, winner = x_row[columns[q, j]], winners_row[columns[q, j] if backwards else q]
+                            place = np.int32(i * KW + j)
+                            for n in range(N):
+                                total[n] += pixel[n] if winner[n] == place else zero
