@@ -22,7 +22,7 @@ M_TRIM_THRESHOLD, KEEP_UP_TO = -1, 1 << 30
 M_MMAP_THRESHOLD, LARGEST_KEPT_BLOCK = -3, 32 << 20
 
 CACHE_LINE = 64  # bytes
-SMALL = 4096  # bytes, below which finding the boundary would take longer than it saves
+SMALL = 1 << 14  # bytes, below which finding the boundary takes longer than it saves
 
 
 def keep_freed_memory() -> None:
@@ -36,12 +36,12 @@ def keep_freed_memory() -> None:
 
 def empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """A new array, its values undefined; one that is not small begins with a cache line."""
-    size = math.prod(shape) * dtype.itemsize
-    if size < SMALL:
+    size = math.prod(shape)
+    if size * dtype.itemsize < SMALL:
         return np.empty(shape, dtype)
-    memory = np.empty(size + CACHE_LINE, np.uint8)
-    start = -memory.__array_interface__["data"][0] % CACHE_LINE
-    return memory[start : start + size].view(dtype).reshape(shape)
+    memory = np.empty(size + CACHE_LINE // dtype.itemsize, dtype)
+    start = -memory.__array_interface__["data"][0] % CACHE_LINE // dtype.itemsize
+    return memory[start : start + size].reshape(shape)
 
 
 def contiguous(x: np.ndarray) -> np.ndarray:

@@ -6,13 +6,15 @@ pixel from the windows that cover it. Padding is never stored. Tasks go by rows 
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numba import prange
 
 from ..numpy.layout import Pair, batch_first, output_size
 from .compiler import compiled_function, compiled_kernel
 from .memory import batch_innermost, empty
-from .views import View, inputs_view, outputs_view
+from .views import inputs_view, outputs_view
 
 WINNER = np.dtype(np.int32)
 
@@ -20,7 +22,7 @@ WINNER = np.dtype(np.int32)
 def avg_pool2d(x: np.ndarray, kernel: Pair, stride: Pair, padding: Pair, count_include_pad: bool) -> np.ndarray:
     N, C, H, W = x.shape
     windows = outputs_view(output_size((H, W), kernel, stride, padding), (H, W), kernel, stride, padding)
-    shares = _shares(windows, count_include_pad, x.dtype)
+    shares = _shares(H, W, kernel, stride, padding, count_include_pad, x.dtype)
     y = empty((C, *shares.shape, N), x.dtype)
     _avg_pool2d(batch_innermost(x), windows.rows, windows.columns, shares, y)
     return batch_first(y)
@@ -31,17 +33,20 @@ def avg_pool2d_grad(
 ) -> np.ndarray:
     N, C, OH, OW = dy.shape
     view = inputs_view(image, (OH, OW), kernel, stride, padding)
-    shares = _shares(outputs_view((OH, OW), image, kernel, stride, padding), count_include_pad, dy.dtype)
+    shares = _shares(*image, kernel, stride, padding, count_include_pad, dy.dtype)
     dx = empty((C, *image, N), dy.dtype)
     _avg_pool2d_grad(batch_innermost(dy), view.rows, view.columns, shares, dx)
     return batch_first(dx)
 
 
-def _shares(windows: View, count_include_pad: bool, dtype: np.dtype) -> np.ndarray:
+@lru_cache(maxsize=256)
+def _shares(
+    H: int, W: int, kernel: Pair, stride: Pair, padding: Pair, count_include_pad: bool, dtype: np.dtype
+) -> np.ndarray:
     """(OH, OW), one over the number of pixels that each window's sum is divided by."""
+    windows = outputs_view(output_size((H, W), kernel, stride, padding), (H, W), kernel, stride, padding)
     inside = (windows.rows >= 0).sum(axis=1)[:, None] * (windows.columns >= 0).sum(axis=1)
-    whole = windows.rows.shape[1] * windows.columns.shape[1]
-    return np.reciprocal(np.where(count_include_pad, whole, inside).astype(dtype))
+    return np.reciprocal(np.where(count_include_pad, kernel[0] * kernel[1], inside).astype(dtype))
 
 
 def max_pool2d(x: np.ndarray, kernel: Pair, stride: Pair, padding: Pair) -> tuple[np.ndarray, np.ndarray]:

@@ -16,6 +16,9 @@ from .views import View
 log = logging.getLogger("minigrad.numba")
 
 WORTH_COLUMNS = 5_000_000  # products that take as long as im2col does by itself: a tenth of a millisecond
+SMALL_PRODUCT = 300_000  # multiply-adds that the BLAS has done before threads are under way (but for outer products)
+SHORTEST_RUN = 16  # numbers that are worth a register
+LONG_DOT = 512  # numbers next to which summing the lanes of a register in the end is nothing
 
 
 def takes_pieces(view: View, batch: int, itemsize: int, products: int) -> bool:
@@ -40,19 +43,20 @@ def takes_pieces(view: View, batch: int, itemsize: int, products: int) -> bool:
 
 
 def product_of(a: np.ndarray, b: np.ndarray) -> str:
-    """How the matrix product a b is computed, by what lies in memory as runs that fill at least half a register:
+    """How the matrix product a b (I, K) = (I, J) @ (J, K) is computed, by what lies in memory as runs of numbers:
 
-    "columns" of a are summed (a batch, where that lies innermost), or "rows" of b, or rows of a are multiplied with
-    columns of b as "dots"; and for anything else "BLAS".
+    "columns" of a are summed (a batch, where that lies innermost), or "rows" of b, or long rows of a are multiplied
+    with long columns of b as "dots"; for anything else, and for small products, "BLAS".
     """
-    if a.ndim != 2 or b.ndim != 2:
-        chosen = "BLAS"
-    elif _has_runs(a.T):
+    small = a.ndim != 2 or b.ndim != 2 or 1 < a.shape[1] <= SMALL_PRODUCT // max(len(a) * b.shape[1], 1)
+    if not small and _has_runs(a.T, SHORTEST_RUN):
         chosen = "columns"
-    elif _has_runs(b) and (a.flags.c_contiguous or a.flags.f_contiguous):
+    elif not small and _has_runs(b, SHORTEST_RUN) and (a.flags.c_contiguous or a.flags.f_contiguous):
         chosen = "rows"
+    elif not small and _has_runs(a, LONG_DOT) and _has_runs(b.T, LONG_DOT):
+        chosen = "dots"
     else:
-        chosen = "dots" if _has_runs(a) and _has_runs(b.T) else "BLAS"
+        chosen = "BLAS"
     log.debug(PRODUCTS[chosen])
     return chosen
 
@@ -65,9 +69,9 @@ PRODUCTS = {
 }
 
 
-def _has_runs(x: np.ndarray) -> bool:
-    """Whether the rows of a matrix lie one behind the other, and fill at least half a register."""
-    return x.flags.c_contiguous and 2 * x.shape[1] * x.itemsize >= REGISTER_BYTES
+def _has_runs(x: np.ndarray, least: int) -> bool:
+    """Whether the rows of a matrix lie one behind the other, with at least so many numbers each."""
+    return x.flags.c_contiguous and x.shape[1] >= least
 
 
 @lru_cache(maxsize=1024)
