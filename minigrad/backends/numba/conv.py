@@ -52,7 +52,7 @@ def conv2d(
     if not takes_pieces(view, N, x.itemsize, weight.size):
         geometry = (stride, padding, dilation, groups)
         return _image_by_image(lambda image: reference.conv2d(image, weight, bias, *geometry), x)
-    steps = (O // G * CG * KH * KW, CG * KH * KW, KH * KW)  # in the weight: a group, an output, an input further
+    steps = (O // G * CG * KH * KW, CG * KH * KW, KH * KW, KW)  # in the weight: a group, output, input, row further
     bias = np.zeros(O, x.dtype) if bias is None else bias
     return batch_first(weighted_sums(batch_innermost(x), weight, (G, O // G, CG), steps, bias, view))
 
@@ -71,7 +71,7 @@ def conv2d_grad_input(
     if not takes_pieces(view, N, dy.itemsize, weight.size):
         geometry = (image, stride, padding, dilation, groups)
         return _image_by_image(lambda d: reference.conv2d_grad_input(d, weight, *geometry), dy)
-    steps = (O // G * CG * KH * KW, KH * KW, CG * KH * KW)  # what were outputs are inputs now
+    steps = (O // G * CG * KH * KW, KH * KW, CG * KH * KW, KW)  # what were outputs are inputs now
     bias = np.zeros(G * CG, dy.dtype)
     return batch_first(weighted_sums(batch_innermost(dy), weight, (G, CG, O // G), steps, bias, view))
 
@@ -90,7 +90,7 @@ def conv2d_grad_weight(
     if not takes_pieces(view, N, dy.itemsize, O * C // G * kernel[0] * kernel[1]):
         with one_blas_thread:
             return reference.conv2d_grad_weight(dy, x, kernel, stride, padding, dilation, groups)
-    return dot_products(batch_innermost(dy), batch_innermost(x), (G, O // G, C // G), view).reshape(O, C // G, *kernel)
+    return dot_products(batch_innermost(dy), batch_innermost(x), (G, O // G, C // G), kernel, view)
 
 
 def channel_sum(x: np.ndarray) -> np.ndarray:

@@ -28,7 +28,8 @@ def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return _sums(a.T, b, np.zeros(K, a.dtype)).T
     if way == "rows":  # y[i] = sum over j of a[i, j] b[j]
         return _sums(b, a.T, np.zeros(I, a.dtype))
-    return dot_products(a.reshape(I, 1, 1, J), b.T.reshape(K, 1, 1, J), (1, I, K), ONE_PIXEL)  # y[i, k] = a[i] b.T[k]
+    sums = dot_products(a.reshape(I, 1, 1, J), b.T.reshape(K, 1, 1, J), (1, I, K), (1, 1), ONE_PIXEL)
+    return sums.reshape(I, K)  # y[i, k] = the dot product of a[i] and b.T[k]
 
 
 def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
@@ -43,6 +44,6 @@ def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.nda
 def _sums(rows: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
     """rows (J, length), weight (J, K), bias (K,) -> y (K, length), y[k] = bias[k] + sum of weight[j, k] rows[j]"""
     (J, length), K = rows.shape, weight.shape[1]
-    in_memory, steps = (weight.T, (0, J, 1)) if weight.T.flags.c_contiguous else (weight, (0, 1, K))
+    in_memory, steps = (weight.T, (0, J, 1, 1)) if weight.T.flags.c_contiguous else (weight, (0, 1, K, 1))
     y = weighted_sums(rows.reshape(J, 1, 1, length), in_memory, (1, K, J), steps, bias, ONE_PIXEL)
     return y.reshape(K, length)

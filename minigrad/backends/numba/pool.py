@@ -12,7 +12,7 @@ import numpy as np
 from numba import prange
 
 from ..numpy.layout import Pair, batch_first, output_size
-from .compiler import compiled_function, compiled_kernel
+from .compiler import compiled_kernel
 from .memory import batch_innermost, empty
 from .views import inputs_view, outputs_view
 
@@ -24,7 +24,7 @@ def avg_pool2d(x: np.ndarray, kernel: Pair, stride: Pair, padding: Pair, count_i
     windows = outputs_view(output_size((H, W), kernel, stride, padding), (H, W), kernel, stride, padding)
     shares = _shares(H, W, kernel, stride, padding, count_include_pad, x.dtype)
     y = empty((C, *shares.shape, N), x.dtype)
-    _avg_pool2d(batch_innermost(x), windows.rows, windows.columns, shares, y)
+    _avg_pool2d(batch_innermost(x), windows.rows, windows.columns, windows.steps, shares, y)
     return batch_first(y)
 
 
@@ -35,7 +35,7 @@ def avg_pool2d_grad(
     view = inputs_view(image, (OH, OW), kernel, stride, padding)
     shares = _shares(*image, kernel, stride, padding, count_include_pad, dy.dtype)
     dx = empty((C, *image, N), dy.dtype)
-    _avg_pool2d_grad(batch_innermost(dy), view.rows, view.columns, shares, dx)
+    _avg_pool2d_grad(batch_innermost(dy), view.rows, view.columns, view.steps, shares, dx)
     return batch_first(dx)
 
 
@@ -45,7 +45,7 @@ def _shares(
 ) -> np.ndarray:
     """(OH, OW), one over the number of pixels that each window's sum is divided by."""
     windows = outputs_view(output_size((H, W), kernel, stride, padding), (H, W), kernel, stride, padding)
-    inside = (windows.rows >= 0).sum(axis=1)[:, None] * (windows.columns >= 0).sum(axis=1)
+    inside = windows.rows[:, None, 1] * windows.columns[:, 1]
     return np.reciprocal(np.where(count_include_pad, kernel[0] * kernel[1], inside).astype(dtype))
 
 
@@ -53,7 +53,7 @@ def max_pool2d(x: np.ndarray, kernel: Pair, stride: Pair, padding: Pair) -> tupl
     (N, C, *image), output = x.shape, output_size(x.shape[2:], kernel, stride, padding)
     view = outputs_view(output, tuple(image), kernel, stride, padding)
     y, winners = empty((C, *output, N), x.dtype), empty((C, *output, N), WINNER)
-    _max_pool2d(batch_innermost(x), view.rows, view.columns, y, winners)
+    _max_pool2d(batch_innermost(x), view.rows, view.columns, view.steps, kernel[1], y, winners)
     return batch_first(y), batch_first(winners)
 
 
@@ -61,7 +61,7 @@ def max_pool2d_gather(x: np.ndarray, winners: np.ndarray, kernel: Pair, stride: 
     (N, C, *image), output = x.shape, winners.shape[2:]
     view = outputs_view(output, tuple(image), kernel, stride, padding)
     y = empty((C, *output, N), x.dtype)
-    _choose(batch_innermost(x), batch_innermost(winners), False, view.rows, view.columns, y)
+    _choose(batch_innermost(x), batch_innermost(winners), False, view.rows, view.columns, view.steps, kernel[1], y)
     return batch_first(y)
 
 
@@ -71,99 +71,86 @@ def max_pool2d_scatter(
     (N, C, *output) = dy.shape
     view = inputs_view(image, tuple(output), kernel, stride, padding)
     dx = empty((C, *image, N), dy.dtype)
-    _choose(batch_innermost(dy), batch_innermost(winners), True, view.rows, view.columns, dx)
+    _choose(batch_innermost(dy), batch_innermost(winners), True, view.rows, view.columns, view.steps, kernel[1], dx)
     return batch_first(dx)
 
 
 @compiled_kernel()
-def _avg_pool2d(x, rows, columns, shares, y):
-    (C, OH, OW, N), KH, KW = y.shape, rows.shape[1], columns.shape[1]
+def _avg_pool2d(x, rows, columns, steps, shares, y):
+    (C, OH, OW, N), (_, row_step), (_, column_step) = y.shape, steps[0], steps[1]
     for task in prange(OH * C):
         p, c = task // C, task % C
         y_row = y[c, p]
         y_row[:] = 0
-        for i in range(KH):
-            if rows[p, i] >= 0:
-                x_row = x[c, rows[p, i]]
-                for q in range(OW):
-                    total, share = y_row[q], shares[p, q]
-                    for j in range(KW):
-                        if columns[q, j] >= 0:
-                            pixel = x_row[columns[q, j]]
-                            for n in range(N):
-                                total[n] += pixel[n] * share
+        for i in range(rows[p, 1]):
+            x_row = x[c, rows[p, 2] + i * row_step]
+            for q in range(OW):
+                total, share = y_row[q], shares[p, q]
+                for j in range(columns[q, 1]):
+                    pixel = x_row[columns[q, 2] + j * column_step]
+                    for n in range(N):
+                        total[n] += pixel[n] * share
 
 
 @compiled_kernel()
-def _avg_pool2d_grad(dy, rows, columns, shares, dx):
-    (C, H, W, N), KH, KW = dx.shape, rows.shape[1], columns.shape[1]
+def _avg_pool2d_grad(dy, rows, columns, steps, shares, dx):
+    (C, H, W, N), (_, row_step), (_, column_step) = dx.shape, steps[0], steps[1]
     for task in prange(H * C):
         h, c = task // C, task % C
         dx_row = dx[c, h]
         dx_row[:] = 0
-        for i in range(KH):
-            if rows[h, i] >= 0:
-                dy_row, shares_row = dy[c, rows[h, i]], shares[rows[h, i]]
-                for w in range(W):
-                    total = dx_row[w]
-                    for j in range(KW):
-                        if columns[w, j] >= 0:
-                            gradient, share = dy_row[columns[w, j]], shares_row[columns[w, j]]
-                            for n in range(N):
-                                total[n] += gradient[n] * share
+        for i in range(rows[h, 1]):
+            p = rows[h, 2] + i * row_step
+            for w in range(W):
+                total = dx_row[w]
+                for j in range(columns[w, 1]):
+                    q = columns[w, 2] + j * column_step
+                    gradient, share = dy[c, p, q], shares[p, q]
+                    for n in range(N):
+                        total[n] += gradient[n] * share
 
 
 @compiled_kernel()
-def _max_pool2d(x, rows, columns, y, winners):
-    (C, OH, OW, N), KH, KW = y.shape, rows.shape[1], columns.shape[1]
+def _max_pool2d(x, rows, columns, steps, KW, y, winners):
+    (C, OH, OW, N), (_, row_step), (_, column_step) = y.shape, steps[0], steps[1]
     for task in prange(OH * C):
         p, c = task // C, task % C
         y_row, winners_row = y[c, p], winners[c, p]
         y_row[:] = -np.inf
         for q in range(OW):  # where all is minus infinity, the first pixel inside wins
-            winners_row[q] = _first(rows[p]) * KW + _first(columns[q])
-        for i in range(KH):
-            if rows[p, i] >= 0:
-                x_row = x[c, rows[p, i]]
-                for q in range(OW):
-                    best, winner = y_row[q], winners_row[q]
-                    for j in range(KW):
-                        if columns[q, j] >= 0:
-                            pixel, place = x_row[columns[q, j]], np.int32(i * KW + j)
-                            for n in range(N):
-                                # "not <=" lets a NaN win, and only the first one
-                                better = not (pixel[n] <= best[n]) and best[n] == best[n]
-                                winner[n] = place if better else winner[n]
-                                best[n] = pixel[n] if better else best[n]
-
-
-@compiled_function()
-def _first(seen):
-    """The first tap that sees something."""
-    tap = 0
-    while seen[tap] < 0:
-        tap += 1
-    return tap
+            winners_row[q] = rows[p, 0] * KW + columns[q, 0]
+        for i in range(rows[p, 1]):
+            x_row = x[c, rows[p, 2] + i * row_step]
+            for q in range(OW):
+                best, winner = y_row[q], winners_row[q]
+                for j in range(columns[q, 1]):
+                    pixel = x_row[columns[q, 2] + j * column_step]
+                    place = np.int32((rows[p, 0] + i) * KW + columns[q, 0] + j)
+                    for n in range(N):
+                        # "not <=" lets a NaN win, and only the first one
+                        better = not (pixel[n] <= best[n]) and best[n] == best[n]
+                        winner[n] = place if better else winner[n]
+                        best[n] = pixel[n] if better else best[n]
 
 
 @compiled_kernel()
-def _choose(x, winners, backwards, rows, columns, y):
+def _choose(x, winners, backwards, rows, columns, steps, KW, y):
     """Each pixel of y sums the pixels of x that it sees through a tap that won: in its own window, or, backwards, in
     the window of the pixel that it sees."""
-    (C, OH, OW, N), KH, KW = y.shape, rows.shape[1], columns.shape[1]
+    (C, OH, OW, N), (row_tap, row_step), (column_tap, column_step) = y.shape, steps[0], steps[1]
     zero = x.dtype.type(0)
     for task in prange(OH * C):
         p, c = task // C, task % C
         y_row = y[c, p]
         y_row[:] = 0
-        for i in range(KH):
-            if rows[p, i] >= 0:
-                x_row, winners_row = x[c, rows[p, i]], winners[c, rows[p, i] if backwards else p]
-                for q in range(OW):
-                    total = y_row[q]
-                    for j in range(KW):
-                        if columns[q, j] >= 0:
-                            pixel, winner = x_row[columns[q, j]], winners_row[columns[q, j] if backwards else q]
-                            place = np.int32(i * KW + j)
-                            for n in range(N):
-                                total[n] += pixel[n] if winner[n] == place else zero
+        for i in range(rows[p, 1]):
+            h = rows[p, 2] + i * row_step
+            x_row, winners_row = x[c, h], winners[c, h if backwards else p]
+            for q in range(OW):
+                total = y_row[q]
+                for j in range(columns[q, 1]):
+                    w = columns[q, 2] + j * column_step
+                    pixel, winner = x_row[w], winners_row[w if backwards else q]
+                    place = np.int32((rows[p, 0] + i * row_tap) * KW + columns[q, 0] + j * column_tap)
+                    for n in range(N):
+                        total[n] += pixel[n] if winner[n] == place else zero

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import literal_unroll, prange
 
+from ..numpy.layout import Pair
 from .compiler import compiled_function, compiled_kernel
 from .memory import contiguous, empty
 from .tile import (
@@ -20,7 +21,6 @@ from .tile import (
     add_dot_products,
     add_lanes,
     add_products,
-    item,
     load_tile,
     no_sums,
     spread,
@@ -30,6 +30,7 @@ from .views import View
 
 TASKS = 16  # at least so many where the work allows it, for however many threads there are
 DEPTH = 160  # terms of a sum taken at a time, so that their pieces stay in the first-level cache for all outputs
+BAND = 1 << 20  # multiply-adds that are worth sums of their own
 PIECE = 1024  # numbers of a piece whose dot products are taken at a time, for the same reason
 
 
@@ -37,17 +38,17 @@ def weighted_sums(
     x: np.ndarray,
     weight: np.ndarray,
     shape: tuple[int, int, int],
-    steps: tuple[int, int, int],
+    steps: tuple[int, int, int, int],
     bias: np.ndarray,
     view: View,
 ) -> np.ndarray:
-    """y[g O + o, p, q] = bias[g O + o] + sum over c, i, j of weight[g, o, c, i, j] x[g C + c, view.rows[p, i], ...]
+    """y[g O + o, p, q] = bias[g O + o] + sum over c, i, j of weight[g, o, c, i, j] x[g C + c, the pixel seen]
 
-    for N numbers at once; "..." is view.columns[q, j], and where the view has nothing there is no term.
+    for N numbers at once. The pixel is what p, q sees through tap i, j; there is no term where it sees none.
 
     Args:
         x: (G C, H, W, N)
-        weight: of any shape; weight[g, o, c, i, j] lies at g steps[0] + o steps[1] + c steps[2] + i KW + j.
+        weight: of any shape; weight[g, o, c, i, j] lies at g steps[0] + o steps[1] + c steps[2] + i steps[3] + j.
         shape: G, O, C: groups, outputs of a group, inputs of a group.
         bias: (G O,)
 
@@ -57,27 +58,28 @@ def weighted_sums(
     x, weight, bias = contiguous(x), contiguous(weight).reshape(-1), contiguous(bias)
     y = empty((G * O, OH, OW, x.shape[3]), x.dtype)
     parts = _parts(G * OH, O, len(ROWS[0]))
-    _weighted_sums(x, weight, shape, steps, bias, view.rows, view.columns, view.runs, parts, y)
+    _weighted_sums(x, weight, shape, steps, bias, view.rows, view.columns, view.runs, view.steps, parts, y)
     return y
 
 
-def dot_products(y: np.ndarray, x: np.ndarray, shape: tuple[int, int, int], view: View) -> np.ndarray:
-    """sums[g O + o, c, i, j] = sum over p, q, n of y[g O + o, p, q, n] x[g C + c, view.rows[p, i], ..., n]
+def dot_products(y: np.ndarray, x: np.ndarray, shape: tuple[int, int, int], kernel: Pair, view: View) -> np.ndarray:
+    """sums[g O + o, c, i, j] = sum over p, q, n of y[g O + o, p, q, n] x[g C + c, the pixel that p, q sees, n]
 
-    where "..." is view.columns[q, j], and there is no term where the view has nothing.
+    through tap i, j of the kernel; there is no term where it sees none.
 
     Args:
         y: (G O, OH, OW, N)
         x: (G C, H, W, N)
         shape: G, O, C, as above.
 
-    Returns: (G O, C KH KW)
+    Returns: (G O, C, KH, KW)
     """
     (G, O, C), OH = shape, len(view.rows)
-    bands = min(TASKS, OH)  # of rows p; each has its own sums, which are added up in this order
-    sums = np.zeros((bands, G * O, C * view.rows.shape[1] * view.columns.shape[1]), x.dtype)
+    products = y.size * C * kernel[0] * kernel[1]
+    bands = max(1, min(TASKS, OH, products // BAND))  # of rows p; each has its own sums, added up in this order
+    sums = np.zeros((bands, G * O, C, *kernel), x.dtype)
     parts = _parts(bands, O, len(DOT_ROWS[0]))
-    _dot_products(contiguous(y), contiguous(x), shape, view.rows, view.columns, view.runs, parts, sums)
+    _dot_products(contiguous(y), contiguous(x), shape, view.rows, view.columns, view.runs, view.steps, parts, sums)
     return sums.sum(axis=0) if bands > 1 else sums[0]
 
 
@@ -93,108 +95,210 @@ def _part(part, parts, outputs, tile):
     return part * tiles // parts * tile, min((part + 1) * tiles // parts * tile, outputs)
 
 
-@compiled_function()
-def _terms(g, p, run, x, shape, steps, rows, columns, runs, pieces, weights):
-    """Finds the terms of a run's sums: where in x each piece begins, and in the weight output 0's factor. How many."""
-    (_, _, C), (_, H, W, N), KH, KW = shape, x.shape, rows.shape[1], columns.shape[1]
-    terms, q = 0, runs[run, 0]
-    for c in range(C):
-        for i in range(KH):
-            for j in range(KW):
-                if rows[p, i] >= 0 and columns[q, j] >= 0:
-                    pieces[terms] = (((g * C + c) * H + rows[p, i]) * W + columns[q, j]) * N
-                    weights[terms] = g * steps[0] + c * steps[2] + i * KW + j
-                    terms += 1
-    return terms
+# ------------------------------------------------------------------------------------------------------ weighted sums
 
 
 @compiled_kernel()
-def _weighted_sums(x, weight, shape, steps, bias, rows, columns, runs, parts, y):
-    (G, O, C), (_, OH, OW, N) = shape, y.shape
-    size = C * rows.shape[1] * columns.shape[1]
+def _weighted_sums(x, weight, shape, steps, bias, rows, columns, runs, view_steps, parts, y):
+    (G, O, C), (_, OH, OW, N), (_, H, W, _) = shape, y.shape, x.shape
+    (row_tap, row_pixel), (column_tap, column_pixel) = view_steps
+    x_steps = (H * W * N, row_pixel * W * N, column_pixel * N)  # from one input, row and column seen to the next
+    w_steps = (steps[2], row_tap * steps[3], column_tap)
     for task in prange(G * OH * parts):
         g, p = task // (OH * parts), task // parts % OH
         outputs = _part(task % parts, parts, O, len(ROWS[0]))
-        pieces, weights = np.empty(size, np.intp), np.empty(size, np.intp)
         for run in range(len(runs)):
-            terms = _terms(g, p, run, x, shape, steps, rows, columns, runs, pieces, weights)
-            begin, length = ((g * O * OH + p) * OW + runs[run, 0]) * N, (runs[run, 1] - runs[run, 0]) * N
+            q, behind = runs[run, 0], runs[run, 1]
+            counts = (C, rows[p, 1], columns[q, 1])
+            x_at = ((g * C * H + rows[p, 2]) * W + columns[q, 2]) * N
+            w_at = g * steps[0] + rows[p, 0] * steps[3] + columns[q, 0]
+            y_at, length = ((g * O * OH + p) * OW + q) * N, (behind - q) * N
             _sums_of_run(
-                x, pieces, weight, weights, terms, steps[1], bias, g * O, outputs, y, begin, length, OH * OW * N
+                counts,
+                x,
+                x_at,
+                x_steps,
+                weight,
+                w_at,
+                w_steps,
+                steps[1],
+                bias,
+                g * O,
+                outputs,
+                y,
+                y_at,
+                OH * OW * N,
+                length,
             )
 
 
 @compiled_function()
-def _sums_of_run(x, pieces, weight, weights, terms, w_step, bias, b, outputs, y, begin, length, y_step):
-    """y[begin + o y_step + t] = bias[b + o] + sum over k of weight[weights[k] + o w_step] x[pieces[k] + t]"""
+def _sums_of_run(counts, x, x_at, x_steps, weight, w_at, w_steps, w_step, bias, b, outputs, y, y_at, y_step, length):
+    """y[y_at + o y_step + t] = bias[b + o] + sum over c, i, j of weight[w_at + o w_step + ...] x[x_at + t + ...]
+
+    where "..." is c, i, j times the steps, and c, i, j run up to the counts.
+    """
     lanes = REGISTER_BYTES // x.itemsize
     wide = VECTORS * lanes
-    for first in range(0, max(terms, 1), DEPTH):
-        depth = (first, min(first + DEPTH, terms))
+    depth = max(DEPTH // max(counts[1] * counts[2], 1), 1)
+    for c in range(0, max(counts[0], 1), depth):
+        terms = (c, min(c + depth, counts[0]), counts[1], counts[2])
         for t in range(0, length - wide + 1, wide):
-            _sums_of_tile(None, t, depth, x, pieces, weight, weights, w_step, bias, b, outputs, y, begin, y_step)
+            _sums_of_outputs(
+                None, terms, x, x_at + t, x_steps, weight, w_at, w_steps, w_step, bias, b, outputs, y, y_at + t, y_step
+            )
         for t in range(length // wide * wide, length, lanes):
             count = min(lanes, length - t)
-            _sums_of_tile(count, t, depth, x, pieces, weight, weights, w_step, bias, b, outputs, y, begin, y_step)
+            _sums_of_outputs(
+                count, terms, x, x_at + t, x_steps, weight, w_at, w_steps, w_step, bias, b, outputs, y, y_at + t, y_step
+            )
 
 
 @compiled_function()
-def _sums_of_tile(count, t, depth, x, pieces, weight, weights, w_step, bias, b, outputs, y, begin, y_step):
-    """The same for one tile's breadth from t on, and the terms of that depth."""
+def _sums_of_outputs(count, terms, x, x_at, x_steps, weight, w_at, w_steps, w_step, bias, b, outputs, y, y_at, y_step):
+    """The same for one tile's breadth, and the inputs c from terms[0] to terms[1]."""
     o = outputs[0]
     for rows in literal_unroll(ROWS):
         while outputs[1] - o >= len(rows):
-            place = begin + o * y_step + t
-            tile = spread(rows, count, bias, b + o) if depth[0] == 0 else load_tile(rows, count, y, place, y_step)
-            for k in range(depth[0], depth[1]):
-                w = item(weights, k) + o * w_step
-                tile = add_products(tile, count, weight, w, w_step, x, item(pieces, k) + t)
-            store_tile(tile, count, y, place, y_step)
+            y_place, w_place = y_at + o * y_step, w_at + o * w_step
+            first = terms[0] == 0
+            tile = spread(rows, count, bias, b + o) if first else load_tile(rows, count, y, y_place, y_step)
+            tile = _sums_of_tile(tile, count, terms, x, x_at, x_steps, weight, w_place, w_steps, w_step)
+            store_tile(tile, count, y, y_place, y_step)
             o += len(rows)
+
+
+@compiled_function()
+def _sums_of_tile(tile, count, terms, x, x_at, x_steps, weight, w_at, w_steps, w_step):
+    for c in range(terms[0], terms[1]):
+        for i in range(terms[2]):
+            for j in range(terms[3]):
+                w = w_at + c * w_steps[0] + i * w_steps[1] + j * w_steps[2]
+                at = x_at + c * x_steps[0] + i * x_steps[1] + j * x_steps[2]
+                tile = add_products(tile, count, weight, w, w_step, x, at)
+    return tile
+
+
+# ------------------------------------------------------------------------------------------------------- dot products
 
 
 @compiled_kernel()
-def _dot_products(y, x, shape, rows, columns, runs, parts, sums):
-    (G, O, C), (_, OH, OW, N), (B, _, K) = shape, y.shape, sums.shape
+def _dot_products(y, x, shape, rows, columns, runs, view_steps, parts, sums):
+    (G, O, C), (_, OH, OW, N), (_, H, W, _) = shape, y.shape, x.shape
+    (B, _, _, KH, KW), dilation, column_pixel = sums.shape, view_steps[0][1], view_steps[1][1] * N
+    flat_y, flat_x, flat_sums, size = y.reshape(-1), x.reshape(-1), sums.reshape(-1), C * KH * KW
     for task in prange(B * parts):
-        band = task // parts
+        band = (task // parts * OH // B, (task // parts + 1) * OH // B)
         outputs = _part(task % parts, parts, O, len(DOT_ROWS[0]))
-        pieces, places = np.empty(K, np.intp), np.empty(K, np.intp)
-        for p in range(band * OH // B, (band + 1) * OH // B):
-            for g in range(G):
-                for run in range(len(runs)):
-                    terms = _terms(g, p, run, x, shape, (0, K, K // C), rows, columns, runs, pieces, places)
-                    begin, length = ((g * O * OH + p) * OW + runs[run, 0]) * N, (runs[run, 1] - runs[run, 0]) * N
-                    for t in range(0, length, PIECE):
-                        count = min(PIECE, length - t)
-                        s = (band * G + g) * O * K
-                        _dots_of_piece(
-                            y, begin + t, OH * OW * N, x, pieces, terms, t, count, outputs, sums, s, places, K
-                        )
+        piece = max(PIECE // (band[1] - band[0]), 1)
+        for run in range(len(runs)):
+            q, length = runs[run, 0], (runs[run, 1] - runs[run, 0]) * N
+            for t in range(0, length, piece):
+                for g in range(G):
+                    y_at = (g * O * OH * OW + q) * N + t
+                    for c in range(C):
+                        for i in range(KH):
+                            x_at = ((g * C + c) * H * W + columns[q, 2]) * N + t
+                            s_at = (task // parts * G + g) * O * size + (c * KH + i) * KW + columns[q, 0]
+                            _dots_of_tap_row(
+                                i,
+                                rows,
+                                dilation,
+                                band,
+                                min(piece, length - t),
+                                outputs,
+                                flat_y,
+                                y_at,
+                                OH * OW * N,
+                                OW * N,
+                                flat_x,
+                                x_at,
+                                W * N,
+                                column_pixel,
+                                columns[q, 1],
+                                flat_sums,
+                                s_at,
+                                size,
+                            )
 
 
 @compiled_function()
-def _dots_of_piece(y, begin, y_step, x, pieces, terms, t, count, outputs, sums, s, places, s_step):
-    """sums[s + o s_step + places[k]] += sum over u < count of y[begin + o y_step + u] x[pieces[k] + t + u]"""
-    k = 0
+def _dots_of_tap_row(
+    i, rows, dilation, band, length, outputs, y, y_at, y_step, y_row, x, x_at, x_row, x_step, taps, sums, s_at, s_step
+):
+    """sums[s_at + o s_step + j] += sum over p, t of y[y_at + o y_step + p y_row + t] x[x_at + h x_row + j x_step + t]
+
+    for all taps j of row i of the kernel, where h is the row that p sees through i, and t runs up to the length.
+    """
+    j = 0
     for columns in literal_unroll(DOT_COLUMNS):
-        while terms - k >= len(columns):
-            _dots_of_columns(columns, k, y, begin, y_step, x, pieces, t, count, outputs, sums, s, places, s_step)
-            k += len(columns)
+        while taps - j >= len(columns):
+            _dots_of_outputs(
+                columns,
+                i,
+                rows,
+                dilation,
+                band,
+                length,
+                outputs,
+                y,
+                y_at,
+                y_step,
+                y_row,
+                x,
+                x_at + j * x_step,
+                x_row,
+                x_step,
+                sums,
+                s_at + j,
+                s_step,
+            )
+            j += len(columns)
 
 
 @compiled_function()
-def _dots_of_columns(columns, k, y, begin, y_step, x, pieces, t, count, outputs, sums, s, places, s_step):
-    """The same for as many k as there are columns."""
-    lanes = REGISTER_BYTES // x.itemsize
+def _dots_of_outputs(
+    columns,
+    i,
+    rows,
+    dilation,
+    band,
+    length,
+    outputs,
+    y,
+    y_at,
+    y_step,
+    y_row,
+    x,
+    x_at,
+    x_row,
+    x_step,
+    sums,
+    s_at,
+    s_step,
+):
+    """The same for as many taps as there are columns."""
     o = outputs[0]
-    for rows in literal_unroll(DOT_ROWS):
-        while outputs[1] - o >= len(rows):
-            row, tile = begin + o * y_step, no_sums(rows, columns, y)
-            for u in range(0, count - lanes + 1, lanes):
-                tile = add_dot_products(tile, None, y, row + u, y_step, x, pieces, k, t + u)
-            u = count // lanes * lanes
-            if u < count:
-                tile = add_dot_products(tile, count - u, y, row + u, y_step, x, pieces, k, t + u)
-            add_lanes(tile, sums, s + o * s_step, s_step, places, k)
-            o += len(rows)
+    for o_rows in literal_unroll(DOT_ROWS):
+        while outputs[1] - o >= len(o_rows):
+            tile, y_place = no_sums(o_rows, columns, y), y_at + o * y_step
+            tile = _dots_of_tile(
+                tile, i, rows, dilation, band, length, y, y_place, y_step, y_row, x, x_at, x_row, x_step
+            )
+            add_lanes(tile, sums, s_at + o * s_step, s_step)
+            o += len(o_rows)
+
+
+@compiled_function()
+def _dots_of_tile(tile, i, rows, dilation, band, length, y, y_at, y_step, y_row, x, x_at, x_row, x_step):
+    lanes = REGISTER_BYTES // x.itemsize
+    for p in range(band[0], band[1]):
+        tap = i - rows[p, 0]
+        if 0 <= tap < rows[p, 1]:
+            y_place, x_place = y_at + p * y_row, x_at + (rows[p, 2] + tap * dilation) * x_row
+            for t in range(0, length - lanes + 1, lanes):
+                tile = add_dot_products(tile, None, y, y_place + t, y_step, x, x_place + t, x_step)
+            t = length // lanes * lanes
+            if t < length:
+                tile = add_dot_products(tile, length - t, y, y_place + t, y_step, x, x_place + t, x_step)
+    return tile

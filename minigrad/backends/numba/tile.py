@@ -128,45 +128,33 @@ def no_sums(_: Any, rows: Any, columns: Any, array: Any) -> Any:
 
 @tile_operation
 def add_dot_products(
-    _: Any, tile: Any, count: Any, y: Any, at: Any, step: Any, x: Any, starts: Any, k: Any, t: Any
+    _: Any, tile: Any, count: Any, y: Any, y_at: Any, y_step: Any, x: Any, x_at: Any, x_step: Any
 ) -> Any:
-    """tile[r, c] + y[at + r step + :] x[starts[k + c] + t + :], lane by lane; one vector's length of both"""
+    """tile[r, c] + y[y_at + r y_step + :] x[x_at + c x_step + :], lane by lane; one vector's length of both"""
 
     def code(
-        build: _Builder, sums: Any, count: Any, y: Any, at: Any, step: Any, x: Any, starts: Any, k: Any, t: Any
+        build: _Builder, sums: Any, count: Any, y: Any, y_at: Any, y_step: Any, x: Any, x_at: Any, x_step: Any
     ) -> Any:
-        left = [build.vectors(y, build.plus(at, r, step), 1, count)[0] for r in range(tile.rows)]
-        begins = [build.plus(build.scalar(starts, build.plus(k, c)), 1, t) for c in range(tile.vectors)]
-        right = [build.vectors(x, begin, 1, count)[0] for begin in begins]
+        left = [build.vectors(y, build.plus(y_at, r, y_step), 1, count)[0] for r in range(tile.rows)]
+        right = [build.vectors(x, build.plus(x_at, c, x_step), 1, count)[0] for c in range(tile.vectors)]
         products = [(a, b) for a in left for b in right]
         return build.tile(tile, [build.multiply_add(a, b, sums, i) for i, (a, b) in enumerate(products)])
 
-    return tile(tile, count, y, at, step, x, starts, k, t), _generated(code)
+    return tile(tile, count, y, y_at, y_step, x, x_at, x_step), _generated(code)
 
 
 @tile_operation
-def add_lanes(_: Any, tile: Any, array: Any, at: Any, step: Any, places: Any, k: Any) -> Any:
-    """array[at + r step + places[k + c]] += the sum of tile[r, c]'s lanes"""
+def add_lanes(_: Any, tile: Any, array: Any, at: Any, step: Any) -> Any:
+    """array[at + r step + c] += the sum of tile[r, c]'s lanes"""
 
-    def code(build: _Builder, sums: Any, array: Any, at: Any, step: Any, places: Any, k: Any) -> None:
-        columns = [build.scalar(places, build.plus(k, c)) for c in range(tile.vectors)]
+    def code(build: _Builder, sums: Any, array: Any, at: Any, step: Any) -> None:
         for r in range(tile.rows):
-            for c, column in enumerate(columns):
-                place = build.pointer(array, build.plus(build.ir.add(at, column), r, step))
+            for c in range(tile.vectors):
+                place = build.pointer(array, build.plus(build.plus(at, r, step), c))
                 total = build.sum_of_lanes(build.element(sums, r * tile.vectors + c))
                 build.ir.store(build.ir.fadd(build.ir.load(place), total), place)
 
-    return types.void(tile, array, at, step, places, k), _generated(code)
-
-
-@tile_operation
-def item(_: Any, array: Any, index: Any) -> Any:
-    """array[index] of a contiguous array, without numba's look whether the index is negative"""
-
-    def code(build: _Builder, array: Any, index: Any) -> Any:
-        return build.scalar(array, index)
-
-    return array.dtype(array, index), _generated(code)
+    return types.void(tile, array, at, step), _generated(code)
 
 
 # -------------------------------------------------------------------------------------------- how LLVM is told about it

@@ -7,6 +7,7 @@ stride, padding and dilation are in the table, and nothing outside the image is 
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -14,18 +15,19 @@ import numpy as np
 
 from ..numpy.layout import Pair
 
-NOTHING = -1
-
 
 class View(NamedTuple):
-    """What the pixels of a result see, -1 for nothing.
+    """What the pixels of a result see.
 
-    Columns come in runs: the next column of a run sees through each tap the pixel next to what its left neighbour sees.
+    Each row of the result sees some rows of the image, through taps at regular distances, and so does each column: a
+    table has the first tap, the number of taps, and the pixel behind the first one. Columns come in runs: the next
+    column of a run sees through the same taps the pixels next to what its left neighbour sees.
     """
 
-    rows: np.ndarray  # (OH, KH), for each row of the result and tap: the row it sees
-    columns: np.ndarray  # (OW, KW), likewise
+    rows: np.ndarray  # (OH, 3): first tap, number of taps, first pixel
+    columns: np.ndarray  # (OW, 3), likewise
     runs: np.ndarray  # (R, 2), the first column of each run, and the one behind its last
+    steps: tuple[Pair, Pair]  # from a tap to the next and from a pixel to the next, for rows and for columns
     lengths: tuple[int, ...]  # of the runs, in pixels
 
 
@@ -41,20 +43,28 @@ def inputs_view(image: Pair, output: Pair, kernel: Pair, stride: Pair, padding: 
 
 @lru_cache(maxsize=1024)
 def _view(backwards: bool, to: Pair, of: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> View:
-    table = _backwards if backwards else _forwards
-    rows, columns = (table(*sizes) for sizes in zip(to, of, kernel, stride, padding, dilation, strict=True))
-    left, right = columns[:-1], columns[1:]
-    goes_on = np.where(left == NOTHING, right == NOTHING, right == left + 1).all(axis=1)
+    direction = _backwards if backwards else _forwards
+    (rows, row_steps), (columns, column_steps) = (
+        direction(*sizes) for sizes in zip(to, of, kernel, stride, padding, dilation, strict=True)
+    )
+    goes_on = (columns[1:] - columns[:-1] == (0, 0, 1)).all(axis=1)
     first = np.flatnonzero(np.concatenate([[True], ~goes_on]))
     runs = np.stack([first, np.append(first[1:], len(columns))], axis=1)
-    return View(rows, columns, runs, tuple((runs[:, 1] - runs[:, 0]).tolist()))
+    return View(rows, columns, runs, (row_steps, column_steps), tuple((runs[:, 1] - runs[:, 0]).tolist()))
 
 
-def _forwards(to: int, of: int, taps: int, stride: int, padding: int, dilation: int) -> np.ndarray:
-    seen = np.arange(to)[:, None] * stride + np.arange(taps) * dilation - padding
-    return np.where((seen >= 0) & (seen < of), seen, NOTHING)
+def _forwards(to: int, of: int, taps: int, stride: int, padding: int, dilation: int) -> tuple[np.ndarray, Pair]:
+    seen = np.arange(to)[:, None] * stride + np.arange(taps) * dilation - padding  # (to, taps)
+    return _summary(seen, (seen >= 0) & (seen < of)), (1, dilation)
 
 
-def _backwards(to: int, of: int, taps: int, stride: int, padding: int, dilation: int) -> np.ndarray:
-    seen, rest = np.divmod(np.arange(to)[:, None] + padding - np.arange(taps) * dilation, stride)
-    return np.where((rest == 0) & (seen >= 0) & (seen < of), seen, NOTHING)
+def _backwards(to: int, of: int, taps: int, stride: int, padding: int, dilation: int) -> tuple[np.ndarray, Pair]:
+    seen, rest = np.divmod(np.arange(to)[:, None] + padding - np.arange(taps) * dilation, stride)  # (to, taps)
+    common = math.gcd(stride, dilation)
+    return _summary(seen, (rest == 0) & (seen >= 0) & (seen < of)), (stride // common, -(dilation // common))
+
+
+def _summary(seen: np.ndarray, exists: np.ndarray) -> np.ndarray:
+    """(to, 3): the first tap that sees a pixel, how many do, and the pixel that the first one sees."""
+    first, number = exists.argmax(axis=1), exists.sum(axis=1)
+    return np.stack([first, number, seen[np.arange(len(seen)), first]], axis=1)
