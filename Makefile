@@ -1,7 +1,8 @@
 # make lenet    sets everything up and trains LeNet-5 on Fashion-MNIST
 # make test     sets everything up and runs all tests, the linter and the type checker
+# make bench    measures minigrad beside PyTorch, which is installed for this alone, into .venv-bench
 # make docs     builds the documentation into docs/_build
-# Needs Python 3.10 or later; everything is installed into .venv, nothing elsewhere.
+# Needs Python 3.10 or later; everything else is installed into .venv, nothing elsewhere.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -10,11 +11,16 @@ ARGS ?=
 # With a plain path file, so that `import minigrad` finds the package from every folder, also from the one above this.
 EDITABLE := --config-settings editable_mode=compat --editable
 
+# What pip installs PyTorch from: its build for the CPU, which on Linux only PyTorch's own index has.
+TORCH ?= torch==2.13.0 --extra-index-url https://download.pytorch.org/whl/cpu
+
 # ruff takes no options from setup.cfg, where all other tools have theirs.
-RUFF := --line-length 120 --target-version py310
+RUFF := --line-length 120 --target-version py310 --extend-exclude .venv-bench
 RULES := --select E,F,W,I,UP,B,C4,SIM,RUF,PIE,RET --ignore E741,SIM110,SIM300,RUF043 --per-file-ignores __init__.py:F401
 
-.PHONY: lenet test lint docs clean
+CHECK_PYTHON = $(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 10) or sys.exit(f"minigrad needs Python 3.10 or later, this is {v[0]}.{v[1]}; choose another with make PYTHON=python3.12")'
+
+.PHONY: lenet test lint bench docs clean
 
 lenet: .venv/all
 	$(BIN)/python examples/lenet.py $(ARGS)
@@ -27,12 +33,15 @@ lint: .venv/test
 	$(BIN)/ruff check $(RUFF) $(RULES) .
 	$(BIN)/mypy --config-file setup.cfg
 
+bench: .venv-bench/made
+	.venv-bench/bin/python tests/benchmarks/bench.py $(ARGS)
+
 docs: .venv/docs
 	$(BIN)/sphinx-build --fail-on-warning -b html docs docs/_build
 
-# The environment is made anew when setup.cfg has changed; each set of packages leaves a marker file in it.
+# An environment is made anew when setup.cfg has changed; each set of packages leaves a marker file in it.
 .venv/made: setup.cfg
-	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 10) or sys.exit(f"minigrad needs Python 3.10 or later, this is {v[0]}.{v[1]}; choose another with make PYTHON=python3.12")'
+	@$(CHECK_PYTHON)
 	@echo "Making a virtual environment in .venv"
 	@$(PYTHON) -m venv --clear .venv
 	@touch $@
@@ -42,5 +51,13 @@ docs: .venv/docs
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(EDITABLE) '.[$*]'
 	@touch $@
 
+.venv-bench/made: setup.cfg
+	@$(CHECK_PYTHON)
+	@echo "Making a virtual environment in .venv-bench, with minigrad[all] and PyTorch (some minutes, once)"
+	@$(PYTHON) -m venv --clear .venv-bench
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check $(EDITABLE) '.[all]'
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH)
+	@touch $@
+
 clean:
-	rm -rf .venv build dist *.egg-info docs/_build lenet-out
+	rm -rf .venv .venv-bench build dist *.egg-info docs/_build lenet-out

@@ -1,0 +1,150 @@
+"""How near LeNet-5's kernels come to what the machine can do: to its arithmetic, or to its memory.
+
+A kernel that does F operations on B bytes cannot be quicker than F / peak or B / bandwidth, whichever is longer. Both
+limits are measured here, not read from a data sheet. B are the bytes that have to be moved in any case: every input
+read once, every output written once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from conv_rows import batch_innermost
+from measure import REST, take_turns
+
+import minigrad as mg
+
+BATCH = 128
+PRODUCT = 2048  # rows and columns of the matrices that show the peak
+TRIAD = 1 << 25  # numbers in each array of the triad: far more than any cache holds
+BEST_OF = 8
+
+
+@dataclass(frozen=True)
+class Kernel:
+    name: str
+    operations: float
+    bytes: float
+    run: Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Point:
+    """A kernel, measured."""
+
+    name: str
+    intensity: float  # operations a byte
+    gflops: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Roofline:
+    peak: float  # 10^9 operations a second
+    bandwidth: float  # 10^9 bytes a second
+    threads: int
+    points: tuple[Point, ...]
+
+
+def measure_roofline(threads: int, steps: int) -> Roofline:
+    """Raises ImportError without numba, whose threads draw on the memory."""
+    peak, bandwidth = measured_peak(), measured_bandwidth(threads)
+    kernels = list(lenet_kernels())
+    seconds = take_turns({kernel.name: kernel.run for kernel in kernels}, steps)
+    points = [
+        Point(k.name, k.operations / k.bytes, 1e-9 * k.operations / seconds[k.name], seconds[k.name]) for k in kernels
+    ]
+    return Roofline(peak, bandwidth, threads, tuple(points))
+
+
+def measured_peak() -> float:
+    """By a large matrix product in float32, on all threads of the BLAS."""
+    a = np.random.default_rng(0).random((PRODUCT, PRODUCT), dtype=np.float32)
+    b, out = a.T.copy(), np.empty_like(a)
+    return 1e-9 * 2 * PRODUCT**3 / best(lambda: np.matmul(a, b, out=out))
+
+
+def measured_bandwidth(threads: int) -> float:
+    """By a = b + s c over arrays that no cache holds, 12 bytes for each number."""
+    import numba
+
+    @numba.njit(parallel=True)
+    def triad(a, b, c, s):
+        for i in numba.prange(a.size):
+            a[i] = b[i] + s * c[i]
+
+    numba.set_num_threads(threads)
+    a, b, c = (np.full(TRIAD, value, np.float32) for value in (0, 1, 2))
+    return 1e-9 * 12 * TRIAD / best(lambda: triad(a, b, c, np.float32(3)))
+
+
+def best(work: Callable[[], object]) -> float:
+    """The shortest time of several, after one that does not count: limits are what the machine can do at its best."""
+    work()
+    times = []
+    for _ in range(BEST_OF):
+        time.sleep(REST)
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def lenet_kernels() -> Iterator[Kernel]:
+    """The kernels of the book's variant, on arrays that lie in memory as they do in training.
+
+    An exponential counts as one operation, so a sigmoid has four: minus, exp, plus, divided by. The first convolution
+    has no gradient by its input, which is the images.
+    """
+    k = mg.default_backend().kernels
+    random = np.random.default_rng(0)
+
+    def numbers(*shape: int) -> np.ndarray:
+        return random.standard_normal(shape, dtype=np.float32)
+
+    plain, whole = {"stride": (1, 1), "dilation": (1, 1), "groups": 1}, (2, 2)
+    x1, w1, b1, y1 = (
+        numbers(BATCH, 1, 28, 28),
+        numbers(6, 1, 5, 5),
+        numbers(6),
+        batch_innermost(numbers(BATCH, 6, 28, 28)),
+    )
+    x2, w2, b2 = batch_innermost(numbers(BATCH, 6, 14, 14)), numbers(16, 6, 5, 5), numbers(16)
+    y2 = batch_innermost(numbers(BATCH, 16, 10, 10))
+    x3, w3, b3, y3 = y2[:, :, ::2, ::2].reshape(BATCH, 400), numbers(120, 400), numbers(120), numbers(BATCH, 120)
+    pooling = {"kernel": whole, "stride": whole, "padding": (0, 0), "count_include_pad": True}
+
+    first, second = 2 * y1.size * 25, 2 * y2.size * 150
+    yield Kernel("conv1 forward", first, moved(x1, w1, b1, y1), lambda: k.conv2d(x1, w1, b1, padding=(2, 2), **plain))
+    yield Kernel(
+        "conv1 gradient by weight",
+        first,
+        moved(y1, x1, w1),
+        lambda: k.conv2d_grad_weight(y1, x1, (5, 5), padding=(2, 2), **plain),
+    )
+    yield Kernel("conv2 forward", second, moved(x2, w2, b2, y2), lambda: k.conv2d(x2, w2, b2, padding=(0, 0), **plain))
+    yield Kernel(
+        "conv2 gradient by input",
+        second,
+        moved(y2, w2, x2),
+        lambda: k.conv2d_grad_input(y2, w2, (14, 14), padding=(0, 0), **plain),
+    )
+    yield Kernel(
+        "conv2 gradient by weight",
+        second,
+        moved(y2, x2, w2),
+        lambda: k.conv2d_grad_weight(y2, x2, (5, 5), padding=(0, 0), **plain),
+    )
+    yield Kernel("linear 400 to 120", 2 * x3.size * 120, moved(x3, w3, b3, y3), lambda: k.linear(x3, w3, b3))
+    yield Kernel("sigmoid", 4 * y1.size, moved(y1, y1), lambda: k.sigmoid(y1))
+    yield Kernel("sigmoid's gradient", 3 * y1.size, moved(y1, y1, y1), lambda: k.sigmoid_grad(y1, y1))
+    yield Kernel("average pooling", 4 * x2.size, moved(y1, x2), lambda: k.avg_pool2d(y1, **pooling))
+    yield Kernel("pooling's gradient", x2.size, moved(x2, y1), lambda: k.avg_pool2d_grad(x2, (28, 28), **pooling))
+
+
+def moved(*arrays: np.ndarray) -> int:
+    return sum(array.nbytes for array in arrays)
