@@ -215,8 +215,11 @@ def test_numbers_of_points_that_lie_together_do_not_overlap() -> None:
 
     points = tuple(Point(f"conv{n}", 40.0, 100.0 + n, 1e-3) for n in range(5))
     figure = charts.plot_roofline(Roofline(200.0, 25.0, 2, points))
-    lifts = sorted(text.xyann[1] for text in figure.axes[0].texts if text.get_text() in set("12345"))
-    assert len(lifts) == 5 and all(high - low > 9 for low, high in pairwise(lifts))
+    places = {text.xyann for text in figure.axes[0].texts if text.get_text() in set("12345")}
+    assert len(places) == 5
+    for side in {across for across, _ in places}:  # to the right and to the left of the points
+        heights = sorted(up for across, up in places if across == side)
+        assert all(high - low > 9 for low, high in pairwise(heights))
 
 
 def test_the_command_measures_what_it_can_without_pytorch(monkeypatch, tmp_path, capsys) -> None:

@@ -50,7 +50,7 @@ def plot_ratios(sections: Sections, subtitle: str = "") -> Figure:
         axes.text(1.015, y, two_digits(row.ratio), transform=margin, va="center", color=colour, fontsize=9)
         extremes.append(row.ratio)
         if row.goal is not None:
-            axes.plot([row.goal] * 2, [y - 0.46, y + 0.46], color="black", linewidth=1.8, solid_capstyle="butt")
+            axes.vlines(row.goal, y - 0.46, y + 0.46, color="black", linewidth=1.8, zorder=3)  # above the line at 1
             extremes.append(row.goal)
     axes.set_yticks(places, [lines[y][1] for y in places], fontsize=9)
     axes.set_ylim(len(lines) - 0.4, -0.6)
@@ -147,27 +147,30 @@ def plot_roofline(roofline: Roofline, subtitle: str = "") -> Figure:
 
 
 def _number_points(axes: Axes, points: Sequence[Point]) -> None:
-    """Each point with its number to the right of it, moved up where that of another stands already."""
-    width, height = 18, 12  # of a number, in points
-    scale = 72 / axes.figure.dpi
-    taken: list[tuple[float, float]] = []
-    numbered = sorted(enumerate(points, 1), key=lambda entry: entry[1].gflops)
-    for number, point in numbered:
+    """Each point with its number beside it: to the right, to the left, or higher, where nothing stands yet."""
+    radius, gap, high = 5, 8, 12  # of a point; from its middle to its number; a number's height; all in 1/72 inch
+    places = 72 / axes.figure.dpi * axes.transData.transform([(point.intensity, point.gflops) for point in points])
+    taken = [(x - radius, x + radius, y) for x, y in places]
+    for index in np.argsort(places[:, 1]):
+        number, point, (x, y) = str(index + 1), points[index], places[index]
         axes.plot(point.intensity, point.gflops, "o", color=_colour(point), markersize=7, alpha=0.9)
-        x, y = scale * axes.transData.transform((point.intensity, point.gflops))
-        lift = 0.0
-        while any(abs(x - other[0]) < width and abs(y + lift - other[1]) < height for other in taken):
-            lift += 1
-        taken.append((x, y + lift))
+        wide = 8 * len(number)
+        shifts = ((across, up) for up in range(0, 400, 2) for across in (gap, -gap - wide))
+        for across, up in shifts:
+            left, right, middle = x + across, x + across + wide, y + up
+            if not any(left < r and right > l and abs(middle - m) < high for l, r, m in taken):
+                break
+        taken.append((left, right, middle))
         axes.annotate(
-            str(number),
+            number,
             (point.intensity, point.gflops),
-            (8, lift),
+            (across, up),
             textcoords="offset points",
             va="center",
             color=_colour(point),
             fontsize=10,
             weight="bold",
+            arrowprops={"arrowstyle": "-", "color": _colour(point), "linewidth": 0.8} if up else None,
         )
 
 

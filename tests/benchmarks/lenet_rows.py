@@ -11,8 +11,8 @@ from measure import Pair, Step
 import minigrad as mg
 from minigrad import models, nn, optim
 
-STEP_GOALS = {128: 0.40, 8: 0.50, 32: 0.50, 512: 0.50, 2048: 0.50, 1: 0.80}
-FORWARD_GOALS = {128: 0.50, 1: 1.00, 1024: 0.50}
+STEP_GOALS = {1: 0.80, 8: 0.50, 32: 0.50, 128: 0.40, 512: 0.50, 2048: 0.50}
+FORWARD_GOALS = {1: 1.00, 128: 0.50, 1024: 0.50}
 
 
 def step_pairs(torch: Any) -> Iterator[Pair]:

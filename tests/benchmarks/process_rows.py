@@ -38,7 +38,7 @@ import time; from minigrad.data import FashionMNIST
 start = time.perf_counter(); FashionMNIST(); print(time.perf_counter() - start)
 """
 PEAK_MEMORY = """\
-import resource, sys
+import pathlib, resource, sys
 import minigrad, minigrad.data, minigrad.models, minigrad.train
 minigrad.use_backend(sys.argv[1])
 run = minigrad.train.TrainingRun(
@@ -48,8 +48,12 @@ run = minigrad.train.TrainingRun(
     minigrad.data.DataLoader(minigrad.data.FashionMNIST(False), 250),
 )
 next(run.epochs(1))
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(peak / 1024 ** (2 if sys.platform == "darwin" else 1))  # in bytes there, else in KiB
+try:  # Linux's ru_maxrss would count what the process was forked from, a large one
+    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
+    peak = next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+except (OSError, StopIteration):
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 ** (2 if sys.platform == "darwin" else 1)
+print(peak)
 """
 
 
