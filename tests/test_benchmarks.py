@@ -11,6 +11,7 @@ from pathlib import Path
 import bench
 import machine
 import measure
+import process_rows
 import pytest
 import report
 from measure import NO_PYTORCH, Pair, Row, measured, take_turns
@@ -121,7 +122,7 @@ def test_the_conclusion_counts_goals_and_names_what_is_not_reached_or_left_out()
         "2 of 4 goals reached; NOT REACHED:",
         "  A training step: modern: 0.75, goal <= 0.40",
         "  Memory: peak: 512 MiB, goal <= 350 MiB",
-        "left out in 1 rows: PyTorch is not installed",
+        "left out, 1 times: PyTorch is not installed",
     ]
     assert report.conclusion({"A": [Row("a", 1.0, 4.0, goal=0.5)]}) == "1 of 1 goals reached"
 
@@ -234,8 +235,18 @@ def test_the_command_measures_what_it_can_without_pytorch(monkeypatch, tmp_path,
     with bench.mg.use_backend(backend):
         bench.main()
     printed = capsys.readouterr().out
-    assert "PyTorch is not installed" in printed and "work" in printed and "0 of 0 goals" in printed
+    assert "PyTorch is not installed" in printed and "work" in printed and "no goal could be checked" in printed
     assert [path.name for path in (tmp_path / "build").iterdir()] == ["bench.json"]
+
+
+def test_a_process_that_fails_costs_only_the_rows_that_need_it(capsys) -> None:
+    def rows(torch):
+        yield Row("first", 1.0)
+        yield Row("second", float(process_rows.output_of("-c", "import sys; sys.exit('out of luck')")))
+
+    first, rest = bench.rows_of(bench.Group("Made up", rows), None, steps=5)
+    assert first.name == "first" and rest.reason == "a process ended with 1: out of luck"
+    assert "left out, 1 times: a process ended with 1: out of luck" in report.conclusion({"Made up": [first, rest]})
 
 
 @pytest.mark.parametrize(

@@ -81,9 +81,12 @@ def rows_of(group: Group, torch: Any, steps: int) -> list[Row]:
     """Measures a group and prints each row as soon as it is there."""
     print(f"\n{report.heading(group.title, group.against, group.detail)}", flush=True)
     rows = []
-    for work in group.rows(torch):
-        rows.append(measured(work, steps, group.against) if isinstance(work, Pair) else work)
-        print(report.line(rows[-1]), flush=True)
+    try:
+        for work in group.rows(torch):
+            rows.append(measured(work, steps, group.against) if isinstance(work, Pair) else work)
+            print(report.line(rows[-1]), flush=True)
+    except process_rows.ProcessFailed as error:  # what was measured before shall not be lost
+        rows.append(Row("what follows", None, reason=str(error)))
     return rows
 
 
@@ -96,6 +99,8 @@ def try_roofline(options: argparse.Namespace) -> Roofline | None:
 
 
 def save_pictures(sections: report.Sections, roofline: Roofline | None, described: dict[str, Any]) -> None:
+    for name in ("bench.png", "roofline.png"):
+        (OUT / name).unlink(missing_ok=True)  # an earlier run's
     try:
         import charts
 

@@ -19,6 +19,11 @@ import minigrad as mg
 ROOT = Path(__file__).parents[2]
 EXAMPLE, PYTORCH_EXAMPLE = ROOT / "examples" / "lenet.py", ROOT / "tests" / "benchmarks" / "lenet_pytorch.py"
 
+
+class ProcessFailed(RuntimeError):
+    """The message ends with the last line of what the process had to say."""
+
+
 TO_THE_FIRST_STEP = """\
 import contextlib, importlib.util, os, sys, time
 spec = importlib.util.spec_from_file_location("lenet", sys.argv[1])
@@ -117,5 +122,6 @@ def output_of(*arguments: str, **environment: str) -> str:
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": str(mg.get_num_threads()), **environment}
     done = subprocess.run([sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True)
     if done.returncode:
-        sys.exit(f"bench.py: a process ended with {done.returncode}: {arguments[0]}\n{done.stderr}")
+        last = (done.stderr.strip() or "no message").splitlines()[-1]
+        raise ProcessFailed(f"a process ended with {done.returncode}: {last}")
     return done.stdout

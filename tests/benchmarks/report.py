@@ -57,12 +57,13 @@ def conclusion(sections: Sections) -> str:
     rows = [(title, row) for title, rows in sections.items() for row in rows]
     verdicts = [row.holds for _, row in rows if row.holds is not None]
     missed = [(title, row, row.figure) for title, row in rows if row.figure is not None and row.holds is False]
-    lines = [f"{sum(verdicts)} of {len(verdicts)} goals reached" + ("; NOT REACHED:" if missed else "")]
+    count = f"{sum(verdicts)} of {len(verdicts)} goals reached" if verdicts else "no goal could be checked"
+    lines = [count + ("; NOT REACHED:" if missed else "")]
     for title, row, figure in missed:
         shown = quantity(figure, row.unit) if row.alone else two_digits(figure)
         lines.append(f"  {title}: {row.name}: {shown}, goal {goal(row)}")
     for reason in dict.fromkeys(row.reason for _, row in rows if row.reason):
-        lines.append(f"left out in {sum(row.reason == reason for _, row in rows)} rows: {reason}")
+        lines.append(f"left out, {sum(row.reason == reason for _, row in rows)} times: {reason}")
     return "\n".join(lines)
 
 
