@@ -12,20 +12,21 @@ import numpy as np
 from ..autograd.function import Function
 from ..tensor import Tensor, is_number
 from .elementwise import log
-from .operands import as_tensor, floating, operands
+from .operands import as_tensor, floating, is_number_beside, operands
 from .selection import where
 
 
 class Add(Function):
-    """y = a + b;   dL/da = dL/db = dL/dy"""
+    """y = a + b;   dL/da = dL/db = dL/dy. A Python number b is a parameter: the node has one input."""
 
     broadcasts = True
+    number: float | None = None
 
-    def forward(self, a, b):
-        return a + b
+    def forward(self, a, b=None):
+        return a + (self.number if b is None else b)
 
     def backward(self, dy):
-        return dy, dy
+        return (dy, dy) if self.number is None else (dy,)
 
 
 class Sub(Function):
@@ -41,14 +42,17 @@ class Sub(Function):
 
 
 class Mul(Function):
-    """y = a b;   dL/da = dL/dy b,   dL/db = dL/dy a"""
+    """y = a b;   dL/da = dL/dy b,   dL/db = dL/dy a. A Python number b is a parameter: the node has one input."""
 
     broadcasts = True
+    number: float | None = None
 
-    def forward(self, a, b):
-        return a * b
+    def forward(self, a, b=None):
+        return a * (self.number if b is None else b)
 
     def backward(self, dy):
+        if self.number is not None:
+            return (dy * self.number,)
         a, b = self.inputs
         return (
             dy * b if self.needs[0] else None,
@@ -147,6 +151,10 @@ def add(a: Any, b: Any) -> Tensor:
     >>> Tensor([1.0, 2.0]) + 10
     Tensor([11., 12.])
     """
+    if is_number_beside(a, b):
+        return Add.apply(a, number=b)
+    if is_number_beside(b, a):
+        return Add.apply(b, number=a)
     return Add.apply(*operands("add", a, b))
 
 
@@ -166,6 +174,10 @@ def mul(a: Any, b: Any) -> Tensor:
     Tensor([[10., 20.],
             [20., 40.]])
     """
+    if is_number_beside(a, b):
+        return Mul.apply(a, number=b)
+    if is_number_beside(b, a):
+        return Mul.apply(b, number=a)
     return Mul.apply(*operands("mul", a, b))
 
 

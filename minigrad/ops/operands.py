@@ -43,6 +43,11 @@ def operands(name: str, *values: Any, backend: Backend | None = None) -> tuple[T
     )
 
 
+def is_number_beside(a: Any, b: Any) -> bool:
+    """Whether b is a plain Python number that the floating Tensor a can take as it is."""
+    return (type(b) is float or type(b) is int) and isinstance(a, Tensor) and a._data.dtype.kind == "f"
+
+
 def is_operand(value: Any) -> bool:
     """Whether an operation takes the value in a Tensor's place."""
     return isinstance(value, (Tensor, np.ndarray, list, tuple)) or is_number(value)

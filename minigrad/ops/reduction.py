@@ -46,7 +46,8 @@ class Mean(_Reduction):
     """y = sum of x / n;   dL/dx = dL/dy / n, repeated over the reduced axes"""
 
     def forward(self, x):
-        return x.mean(axis=self.axis, keepdims=self.keepdims)
+        n = math.prod([x.shape[i] for i in self.axis])
+        return x.sum(axis=self.axis, keepdims=self.keepdims) / n
 
     def backward(self, dy):
         (x,) = self.inputs

@@ -1,5 +1,51 @@
-"""Softmax and cross-entropy: a batch of logits is too small for compiled loops to win anything over NumPy's."""
+"""Softmax and cross-entropy, a row at a time; the twin of numpy/loss.py."""
 
-from ..numpy.loss import softmax_cross_entropy, softmax_cross_entropy_grad
+from __future__ import annotations
 
-__all__ = ["softmax_cross_entropy", "softmax_cross_entropy_grad"]
+import math
+
+import numpy as np
+from numba import prange
+
+from .compiler import compiled_kernel
+from .memory import contiguous
+
+INT64 = np.dtype(np.int64)
+
+
+def softmax_cross_entropy(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    losses, probabilities = np.empty(len(logits), logits.dtype), np.empty(logits.shape, logits.dtype)
+    _softmax_cross_entropy(contiguous(logits), _int64(labels), losses, probabilities)
+    return losses, probabilities
+
+
+def softmax_cross_entropy_grad(dlosses: np.ndarray, probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    dlogits = np.empty(probabilities.shape, probabilities.dtype)
+    _softmax_cross_entropy_grad(contiguous(dlosses), contiguous(probabilities), _int64(labels), dlogits)
+    return dlogits
+
+
+def _int64(labels: np.ndarray) -> np.ndarray:
+    return contiguous(labels if labels.dtype is INT64 else labels.astype(INT64))
+
+
+@compiled_kernel()
+def _softmax_cross_entropy(logits, labels, losses, probabilities):
+    for n in prange(len(logits)):
+        row, exponentials = logits[n], probabilities[n]
+        largest = row.max()
+        total = row.dtype.type(0)
+        for k in range(row.size):
+            exponentials[k] = math.exp(row[k] - largest)
+            total += exponentials[k]
+        for k in range(row.size):
+            exponentials[k] /= total
+        losses[n] = math.log(total) - (row[labels[n]] - largest)
+
+
+@compiled_kernel()
+def _softmax_cross_entropy_grad(dlosses, probabilities, labels, dlogits):
+    for n in prange(len(dlogits)):
+        for k in range(dlogits.shape[1]):
+            dlogits[n, k] = probabilities[n, k] * dlosses[n]
+        dlogits[n, labels[n]] -= dlosses[n]
