@@ -144,17 +144,18 @@ def add_dot_products(
 
 
 @tile_operation
-def add_lanes(_: Any, tile: Any, array: Any, at: Any, step: Any) -> Any:
-    """array[at + r step + c] += the sum of tile[r, c]'s lanes"""
+def add_lanes(_: Any, tile: Any, array: Any, at: Any, steps: Any) -> Any:
+    """array[at + r steps[0] + c steps[1]] += the sum of tile[r, c]'s lanes"""
 
-    def code(build: _Builder, sums: Any, array: Any, at: Any, step: Any) -> None:
+    def code(build: _Builder, sums: Any, array: Any, at: Any, steps: Any) -> None:
+        row, column = (build.element(steps, i) for i in range(2))
         for r in range(tile.rows):
             for c in range(tile.vectors):
-                place = build.pointer(array, build.plus(build.plus(at, r, step), c))
+                place = build.pointer(array, build.plus(build.plus(at, r, row), c, column))
                 total = build.sum_of_lanes(build.element(sums, r * tile.vectors + c))
                 build.ir.store(build.ir.fadd(build.ir.load(place), total), place)
 
-    return types.void(tile, array, at, step), _generated(code)
+    return types.void(tile, array, at, steps), _generated(code)
 
 
 # -------------------------------------------------------------------------------------------- how LLVM is told about it
