@@ -364,11 +364,14 @@ def test_a_kernel_is_compiled_once_for_each_dtype_whatever_the_arguments_layout(
                     kernel(a)
                 for kernel in (kernels.sigmoid_grad, kernels.relu_grad):
                     kernel(a, a[::-1])
-                rows = a.reshape(len(a), -1)
+                rows = np.tile(a.reshape(len(a), -1), 20)  # large enough for kernels of their own
                 for matrix in (rows, np.asfortranarray(rows), rows[:, ::2], rows.T):
                     kernels.linear(matrix, matrix[:3], None)
                     kernels.matmul(matrix, matrix.T)
                     kernels.matmul(matrix.T, matrix)
+                    labels = np.arange(len(matrix), dtype=np.int32) % 2
+                    losses, probabilities = kernels.softmax_cross_entropy(matrix, labels)
+                    kernels.softmax_cross_entropy_grad(losses, probabilities, labels)
         versions = {kernel.py_func.__name__: len(kernel.signatures) for kernel in compiler.KERNELS}
         print({name: number for name, number in versions.items() if number not in (1, 2)}, len(versions) > 8)
     """
