@@ -20,6 +20,12 @@ from .threads import threads
 ROUNDING_ONLY = frozenset({"contract"})
 SUMS_IN_ANY_ORDER = frozenset({"contract", "reassoc"})  # lets a sum be kept in several lanes; fixed when compiled
 
+# Array expressions within a task stay loops: making them parallel, too, would only take time to compile.
+PRANGE_ONLY = {
+    "prange": True,
+    **dict.fromkeys(("comprehension", "fusion", "inplace_binop", "numpy", "reduction", "setitem", "stencil"), False),
+}
+
 KERNELS: list[Any] = []  # what has been compiled for numba's threads, for the test that counts its versions
 
 
@@ -27,7 +33,7 @@ def compiled_kernel(fastmath: frozenset[str] = ROUNDING_ONLY) -> Callable[[Calla
     """The decorator of each kernel that Python calls: compiled for numba's threads, and for none after a fork."""
 
     def decorate(function: Callable) -> Any:
-        threaded = compiled_function(fastmath, parallel=True)(function)
+        threaded = compiled_function(fastmath, parallel=PRANGE_ONLY)(function)
         unthreaded = compiled_function(fastmath)(_renamed(function, "unthreaded"))
         KERNELS.append(threaded)
 
@@ -45,7 +51,7 @@ def compiled_kernel(fastmath: frozenset[str] = ROUNDING_ONLY) -> Callable[[Calla
     return decorate
 
 
-def compiled_function(fastmath: frozenset[str] = ROUNDING_ONLY, parallel: bool = False) -> Callable[[Callable], Any]:
+def compiled_function(fastmath: frozenset[str] = ROUNDING_ONLY, parallel: Any = False) -> Callable[[Callable], Any]:
     """The decorator of what kernels call. What it compiles is kept on disk, where there is a folder to write to."""
 
     def decorate(function: Callable) -> Any:

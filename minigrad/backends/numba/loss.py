@@ -1,13 +1,12 @@
-"""Softmax and cross-entropy, a row at a time; the twin of numpy/loss.py."""
+"""Softmax and cross-entropy, a row at a time; the twin of numpy/loss.py. A batch of logits is too small for threads."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
-from numba import prange
 
-from .compiler import compiled_kernel
+from .compiler import compiled_function
 from .memory import contiguous
 
 INT64 = np.dtype(np.int64)
@@ -29,12 +28,13 @@ def _int64(labels: np.ndarray) -> np.ndarray:
     return contiguous(labels if labels.dtype is INT64 else labels.astype(INT64))
 
 
-@compiled_kernel()
+@compiled_function()
 def _softmax_cross_entropy(logits, labels, losses, probabilities):
-    for n in prange(len(logits)):
+    for n in range(len(logits)):
         row, exponentials = logits[n], probabilities[n]
-        largest = row.max()
-        total = row.dtype.type(0)
+        largest, total = row[0], row.dtype.type(0)
+        for k in range(row.size):
+            largest = max(largest, row[k])
         for k in range(row.size):
             exponentials[k] = math.exp(row[k] - largest)
             total += exponentials[k]
@@ -43,9 +43,9 @@ def _softmax_cross_entropy(logits, labels, losses, probabilities):
         losses[n] = math.log(total) - (row[labels[n]] - largest)
 
 
-@compiled_kernel()
+@compiled_function()
 def _softmax_cross_entropy_grad(dlosses, probabilities, labels, dlogits):
-    for n in prange(len(dlogits)):
+    for n in range(len(dlogits)):
         for k in range(dlogits.shape[1]):
             dlogits[n, k] = probabilities[n, k] * dlosses[n]
         dlogits[n, labels[n]] -= dlosses[n]

@@ -7,17 +7,20 @@ terms of a sum or along a piece; both are cut into tasks by the sizes of the wor
 from __future__ import annotations
 
 import numpy as np
-from numba import literal_unroll, prange
+from numba import prange
 
 from ..numpy.layout import Pair
 from .compiler import compiled_function, compiled_kernel
 from .memory import contiguous, empty
 from .tile import (
-    DOT_COLUMNS,
     DOT_ROWS,
+    FIVE,
+    HALF,
+    ONE,
     REGISTER_BYTES,
-    ROWS,
-    VECTORS,
+    SIX,
+    TWO,
+    WIDE,
     add_dot_products,
     add_lanes,
     add_products,
@@ -30,7 +33,7 @@ from .views import View
 
 TASKS = 16  # at least so many where the work allows it, for however many threads there are
 DEPTH = 160  # terms of a sum taken at a time, so that their pieces stay in the first-level cache for all outputs
-BAND = 1 << 20  # multiply-adds that are worth sums of their own
+BAND, BANDS_SIZE = 1 << 20, 1 << 18  # multiply-adds that are worth sums of their own; numbers in all bands' sums
 PIECE = 2048  # numbers of each row whose dot products are taken at a time, for the same reason
 
 
@@ -57,7 +60,7 @@ def weighted_sums(
     (G, O, _), OH, OW = shape, len(view.rows), len(view.columns)
     x, weight, bias = contiguous(x), contiguous(weight).reshape(-1), contiguous(bias)
     y = empty((G * O, OH, OW, x.shape[3]), x.dtype)
-    parts = _parts(G * OH, O, len(ROWS[0]))
+    parts = _parts(G * OH, O, len(SIX))
     _weighted_sums(x, weight, shape, steps, bias, view.rows, view.columns, view.runs, view.steps, parts, y)
     return y
 
@@ -75,11 +78,12 @@ def dot_products(y: np.ndarray, x: np.ndarray, shape: tuple[int, int, int], kern
     Returns: (G O, C, KH, KW)
     """
     (G, O, C), OH = shape, len(view.rows)
-    products = y.size * C * kernel[0] * kernel[1]
-    bands = max(1, min(TASKS, OH, products // BAND))  # of rows p; each has its own sums, added up in this order
+    size = C * kernel[0] * kernel[1]
+    # bands of rows p, each with sums of its own, which are added up in this order: where that is little beside the rest
+    bands = max(1, min(TASKS, OH, y.size * size // BAND, BANDS_SIZE // max(G * O * size, 1)))
     sums = np.zeros((bands, G * O, C, *kernel), x.dtype)
-    parts = _parts(bands, O, len(DOT_ROWS[0]))
-    _dot_products(contiguous(y), contiguous(x), shape, view.rows, view.columns, view.runs, view.steps, parts, sums)
+    parts = _parts(bands, O, len(DOT_ROWS))
+    _dot_products(contiguous(y), contiguous(x), shape, view.rows, view.columns, view.spans, view.steps, parts, sums)
     return sums.sum(axis=0) if bands > 1 else sums[0]
 
 
@@ -100,146 +104,166 @@ def _part(part, parts, outputs, tile):
 
 @compiled_kernel()
 def _weighted_sums(x, weight, shape, steps, bias, rows, columns, runs, view_steps, parts, y):
-    (G, O, C), (_, OH, OW, N), (_, H, W, _) = shape, y.shape, x.shape
-    (row_tap, row_pixel), (column_tap, column_pixel) = view_steps
-    x_steps = (H * W * N, row_pixel * W * N, column_pixel * N)
-    w_steps = (steps[2], row_tap * steps[3], column_tap, steps[1])
-    for task in prange(G * OH * parts):
-        g, p = task // (OH * parts), task // parts % OH
-        outputs = _part(task % parts, parts, O, len(ROWS[0]))
-        for run in range(len(runs)):
-            q, length = runs[run, 0], (runs[run, 1] - runs[run, 0]) * N
-            counts = (C, rows[p, 1], columns[q, 1])
-            x_at = ((g * C * H + rows[p, 2]) * W + columns[q, 2]) * N
-            w_at = g * steps[0] + rows[p, 0] * steps[3] + columns[q, 0]
-            y_at = ((g * O * OH + p) * OW + q) * N
-            group_bias = bias[g * O : (g + 1) * O]
-            _sums_of_run(
-                counts, x, x_at, x_steps, weight, w_at, w_steps, group_bias, outputs, y, y_at, OH * OW * N, length
-            )  # fmt: skip
+    row_steps, column_steps = view_steps
+    for task in prange(shape[0] * len(rows) * parts):
+        g, p = task // (len(rows) * parts), task // parts % len(rows)
+        outputs = _part(task % parts, parts, shape[1], len(SIX))
+        _row_of_sums(g, p, outputs, x, weight, shape, steps, bias, rows, columns, runs, row_steps, column_steps, y)
 
 
 @compiled_function()
-def _sums_of_run(counts, x, x_at, x_steps, weight, w_at, w_steps, bias, outputs, y, y_at, y_step, length):
-    """y[y_at + o y_step + t] = bias[o] + sum over c, i, j of weight[w_at + ... + o w_steps[3]] x[x_at + ... + t]
+def _row_of_sums(g, p, outputs, x, weight, shape, steps, bias, rows, columns, runs, row_steps, column_steps, y):
+    """Row p of the outputs of group g from the first to the last, run by run, as weighted_sums has it."""
+    (_, O, C), (_, OH, OW, N), (_, H, W, _), (first, last) = shape, y.shape, x.shape, outputs
+    x_steps = (H * W * N, row_steps[1] * W * N, column_steps[1] * N)  # to what the next input, row and column see
+    w_steps = (steps[2], row_steps[0] * steps[3], column_steps[0], steps[1])  # likewise, and to the next output
+    y_step, lanes = OH * OW * N, REGISTER_BYTES // x.itemsize
+    bias = bias[g * O : (g + 1) * O]
+    for run in range(len(runs)):
+        q, length = runs[run, 0], (runs[run, 1] - runs[run, 0]) * N
+        x_at = ((g * C * H + rows[p, 2]) * W + columns[q, 2]) * N
+        w_at = g * steps[0] + rows[p, 0] * steps[3] + columns[q, 0]
+        y_at = ((g * O * OH + p) * OW + q) * N
+        depth = max(DEPTH // max(rows[p, 1] * columns[q, 1], 1), 1)
+        for c in range(0, max(C, 1), depth):
+            terms = (c, min(c + depth, C), rows[p, 1], columns[q, 1])
+            t = 0
+            while t < length:
+                at, n = (x_at + t, w_at, y_at + t), min(lanes, length - t)
+                if length - t >= len(WIDE) * lanes:
+                    o = _sums(SIX, WIDE, first, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step)
+                    o = _sums(TWO, WIDE, o, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step)
+                    o = _sums(ONE, WIDE, o, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step)
+                    t += len(WIDE) * lanes
+                elif length - t >= len(HALF) * lanes:
+                    o = _sums(SIX, HALF, first, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step)
+                    o = _sums(TWO, HALF, o, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step)
+                    o = _sums(ONE, HALF, o, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step)
+                    t += len(HALF) * lanes
+                else:
+                    o = _sums(SIX, n, first, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step)
+                    o = _sums(TWO, n, o, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step)
+                    o = _sums(ONE, n, o, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step)
+                    t += lanes
 
-    for each output o and t below the length, where "..." is c, i, j times their steps, and they run up to the counts.
+
+@compiled_function()
+def _sums(rows, breadth, o, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step):
+    """y[y_at + o y_step + t] = bias[o] + sum over c, i, j of weight[w_at + o w_steps[3] + ...] x[x_at + t + ...]
+
+    for each t of a tile's breadth, where "..." is c, i, j times their steps, and for outputs from o to the last, as
+    long as there are as many as the tile has rows. Returns the first output that is left.
+
+    Args:
+        breadth: WIDE, HALF, or of a tile that is cut short the number of t.
+        terms: the first input c and the one behind the last, how many i, how many j. Inputs before are in y already.
+        at: x_at, w_at, y_at.
     """
-    lanes = REGISTER_BYTES // x.itemsize
-    wide = VECTORS * lanes
-    depth = max(DEPTH // max(counts[1] * counts[2], 1), 1)
-    for c in range(0, max(counts[0], 1), depth):
-        terms = (c, min(c + depth, counts[0]), counts[1], counts[2])
-        for t in range(0, length - wide + 1, wide):
-            _sums_of_outputs(
-                None, terms, x, x_at + t, x_steps, weight, w_at, w_steps, bias, outputs, y, y_at + t, y_step
-            )
-        for t in range(length // wide * wide, length, lanes):
-            n = min(lanes, length - t)
-            _sums_of_outputs(n, terms, x, x_at + t, x_steps, weight, w_at, w_steps, bias, outputs, y, y_at + t, y_step)
-
-
-@compiled_function()
-def _sums_of_outputs(count, terms, x, x_at, x_steps, weight, w_at, w_steps, bias, outputs, y, y_at, y_step):
-    """The same for one tile's breadth, and the inputs c from terms[0] to terms[1]."""
-    o = outputs[0]
-    for rows in literal_unroll(ROWS):
-        while outputs[1] - o >= len(rows):
-            place, is_first = y_at + o * y_step, terms[0] == 0
-            tile = spread(rows, count, bias, o) if is_first else load_tile(rows, count, y, place, y_step)
-            tile = _sums_of_tile(tile, count, terms, x, x_at, x_steps, weight, w_at + o * w_steps[3], w_steps)
-            store_tile(tile, count, y, place, y_step)
-            o += len(rows)
-
-
-@compiled_function()
-def _sums_of_tile(tile, count, terms, x, x_at, x_steps, weight, w_at, w_steps):
-    for c in range(terms[0], terms[1]):
-        for i in range(terms[2]):
-            for j in range(terms[3]):
-                w_place = w_at + c * w_steps[0] + i * w_steps[1] + j * w_steps[2]
-                x_place = x_at + c * x_steps[0] + i * x_steps[1] + j * x_steps[2]
-                tile = add_products(tile, count, weight, w_place, w_steps[3], x, x_place)
-    return tile
+    first, behind, KI, KJ = terms
+    while last - o >= len(rows):
+        x_place, w_place, place = (
+            at[0] + first * x_steps[0],
+            at[1] + o * w_steps[3] + first * w_steps[0],
+            at[2] + o * y_step,
+        )
+        tile = spread(rows, breadth, bias, o) if first == 0 else load_tile(rows, breadth, y, place, y_step)
+        for _ in range(first, behind):
+            for i in range(KI):
+                for j in range(KJ):
+                    w, at_pixel = w_place + i * w_steps[1] + j * w_steps[2], x_place + i * x_steps[1] + j * x_steps[2]
+                    tile = add_products(tile, breadth, weight, w, w_steps[3], x, at_pixel)
+            x_place, w_place = x_place + x_steps[0], w_place + w_steps[0]
+        store_tile(tile, breadth, y, place, y_step)
+        o += len(rows)
+    return o
 
 
 # ------------------------------------------------------------------------------------------------------- dot products
 
 
 @compiled_kernel()
-def _dot_products(y, x, shape, rows, columns, runs, view_steps, parts, sums):
-    (G, O, C), (_, OH, OW, N), (_, H, W, _) = shape, y.shape, x.shape
-    (B, _, _, KH, KW), dilation, column_pixel = sums.shape, view_steps[0][1], view_steps[1][1]
-    flat_y, flat_x, flat_sums, size = y.reshape(-1), x.reshape(-1), sums.reshape(-1), C * KH * KW
-    y_steps = (OH * OW * N, OW * N)
+def _dot_products(y, x, shape, rows, columns, spans, view_steps, parts, sums):
+    OH, B, (row_steps, column_steps) = len(rows), len(sums), view_steps
     for task in prange(B * parts):
-        band = (task // parts * OH // B, (task // parts + 1) * OH // B)
-        outputs = _part(task % parts, parts, O, len(DOT_ROWS[0]))
-        piece = max(PIECE // (band[1] - band[0]), 1)
-        for run in range(len(runs)):
-            q, length = runs[run, 0], (runs[run, 1] - runs[run, 0]) * N
-            # a tile's columns are channels or taps, whichever are more: how many, from one to the next in x and in sums
-            channels, taps = (C, H * W * N, KH * KW), (columns[q, 1], column_pixel * N, 1)
-            along, across = (channels, taps) if C > taps[0] else (taps, channels)
-            x_steps, s_steps = (W * N, along[1]), (size, along[2])
-            for t in range(0, length, piece):
-                for g in range(G):
-                    y_at = (g * O * OH * OW + q) * N + t
-                    x_at = (g * C * H * W + columns[q, 2]) * N + t
-                    s_at = (task // parts * G + g) * O * size + columns[q, 0]
-                    for i in range(KH):
-                        seen = (i, dilation, band[0], band[1], min(piece, length - t))
-                        for k in range(across[0]):
-                            x_place, s_place = x_at + k * across[1], s_at + i * KW + k * across[2]
-                            _dots_of_columns(
-                                along[0], seen, rows, outputs, flat_y, y_at, y_steps, flat_x, x_place, x_steps,
-                                flat_sums, s_place, s_steps,
-                            )  # fmt: skip
+        band, part = task // parts, task % parts
+        outputs = _part(part, parts, shape[1], len(DOT_ROWS))
+        place = band * OH // B, (band + 1) * OH // B
+        _band_of_dots(band, place, outputs, y, x, shape, rows, columns, spans, row_steps, column_steps, sums)
 
 
 @compiled_function()
-def _dots_of_columns(count, seen, rows, outputs, y, y_at, y_steps, x, x_at, x_steps, sums, s_at, s_steps):
-    """sums[s_at + o s_step + k s_column] += sum over p, t of y[y_at + o y_step + p y_row + t] x[... + t]
+def _band_of_dots(band, place, outputs, y, x, shape, rows, columns, spans, row_steps, column_steps, sums):
+    """A band's dot products, over its rows from the first to the last, for the outputs from the first to the last."""
+    (G, O, C), (_, OH, OW, N), (_, H, W, _), (_, _, _, KH, KW) = shape, y.shape, x.shape, sums.shape
+    size, piece = C * KH * KW, max(PIECE // (place[1] - place[0]) // 64 * 64, 64, N if N < 256 else 0)
+    for span in range(len(spans)):
+        q, pixels = spans[span, 0], spans[span, 1] - spans[span, 0]
+        shift = columns[q + 1, 2] - columns[q, 2] if pixels > 1 else 1
+        # neighbours that see neighbours are one run of numbers; others are taken pixel by pixel
+        count, run = (1, pixels * N) if shift == 1 else (pixels, N)
+        # a tile's columns are channels or taps, whichever are more: how many, from one to the next in x and in sums
+        channels, taps = (C, H * W * N, KH * KW), (columns[q, 1], column_steps[1] * N, 1)
+        along, across = (channels, taps) if C > taps[0] else (taps, channels)
+        y_steps, x_steps, s_steps = (OH * OW * N, OW * N, N), (W * N, along[1], shift * N), (size, along[2])
+        for first in range(0, count * run, piece // run * run if count > 1 else piece):
+            if count > 1:
+                u, t, pixel_count, length = first // run, 0, min(piece // run, count - first // run), run
+            else:
+                u, t, pixel_count, length = 0, first, 1, min(piece, run - first)
+            for g in range(G):
+                y_at = (g * O * OH * OW + q + u) * N + t
+                x_at = (g * C * H * W + columns[q, 2] + u * shift) * N + t
+                s_at = (band * G + g) * O * size + columns[q, 0]
+                for i in range(KH):
+                    seen = (i, row_steps[1], place[0], place[1], pixel_count, length)
+                    for k in range(across[0]):
+                        at = (y_at, x_at + k * across[1], s_at + i * KW + k * across[2])
+                        c = _dots(FIVE, 0, along[0], seen, rows, outputs, y, x, sums, at, y_steps, x_steps, s_steps)
+                        c = _dots(TWO, c, along[0], seen, rows, outputs, y, x, sums, at, y_steps, x_steps, s_steps)
+                        c = _dots(ONE, c, along[0], seen, rows, outputs, y, x, sums, at, y_steps, x_steps, s_steps)
 
-    where "..." is x_at + h x_row + k x_column, and h the row of x that p sees, for each output o and k below the count.
+
+@compiled_function()
+def _dots(columns, c, count, seen, rows, outputs, y, x, sums, at, y_steps, x_steps, s_steps):
+    """sums[s_at + o s_step + c s_column] += sum over p, t of y[y_at + o y_step + p y_row + t] x[... + t]
+
+    where "..." is x_at + h x_row + c x_column, and h the row of x that p sees, for each output o, and for columns from
+    c to the count, as long as there are as many as the tile has. Returns the first column that is left.
 
     Args:
-        seen: through which row of the kernel, its dilation, the first p and the one behind the last, how many t.
-        y_steps: y_step and y_row, x_steps: x_row and x_column, s_steps: s_step and s_column.
+        seen: through which row of the kernel, its dilation; the first p and the one behind the last; how many pixels,
+            and how many t in each.
+        at: y_at, x_at, s_at.
+        y_steps: y_step, y_row and from pixel to pixel; x_steps: x_row, x_column and likewise.
+        s_steps: s_step, s_column.
     """
-    k = 0
-    for columns in literal_unroll(DOT_COLUMNS):
-        while count - k >= len(columns):
-            x_place, s_place = x_at + k * x_steps[1], s_at + k * s_steps[1]
-            _dots_of_outputs(
-                columns, seen, rows, outputs, y, y_at, y_steps, x, x_place, x_steps, sums, s_place, s_steps
-            )
-            k += len(columns)
+    while count - c >= len(columns):
+        o = outputs[0]
+        while outputs[1] - o >= len(DOT_ROWS):
+            place = (at[0] + o * y_steps[0], at[1] + c * x_steps[1], at[2] + o * s_steps[0] + c * s_steps[1])
+            _dots_of_tile(no_sums(DOT_ROWS, columns, y), seen, rows, y, x, sums, place, y_steps, x_steps, s_steps)
+            o += len(DOT_ROWS)
+        while o < outputs[1]:
+            place = (at[0] + o * y_steps[0], at[1] + c * x_steps[1], at[2] + o * s_steps[0] + c * s_steps[1])
+            _dots_of_tile(no_sums(ONE, columns, y), seen, rows, y, x, sums, place, y_steps, x_steps, s_steps)
+            o += 1
+        c += len(columns)
+    return c
 
 
 @compiled_function()
-def _dots_of_outputs(columns, seen, rows, outputs, y, y_at, y_steps, x, x_at, x_steps, sums, s_at, s_steps):
-    """The same for as many columns as a tile has."""
-    o = outputs[0]
-    for o_rows in literal_unroll(DOT_ROWS):
-        while outputs[1] - o >= len(o_rows):
-            tile = no_sums(o_rows, columns, y)
-            tile = _dots_of_tile(tile, seen, rows, y, y_at + o * y_steps[0], y_steps, x, x_at, x_steps)
-            add_lanes(tile, sums, s_at + o * s_steps[0], s_steps)
-            o += len(o_rows)
-
-
-@compiled_function()
-def _dots_of_tile(tile, seen, rows, y, y_at, y_steps, x, x_at, x_steps):
+def _dots_of_tile(tile, seen, rows, y, x, sums, at, y_steps, x_steps, s_steps):
     lanes = REGISTER_BYTES // x.itemsize
-    i, dilation, first, last, length = seen
+    i, dilation, first, last, pixels, length = seen
     for p in range(first, last):
         tap = i - rows[p, 0]
         if 0 <= tap < rows[p, 1]:
-            y_place, x_place = y_at + p * y_steps[1], x_at + (rows[p, 2] + tap * dilation) * x_steps[0]
-            for t in range(0, length - lanes + 1, lanes):
-                tile = add_dot_products(tile, None, y, y_place + t, y_steps[0], x, x_place + t, x_steps[1])
-            t = length // lanes * lanes
-            if t < length:
-                tile = add_dot_products(tile, length - t, y, y_place + t, y_steps[0], x, x_place + t, x_steps[1])
-    return tile
+            y_place, x_place = at[0] + p * y_steps[1], at[1] + (rows[p, 2] + tap * dilation) * x_steps[0]
+            for _ in range(pixels):
+                for t in range(0, length - lanes + 1, lanes):
+                    tile = add_dot_products(tile, ONE, y, y_place + t, y_steps[0], x, x_place + t, x_steps[1])
+                t = length // lanes * lanes
+                if t < length:
+                    tile = add_dot_products(tile, length - t, y, y_place + t, y_steps[0], x, x_place + t, x_steps[1])
+                y_place, x_place = y_place + y_steps[2], x_place + x_steps[2]
+    add_lanes(tile, sums, at[2], s_steps)

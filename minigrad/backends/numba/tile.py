@@ -5,15 +5,15 @@ wants more: R outputs times V vectors of neighbouring numbers, so that each vect
 and each weight V of them. numba has no type for a register; this file adds one, the `Tile`, and the operations that the
 kernels need. In a kernel,
 
-    tile = spread(rows, count, bias, o)                                # tile[r, :] = bias[o + r]
+    tile = spread(rows, breadth, bias, o)                                # tile[r, :] = bias[o + r]
     for k in range(K):
-        tile = add_products(tile, count, weight, w + k, step, x, t)    # tile[r, :] += weight[w + k + r step] x[t + :]
-    store_tile(tile, count, y, t, y_step)                              # y[t + r y_step + :] = tile[r, :]
+        tile = add_products(tile, breadth, weight, w + k, step, x, t)    # tile[r, :] += weight[w + k + r step] x[t + :]
+    store_tile(tile, breadth, y, t, y_step)                              # y[t + r y_step + :] = tile[r, :]
 
 compiles to R V multiply-add instructions a step, V loads and R broadcasts, and nothing else. Two arguments are about
-shape: `rows` is a tuple, of which only the length counts (the compiler knows the length of a tuple); `count` is None
-for a tile of full vectors, and a number for a tile of one vector of which only the first `count` numbers exist in
-memory: the others are neither read nor written.
+shape. `rows` is a tuple of which only the length counts (the compiler knows the length of a tuple), and so is
+`breadth`, in vectors; or breadth is a number, for a tile of one vector of which only so many numbers exist in memory:
+the others are neither read nor written.
 """
 
 from __future__ import annotations
@@ -32,10 +32,9 @@ tile_operation: Callable[[Callable], Callable[..., Any]] = intrinsic  # kernels 
 # AVX-512 has 32 registers of 64 bytes; AVX2 has 16 of 32, and NEON and SSE make do with two of theirs for one of those.
 HAS_AVX512 = bool(llvmlite.binding.get_host_cpu_features().get("avx512f"))
 REGISTER_BYTES = 64 if HAS_AVX512 else 32
-VECTORS = 4 if HAS_AVX512 else 2  # of a full tile
-ROWS = tuple((0,) * rows for rows in (6, 4, 2, 1))  # of a tile of outputs: as many as fit, the rest by the smaller ones
-DOT_ROWS = ROWS[1:] if HAS_AVX512 else ROWS[2:]  # of a tile of dot products
-DOT_COLUMNS = ((0,) * 5, (0,))
+SIX, FIVE, FOUR, TWO, ONE = ((0,) * length for length in (6, 5, 4, 2, 1))  # shapes of tiles: see above
+WIDE, HALF = (FOUR, TWO) if HAS_AVX512 else (TWO, ONE)  # the breadths of a tile of sums
+DOT_ROWS = FOUR if HAS_AVX512 else TWO  # of a tile of dot products, which has five columns
 
 
 class Tile(types.Type):
@@ -66,53 +65,53 @@ class TileModel(models.PrimitiveModel):
 
 
 @tile_operation
-def spread(_: Any, rows: Any, count: Any, values: Any, first: Any) -> Any:
+def spread(_: Any, rows: Any, breadth: Any, values: Any, first: Any) -> Any:
     """tile[r, :] = values[first + r]"""
-    tile = _tile_type(rows, count, values.dtype)
+    tile = _tile_type(rows, breadth, values.dtype)
 
-    def code(build: _Builder, rows: Any, count: Any, values: Any, first: Any) -> Any:
+    def code(build: _Builder, rows: Any, breadth: Any, values: Any, first: Any) -> Any:
         scalars = [build.scalar(values, build.plus(first, r)) for r in range(tile.rows)]
         return build.tile(tile, [build.broadcast(scalar) for scalar in scalars for _ in range(tile.vectors)])
 
-    return tile(rows, count, values, first), _generated(code)
+    return tile(rows, breadth, values, first), _generated(code)
 
 
 @tile_operation
-def load_tile(_: Any, rows: Any, count: Any, array: Any, at: Any, step: Any) -> Any:
+def load_tile(_: Any, rows: Any, breadth: Any, array: Any, at: Any, step: Any) -> Any:
     """tile[r, :] = array[at + r step + :]"""
-    tile = _tile_type(rows, count, array.dtype)
+    tile = _tile_type(rows, breadth, array.dtype)
 
-    def code(build: _Builder, rows: Any, count: Any, array: Any, at: Any, step: Any) -> Any:
+    def code(build: _Builder, rows: Any, breadth: Any, array: Any, at: Any, step: Any) -> Any:
         starts = [build.plus(at, r, step) for r in range(tile.rows)]
-        return build.tile(tile, [x for start in starts for x in build.vectors(array, start, tile.vectors, count)])
+        return build.tile(tile, [x for start in starts for x in build.vectors(array, start, tile.vectors, breadth)])
 
-    return tile(rows, count, array, at, step), _generated(code)
+    return tile(rows, breadth, array, at, step), _generated(code)
 
 
 @tile_operation
-def store_tile(_: Any, tile: Any, count: Any, array: Any, at: Any, step: Any) -> Any:
+def store_tile(_: Any, tile: Any, breadth: Any, array: Any, at: Any, step: Any) -> Any:
     """array[at + r step + :] = tile[r, :]"""
 
-    def code(build: _Builder, sums: Any, count: Any, array: Any, at: Any, step: Any) -> None:
+    def code(build: _Builder, sums: Any, breadth: Any, array: Any, at: Any, step: Any) -> None:
         for r in range(tile.rows):
             for v in range(tile.vectors):
                 place = build.plus(build.plus(at, r, step), v * tile.lanes)
-                build.store(build.element(sums, r * tile.vectors + v), array, place, count)
+                build.store(build.element(sums, r * tile.vectors + v), array, place, breadth)
 
-    return types.void(tile, count, array, at, step), _generated(code)
+    return types.void(tile, breadth, array, at, step), _generated(code)
 
 
 @tile_operation
-def add_products(_: Any, tile: Any, count: Any, weight: Any, w: Any, step: Any, x: Any, at: Any) -> Any:
+def add_products(_: Any, tile: Any, breadth: Any, weight: Any, w: Any, step: Any, x: Any, at: Any) -> Any:
     """tile[r, :] + weight[w + r step] x[at + :]"""
 
-    def code(build: _Builder, sums: Any, count: Any, weight: Any, w: Any, step: Any, x: Any, at: Any) -> Any:
-        vectors = build.vectors(x, at, tile.vectors, count)
+    def code(build: _Builder, sums: Any, breadth: Any, weight: Any, w: Any, step: Any, x: Any, at: Any) -> Any:
+        vectors = build.vectors(x, at, tile.vectors, breadth)
         scalars = [build.broadcast(build.scalar(weight, build.plus(w, r, step))) for r in range(tile.rows)]
         products = [(scalar, vector) for scalar in scalars for vector in vectors]
         return build.tile(tile, [build.multiply_add(a, b, sums, i) for i, (a, b) in enumerate(products)])
 
-    return tile(tile, count, weight, w, step, x, at), _generated(code)
+    return tile(tile, breadth, weight, w, step, x, at), _generated(code)
 
 
 @tile_operation
@@ -128,19 +127,19 @@ def no_sums(_: Any, rows: Any, columns: Any, array: Any) -> Any:
 
 @tile_operation
 def add_dot_products(
-    _: Any, tile: Any, count: Any, y: Any, y_at: Any, y_step: Any, x: Any, x_at: Any, x_step: Any
+    _: Any, tile: Any, breadth: Any, y: Any, y_at: Any, y_step: Any, x: Any, x_at: Any, x_step: Any
 ) -> Any:
     """tile[r, c] + y[y_at + r y_step + :] x[x_at + c x_step + :], lane by lane; one vector's length of both"""
 
     def code(
-        build: _Builder, sums: Any, count: Any, y: Any, y_at: Any, y_step: Any, x: Any, x_at: Any, x_step: Any
+        build: _Builder, sums: Any, breadth: Any, y: Any, y_at: Any, y_step: Any, x: Any, x_at: Any, x_step: Any
     ) -> Any:
-        left = [build.vectors(y, build.plus(y_at, r, y_step), 1, count)[0] for r in range(tile.rows)]
-        right = [build.vectors(x, build.plus(x_at, c, x_step), 1, count)[0] for c in range(tile.vectors)]
+        left = [build.vectors(y, build.plus(y_at, r, y_step), 1, breadth)[0] for r in range(tile.rows)]
+        right = [build.vectors(x, build.plus(x_at, c, x_step), 1, breadth)[0] for c in range(tile.vectors)]
         products = [(a, b) for a in left for b in right]
         return build.tile(tile, [build.multiply_add(a, b, sums, i) for i, (a, b) in enumerate(products)])
 
-    return tile(tile, count, y, y_at, y_step, x, x_at, x_step), _generated(code)
+    return tile(tile, breadth, y, y_at, y_step, x, x_at, x_step), _generated(code)
 
 
 @tile_operation
@@ -161,8 +160,8 @@ def add_lanes(_: Any, tile: Any, array: Any, at: Any, steps: Any) -> Any:
 # -------------------------------------------------------------------------------------------- how LLVM is told about it
 
 
-def _tile_type(rows: Any, count: Any, element: Any) -> Tile:
-    return Tile(element, len(rows), VECTORS if count is types.none else 1)
+def _tile_type(rows: Any, breadth: Any, element: Any) -> Tile:
+    return Tile(element, len(rows), len(breadth) if isinstance(breadth, types.UniTuple) else 1)
 
 
 def _generated(code: Callable[..., Any]) -> Callable[..., Any]:
@@ -186,7 +185,7 @@ class _Builder:
     def argument(self, kind: types.Type, value: Any) -> Any:
         if isinstance(kind, types.Array):
             return self.context.make_array(kind)(self.context, self.ir, value).data
-        return None if kind is types.none else value
+        return value
 
     def plus(self, index: Any, times: int, step: Any = None) -> Any:
         """index + times step, or index + times."""
@@ -205,20 +204,22 @@ class _Builder:
         everywhere = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), None)
         return self.ir.shuffle_vector(self.ir.insert_element(undefined, scalar, first), undefined, everywhere)
 
-    def vectors(self, array: Any, at: Any, number: int, count: Any) -> list[Any]:
-        """The `number` vectors that begin at array[at]; with a count, one that is zero from there on."""
+    def vectors(self, array: Any, at: Any, number: int, breadth: Any) -> list[Any]:
+        """The `number` vectors that begin at array[at]; where the breadth is a number, one that ends with zeros."""
         element = array.type.pointee
         size = self._bytes(element)
         kind = ir.VectorType(element, REGISTER_BYTES // size)
         places = [self._as_vector(self.pointer(array, self.plus(at, v * kind.count)), kind) for v in range(number)]
-        if count is not None:
-            return [self._masked("load", kind, [places[0]], self._below(count, kind.count), [ir.Constant(kind, None)])]
+        if isinstance(breadth.type, ir.IntType):
+            return [
+                self._masked("load", kind, [places[0]], self._below(breadth, kind.count), [ir.Constant(kind, None)])
+            ]
         return [self.ir.load(place, align=size) for place in places]
 
-    def store(self, vector: Any, array: Any, at: Any, count: Any) -> None:
+    def store(self, vector: Any, array: Any, at: Any, breadth: Any) -> None:
         place = self._as_vector(self.pointer(array, at), vector.type)
-        if count is not None:
-            self._masked("store", vector.type, [vector, place], self._below(count, vector.type.count), [])
+        if isinstance(breadth.type, ir.IntType):
+            self._masked("store", vector.type, [vector, place], self._below(breadth, vector.type.count), [])
         else:
             self.ir.store(vector, place, align=self._bytes(vector.type.element))
 
@@ -246,12 +247,12 @@ class _Builder:
             tile = self.ir.insert_value(tile, vector, index)
         return tile
 
-    def _below(self, count: Any, lanes: int) -> Any:
-        """The mask of the first `count` lanes."""
-        numbers = ir.Constant(ir.VectorType(count.type, lanes), list(range(lanes)))
+    def _below(self, breadth: Any, lanes: int) -> Any:
+        """The mask of the first `breadth` lanes."""
+        numbers = ir.Constant(ir.VectorType(breadth.type, lanes), list(range(lanes)))
         undefined, zero = ir.Constant(numbers.type, ir.Undefined), ir.Constant(ir.IntType(32), 0)
         everywhere = ir.Constant(ir.VectorType(ir.IntType(32), lanes), None)
-        limit = self.ir.shuffle_vector(self.ir.insert_element(undefined, count, zero), undefined, everywhere)
+        limit = self.ir.shuffle_vector(self.ir.insert_element(undefined, breadth, zero), undefined, everywhere)
         return self.ir.icmp_signed("<", numbers, limit)
 
     def _masked(self, what: str, kind: ir.VectorType, operands: list[Any], mask: Any, others: list[Any]) -> Any:

@@ -27,6 +27,7 @@ class View(NamedTuple):
     rows: np.ndarray  # (OH, 3): first tap, number of taps, first pixel
     columns: np.ndarray  # (OW, 3), likewise
     runs: np.ndarray  # (R, 2), the first column of each run, and the one behind its last
+    spans: np.ndarray  # likewise of longer runs, in which what is seen may move by any regular step: by the stride
     steps: tuple[Pair, Pair]  # from a tap to the next and from a pixel to the next, for rows and for columns
     lengths: tuple[int, ...]  # of the runs, in pixels
 
@@ -47,10 +48,15 @@ def _view(backwards: bool, to: Pair, of: Pair, kernel: Pair, stride: Pair, paddi
     (rows, row_steps), (columns, column_steps) = (
         direction(*sizes) for sizes in zip(to, of, kernel, stride, padding, dilation, strict=True)
     )
-    goes_on = (columns[1:] - columns[:-1] == (0, 0, 1)).all(axis=1)
-    first = np.flatnonzero(np.concatenate([[True], ~goes_on]))
-    runs = np.stack([first, np.append(first[1:], len(columns))], axis=1)
-    return View(rows, columns, runs, (row_steps, column_steps), tuple((runs[:, 1] - runs[:, 0]).tolist()))
+    runs = _stretches(columns[1:] - columns[:-1] == (0, 0, 1))
+    spans = _stretches(columns[1:, :2] == columns[:-1, :2])
+    return View(rows, columns, runs, spans, (row_steps, column_steps), tuple((runs[:, 1] - runs[:, 0]).tolist()))
+
+
+def _stretches(goes_on: np.ndarray) -> np.ndarray:
+    """(R, 2), the first and the one behind the last of the stretches in which all is true from each to the next."""
+    first = np.flatnonzero(np.concatenate([[True], ~goes_on.all(axis=1)]))
+    return np.stack([first, np.append(first[1:], len(goes_on) + 1)], axis=1)
 
 
 def _forwards(to: int, of: int, taps: int, stride: int, padding: int, dilation: int) -> tuple[np.ndarray, Pair]:
