@@ -78,6 +78,8 @@ def dot_products(y: np.ndarray, x: np.ndarray, shape: tuple[int, int, int], kern
     Returns: (G O, C, KH, KW)
     """
     (G, O, C), OH = shape, len(view.rows)
+    if y.size == 0:
+        return np.zeros((G * O, C, *kernel), x.dtype)
     size = C * kernel[0] * kernel[1]
     # bands of rows p, each with sums of its own, which are added up in this order: where that is little beside the rest
     bands = max(1, min(TASKS, OH, y.size * size // BAND, BANDS_SIZE // max(G * O * size, 1)))
