@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from ..ops import conv2d
+from ..ops.conv import conv_padding
 from ..ops.geometry import Pair, pair
 from ..tensor import Tensor
-from .checks import flag, one_of, positive
+from .checks import flag, positive
 from .linear import WeightedLayer
 
 
@@ -48,13 +49,7 @@ class Conv2d(WeightedLayer):
         self.stride = pair(name, "stride", stride, 1)
         self.dilation = pair(name, "dilation", dilation, 1)
         self.groups = positive(name, "groups", groups)
-        self.padding: Pair | str
-        if isinstance(padding, str):
-            self.padding = one_of(name, "padding", padding, ("same", "valid"))
-            if padding == "same" and self.stride != (1, 1):
-                raise ValueError(f"{name}: padding 'same' needs stride 1, got {stride}")
-        else:
-            self.padding = pair(name, "padding", padding, 0)
+        self.padding = conv_padding(name, padding, self.stride)
         if out_channels % groups:
             raise ValueError(f"{name}: {out_channels} output channels do not divide into {groups} groups")
         self._make_parameters(in_channels, flag(name, "bias", bias))

@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ..ops import cross_entropy, mse_loss
+from ..ops.loss import check_reduction
 from ..tensor import Tensor
-from .checks import one_of
 from .module import Module
-
-REDUCTIONS = ("mean", "sum", "none")
 
 
 class CrossEntropyLoss(Module):
@@ -20,7 +18,7 @@ class CrossEntropyLoss(Module):
     """
 
     def __init__(self, *, reduction: str = "mean") -> None:
-        self.reduction = one_of("CrossEntropyLoss", "reduction", reduction, REDUCTIONS)
+        self.reduction = check_reduction("CrossEntropyLoss", reduction)
 
     def forward(self, input: Tensor, target: Any) -> Tensor:
         return cross_entropy(input, target, self.reduction)
@@ -34,7 +32,7 @@ class MSELoss(Module):
     """
 
     def __init__(self, *, reduction: str = "mean") -> None:
-        self.reduction = one_of("MSELoss", "reduction", reduction, REDUCTIONS)
+        self.reduction = check_reduction("MSELoss", reduction)
 
     def forward(self, input: Tensor, target: Any) -> Tensor:
         return mse_loss(input, target, self.reduction)

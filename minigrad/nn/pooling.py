@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ..ops import avg_pool2d, max_pool2d
-from ..ops.geometry import Pair, pair
+from ..ops.geometry import Pair
+from ..ops.pool import pool_window
 from ..tensor import Tensor
 from .checks import flag
 from .module import Module
@@ -14,11 +15,7 @@ class _Pool2d(Module):
         self.kernel_size = kernel_size
         self.stride = kernel_size if stride is None else stride
         self.padding = padding
-        name = type(self).__name__
-        window, rim = pair(name, "kernel_size", kernel_size, 1), pair(name, "padding", padding, 0)
-        pair(name, "stride", self.stride, 1)
-        if 2 * rim[0] > window[0] or 2 * rim[1] > window[1]:
-            raise ValueError(f"{name}: padding {padding} is more than half the window {kernel_size}")
+        pool_window(type(self).__name__, kernel_size, stride, padding)
 
     def extra_repr(self) -> str:
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"

@@ -133,10 +133,9 @@ def conv2d(
     kernel = (weight.shape[2], weight.shape[3])
     stride, dilation = pair("conv2d", "stride", stride, 1), pair("conv2d", "dilation", dilation, 1)
     _check_channels(input, weight, rest, groups)
+    padding = conv_padding("conv2d", padding, stride)
     if isinstance(padding, str):
-        input, padding = _named_padding(input, padding, kernel, stride, dilation)
-    else:
-        padding = pair("conv2d", "padding", padding, 0)
+        input, padding = _named_padding(input, padding, kernel, dilation)
     check_fits("conv2d", input.shape[2:], kernel, padding, dilation)
     return Conv2d.apply(input, weight, *rest, stride=stride, padding=padding, dilation=dilation, groups=int(groups))
 
@@ -158,14 +157,21 @@ def _check_channels(input: Tensor, weight: Tensor, bias: list[Tensor], groups: i
         raise ValueError(f"conv2d: bias has shape {bias[0].shape}, expected ({O},)")
 
 
-def _named_padding(input: Tensor, name: str, kernel: Pair, stride: Pair, dilation: Pair) -> tuple[Tensor, Pair]:
+def conv_padding(name: str, padding: Any, stride: Pair) -> Pair | str:
+    """The padding as a pair, or its name; raises ValueError for what cannot be, whatever the image."""
+    if not isinstance(padding, str):
+        return pair(name, "padding", padding, 0)
+    if padding not in ("same", "valid"):
+        raise ValueError(f"{name}: padding must be 'same', 'valid', an integer or a pair, got {padding!r}")
+    if padding == "same" and stride != (1, 1):
+        raise ValueError(f"{name}: padding 'same' needs stride 1, got {stride}")
+    return padding
+
+
+def _named_padding(input: Tensor, name: str, kernel: Pair, dilation: Pair) -> tuple[Tensor, Pair]:
     """The padding of that name; where its two sides differ by one, the last row or column is added to the input."""
     if name == "valid":
         return input, (0, 0)
-    if name != "same":
-        raise ValueError(f"conv2d: padding must be 'same', 'valid', an integer or a pair, got {name!r}")
-    if stride != (1, 1):
-        raise ValueError(f"conv2d: padding 'same' needs stride 1, got {stride}")
     total = tuple(d * (k - 1) for d, k in zip(dilation, kernel, strict=True))
     if total[0] % 2 or total[1] % 2:
         input = pad(input, ((0, 0), (0, 0), (0, total[0] % 2), (0, total[1] % 2)))

@@ -63,7 +63,7 @@ def cross_entropy(input: Tensor, target: Any, reduction: str = "mean") -> Tensor
 
     Raises ValueError for shapes that do not fit and labels out of range, TypeError for labels that are no integers.
     """
-    _check_reduction("cross_entropy", reduction)
+    check_reduction("cross_entropy", reduction)
     input = floating("cross_entropy", input)
     target = as_tensor("cross_entropy", target, input.backend)
     if target.dtype.kind not in "iu":
@@ -98,16 +98,18 @@ def mse_loss(input: Tensor, target: Any, reduction: str = "mean") -> Tensor:
 
     Raises ValueError where the shapes differ.
     """
-    _check_reduction("mse_loss", reduction)
+    check_reduction("mse_loss", reduction)
     input, target = (floating("mse_loss", t) for t in operands("mse_loss", input, target))
     if input.shape != target.shape:
         raise ValueError(f"mse_loss: input {input.shape} and target {target.shape} must have the same shape")
     return _reduce("mse_loss", (input - target) ** 2, reduction)
 
 
-def _check_reduction(name: str, reduction: str) -> None:
-    if reduction not in ("mean", "sum", "none"):
+def check_reduction(name: str, reduction: str) -> str:
+    """The reduction; raises ValueError where there is none of that name."""
+    if not isinstance(reduction, str) or reduction not in ("mean", "sum", "none"):
         raise ValueError(f"{name}: reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
+    return reduction
 
 
 def _reduce(name: str, losses: Tensor, reduction: str) -> Tensor:

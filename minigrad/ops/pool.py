@@ -142,10 +142,16 @@ def _windows(name: str, input: Any, kernel_size: Any, stride: Any, padding: Any)
     input = floating(name, input)
     if input.ndim != 4:
         raise ValueError(f"{name}: expected input (N, C, H, W), got shape {input.shape}")
+    window = pool_window(name, kernel_size, stride, padding)
+    check_fits(name, input.shape[2:], window["kernel"], window["padding"])
+    return input, window
+
+
+def pool_window(name: str, kernel_size: Any, stride: Any, padding: Any) -> dict[str, Pair]:
+    """The window and its movement as pairs; raises ValueError for what cannot be, whatever the image."""
     kernel = pair(name, "kernel_size", kernel_size, 1)
     stride = kernel if stride is None else pair(name, "stride", stride, 1)
     padding = pair(name, "padding", padding, 0)
     if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
         raise ValueError(f"{name}: padding {padding} is more than half the window {kernel}")
-    check_fits(name, input.shape[2:], kernel, padding)
-    return input, {"kernel": kernel, "stride": stride, "padding": padding}
+    return {"kernel": kernel, "stride": stride, "padding": padding}
