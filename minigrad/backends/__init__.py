@@ -158,15 +158,17 @@ def set_num_threads(number: int) -> None:
     any number.
 
     >>> import minigrad
+    >>> before = minigrad.get_num_threads()
     >>> minigrad.set_num_threads(1)
     >>> minigrad.get_num_threads()
     1
+    >>> minigrad.set_num_threads(before)
 
     Raises ValueError below 1, and above the number that numba has started with; ImportError without threadpoolctl.
     """
     global _num_threads
     number = checks.integer("set_num_threads", "the number", number, 1)
-    for backend in _REGISTRY.values():
+    for backend in reversed(_REGISTRY.values()):  # numba, which may refuse the number, before NumPy
         if backend is _default or "kernels" in vars(backend):  # not numba's import where nobody uses it
             _set_num_threads_of(backend.kernels, number)
     _num_threads = number
