@@ -129,6 +129,7 @@ def _row_of_sums(g, p, outputs, x, weight, shape, steps, bias, rows, columns, ru
         depth = max(DEPTH // max(rows[p, 1] * columns[q, 1], 1), 1)
         for c in range(0, max(C, 1), depth):
             terms = (c, min(c + depth, C), rows[p, 1], columns[q, 1])
+            # each pair of shapes is compiled apart, which takes a second: the rare ones make do with fewer
             t = 0
             while t < length:
                 at, n = (x_at + t, w_at, y_at + t), min(lanes, length - t)
@@ -139,12 +140,10 @@ def _row_of_sums(g, p, outputs, x, weight, shape, steps, bias, rows, columns, ru
                     t += len(WIDE) * lanes
                 elif length - t >= len(HALF) * lanes:
                     o = _sums(SIX, HALF, first, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step)
-                    o = _sums(TWO, HALF, o, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step)
                     o = _sums(ONE, HALF, o, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step)
                     t += len(HALF) * lanes
                 else:
                     o = _sums(SIX, n, first, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step)
-                    o = _sums(TWO, n, o, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step)
                     o = _sums(ONE, n, o, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step)
                     t += lanes
 
@@ -221,7 +220,6 @@ def _band_of_dots(band, place, outputs, y, x, shape, rows, columns, spans, row_s
                     for k in range(across[0]):
                         at = (y_at, x_at + k * across[1], s_at + i * KW + k * across[2])
                         c = _dots(FIVE, 0, along[0], seen, rows, outputs, y, x, sums, at, y_steps, x_steps, s_steps)
-                        c = _dots(TWO, c, along[0], seen, rows, outputs, y, x, sums, at, y_steps, x_steps, s_steps)
                         c = _dots(ONE, c, along[0], seen, rows, outputs, y, x, sums, at, y_steps, x_steps, s_steps)
 
 
