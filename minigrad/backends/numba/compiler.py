@@ -33,8 +33,8 @@ def compiled_kernel(fastmath: frozenset[str] = ROUNDING_ONLY) -> Callable[[Calla
     """The decorator of each kernel that Python calls: compiled for numba's threads, and for none after a fork."""
 
     def decorate(function: Callable) -> Any:
-        threaded = compiled_function(fastmath, parallel=PRANGE_ONLY)(function)
-        unthreaded = compiled_function(fastmath)(_renamed(function, "unthreaded"))
+        threaded = compiled_function(fastmath, for_python=True, parallel=PRANGE_ONLY)(function)
+        unthreaded = compiled_function(fastmath, for_python=True)(_renamed(function, "unthreaded"))
         KERNELS.append(threaded)
 
         @functools.wraps(function)
@@ -51,11 +51,19 @@ def compiled_kernel(fastmath: frozenset[str] = ROUNDING_ONLY) -> Callable[[Calla
     return decorate
 
 
-def compiled_function(fastmath: frozenset[str] = ROUNDING_ONLY, parallel: Any = False) -> Callable[[Callable], Any]:
-    """The decorator of what kernels call. What it compiles is kept on disk, where there is a folder to write to."""
+def compiled_function(
+    fastmath: frozenset[str] = ROUNDING_ONLY, for_python: bool = False, parallel: Any = False
+) -> Callable[[Callable], Any]:
+    """The decorator of what kernels call. What it compiles is kept on disk, where there is a folder to write to.
+
+    Only where it is to be called `for_python` is it compiled with the code that takes Python's objects apart: for a
+    function of many arguments that is a third of the time and memory of compiling it.
+    """
+    wrappers = {"no_cfunc_wrapper": True, "no_cpython_wrapper": not for_python}
 
     def decorate(function: Callable) -> Any:
-        dispatcher = numba.njit(parallel=parallel, fastmath=set(fastmath), error_model="numpy", nogil=True)(function)
+        options = {"parallel": parallel, "fastmath": set(fastmath), "error_model": "numpy", "nogil": True, **wrappers}
+        dispatcher = numba.njit(**options)(function)
         with contextlib.suppress(RuntimeError):  # "no locator available": then each process compiles anew
             dispatcher.enable_caching()
         return dispatcher

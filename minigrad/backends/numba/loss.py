@@ -28,7 +28,7 @@ def _int64(labels: np.ndarray) -> np.ndarray:
     return contiguous(labels if labels.dtype is INT64 else labels.astype(INT64))
 
 
-@compiled_function()
+@compiled_function(for_python=True)
 def _softmax_cross_entropy(logits, labels, losses, probabilities):
     for n in range(len(logits)):
         row, exponentials = logits[n], probabilities[n]
@@ -43,7 +43,7 @@ def _softmax_cross_entropy(logits, labels, losses, probabilities):
         losses[n] = math.log(total) - (row[labels[n]] - largest)
 
 
-@compiled_function()
+@compiled_function(for_python=True)
 def _softmax_cross_entropy_grad(dlosses, probabilities, labels, dlogits):
     for n in range(len(dlogits)):
         for k in range(dlogits.shape[1]):

@@ -202,9 +202,10 @@ def _band_of_dots(band, place, outputs, y, x, shape, rows, columns, spans, row_s
         shift = columns[q + 1, 2] - columns[q, 2] if pixels > 1 else 1
         # neighbours that see neighbours are one run of numbers; others are taken pixel by pixel
         count, run = (1, pixels * N) if shift == 1 else (pixels, N)
-        # a tile's columns are channels or taps, whichever are more: how many, from one to the next in x and in sums
+        # a tile's columns are channels or taps, whichever fill tiles better: how many, from one to the next in x and sums
         channels, taps = (C, H * W * N, KH * KW), (columns[q, 1], column_steps[1] * N, 1)
-        along, across = (channels, taps) if C > taps[0] else (taps, channels)
+        by_channel = _time_of_columns(C) * taps[0] < _time_of_columns(taps[0]) * C
+        along, across = (channels, taps) if by_channel else (taps, channels)
         y_steps, x_steps, s_steps = (OH * OW * N, OW * N, N), (W * N, along[1], shift * N), (size, along[2])
         for first in range(0, count * run, piece // run * run if count > 1 else piece):
             if count > 1:
@@ -220,7 +221,13 @@ def _band_of_dots(band, place, outputs, y, x, shape, rows, columns, spans, row_s
                     for k in range(across[0]):
                         at = (y_at, x_at + k * across[1], s_at + i * KW + k * across[2])
                         c = _dots(FIVE, 0, along[0], seen, rows, outputs, y, x, sums, at, y_steps, x_steps, s_steps)
-                        c = _dots(ONE, c, along[0], seen, rows, outputs, y, x, sums, at, y_steps, x_steps, s_steps)
+                        c = _dots(TWO, c, along[0], seen, rows, outputs, y, x, sums, at, y_steps, x_steps, s_steps)
+
+
+@compiled_function()
+def _time_of_columns(count):
+    """How long so many columns take: five in a tile two units each; a tile of two takes four, with one column or two."""
+    return count // len(FIVE) * 2 * len(FIVE) + (count % len(FIVE) + 1) // 2 * 4
 
 
 @compiled_function()
@@ -228,7 +235,8 @@ def _dots(columns, c, count, seen, rows, outputs, y, x, sums, at, y_steps, x_ste
     """sums[s_at + o s_step + c s_column] += sum over p, t of y[y_at + o y_step + p y_row + t] x[... + t]
 
     where "..." is x_at + h x_row + c x_column, and h the row of x that p sees, for each output o, and for columns from
-    c to the count, as long as there are as many as the tile has. Returns the first column that is left.
+    c to the count, as long as there are as many as the tile has; a tile of two is also taken for a last one. Returns
+    the first column that is left.
 
     Args:
         seen: through which row of the kernel, its dilation; the first p and the one behind the last; how many pixels,
@@ -237,22 +245,28 @@ def _dots(columns, c, count, seen, rows, outputs, y, x, sums, at, y_steps, x_ste
         y_steps: y_step, y_row and from pixel to pixel; x_steps: x_row, x_column and likewise.
         s_steps: s_step, s_column.
     """
-    while count - c >= len(columns):
+    while c < count and (count - c >= len(columns) or len(columns) == len(TWO)):
+        wide = min(len(columns), count - c)
+        steps = (x_steps[0], x_steps[1] if wide > 1 else 0, x_steps[2])  # one column alone is taken twice, added once
         o = outputs[0]
         while outputs[1] - o >= len(DOT_ROWS):
             place = (at[0] + o * y_steps[0], at[1] + c * x_steps[1], at[2] + o * s_steps[0] + c * s_steps[1])
-            _dots_of_tile(no_sums(DOT_ROWS, columns, y), seen, rows, y, x, sums, place, y_steps, x_steps, s_steps)
+            tile, size = no_sums(DOT_ROWS, columns, y), (len(DOT_ROWS), wide)
+            _dots_of_tile(tile, size, seen, rows, y, x, sums, place, y_steps, steps, s_steps)
             o += len(DOT_ROWS)
         while o < outputs[1]:
             place = (at[0] + o * y_steps[0], at[1] + c * x_steps[1], at[2] + o * s_steps[0] + c * s_steps[1])
-            _dots_of_tile(no_sums(ONE, columns, y), seen, rows, y, x, sums, place, y_steps, x_steps, s_steps)
-            o += 1
-        c += len(columns)
+            tile, size = no_sums(TWO, columns, y), (min(len(TWO), outputs[1] - o), wide)
+            row_steps = (y_steps[0] if size[0] > 1 else 0, y_steps[1], y_steps[2])  # likewise one row
+            _dots_of_tile(tile, size, seen, rows, y, x, sums, place, row_steps, steps, s_steps)
+            o += len(TWO)
+        c += wide
     return c
 
 
 @compiled_function()
-def _dots_of_tile(tile, seen, rows, y, x, sums, at, y_steps, x_steps, s_steps):
+def _dots_of_tile(tile, size, seen, rows, y, x, sums, at, y_steps, x_steps, s_steps):
+    """A tile of them; `size` says how many of its rows and columns count."""
     lanes = REGISTER_BYTES // x.itemsize
     i, dilation, first, last, pixels, length = seen
     for p in range(first, last):
@@ -266,4 +280,4 @@ def _dots_of_tile(tile, seen, rows, y, x, sums, at, y_steps, x_steps, s_steps):
                 if t < length:
                     tile = add_dot_products(tile, length - t, y, y_place + t, y_steps[0], x, x_place + t, x_steps[1])
                 y_place, x_place = y_place + y_steps[2], x_place + x_steps[2]
-    add_lanes(tile, sums, at[2], s_steps)
+    add_lanes(tile, size, sums, at[2], s_steps)

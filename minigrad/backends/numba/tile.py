@@ -146,18 +146,19 @@ def add_dot_products(
 
 
 @tile_operation
-def add_lanes(_: Any, tile: Any, array: Any, at: Any, steps: Any) -> Any:
-    """array[at + r steps[0] + c steps[1]] += the sum of tile[r, c]'s lanes"""
+def add_lanes(_: Any, tile: Any, size: Any, array: Any, at: Any, steps: Any) -> Any:
+    """array[at + r steps[0] + c steps[1]] += the sum of tile[r, c]'s lanes, for r < size[0] and c < size[1]"""
 
-    def code(build: _Builder, sums: Any, array: Any, at: Any, steps: Any) -> None:
-        row, column = (build.element(steps, i) for i in range(2))
+    def code(build: _Builder, sums: Any, size: Any, array: Any, at: Any, steps: Any) -> None:
+        (rows, columns), (row, column) = ([build.element(pair, i) for i in range(2)] for pair in (size, steps))
         for r in range(tile.rows):
             for c in range(tile.vectors):
-                place = build.pointer(array, build.plus(build.plus(at, r, row), c, column))
-                total = build.sum_of_lanes(build.element(sums, r * tile.vectors + c))
-                build.ir.store(build.ir.fadd(build.ir.load(place), total), place)
+                with build.where(build.ir.and_(build.more_than(rows, r), build.more_than(columns, c))):
+                    place = build.pointer(array, build.plus(build.plus(at, r, row), c, column))
+                    total = build.sum_of_lanes(build.element(sums, r * tile.vectors + c))
+                    build.ir.store(build.ir.fadd(build.ir.load(place), total), place)
 
-    return types.void(tile, array, at, steps), _generated(code)
+    return types.void(tile, size, array, at, steps), _generated(code)
 
 
 # -------------------------------------------------------------------------------------------- how LLVM is told about it
@@ -194,6 +195,13 @@ class _Builder:
         """index + times step, or index + times."""
         amount = ir.Constant(index.type, times)
         return self.ir.add(index, amount if step is None else self.ir.mul(amount, step))
+
+    def more_than(self, number: Any, least: int) -> Any:
+        return self.ir.icmp_signed(">", number, ir.Constant(number.type, least))
+
+    def where(self, condition: Any) -> Any:
+        """A context: what is built in it runs where the condition holds."""
+        return self.ir.if_then(condition)
 
     def pointer(self, array: Any, index: Any) -> Any:
         return self.ir.gep(array, [index], inbounds=True)
