@@ -22,9 +22,10 @@ def pair(name: str, what: str, value: Any, at_least: int) -> Pair:
 
 def check_fits(name: str, image: tuple[int, ...], kernel: Pair, padding: Pair, dilation: Pair = (1, 1)) -> None:
     """Raises ValueError where the kernel is larger than the padded image, so that it fits nowhere."""
-    if 0 in image:
-        raise ValueError(f"{name}: an image of size {image} has no pixels")
-    padded = tuple(size + 2 * p for size, p in zip(image, padding, strict=True))
-    spanned = tuple(d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True))
-    if spanned[0] > padded[0] or spanned[1] > padded[1]:
-        raise ValueError(f"{name}: a kernel spanning {spanned} does not fit into the padded image {padded}")
+    for size, k, p, d in zip(image, kernel, padding, dilation, strict=True):
+        if size == 0:
+            raise ValueError(f"{name}: an image of size {image} has no pixels")
+        if d * (k - 1) + 1 > size + 2 * p:
+            padded = tuple(size + 2 * p for size, p in zip(image, padding, strict=True))
+            spanned = tuple(d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True))
+            raise ValueError(f"{name}: a kernel spanning {spanned} does not fit into the padded image {padded}")
