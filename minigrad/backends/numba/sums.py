@@ -15,7 +15,6 @@ from .memory import contiguous, empty
 from .tile import (
     DOT_ROWS,
     FIVE,
-    HALF,
     ONE,
     REGISTER_BYTES,
     SIX,
@@ -129,22 +128,17 @@ def _row_of_sums(g, p, outputs, x, weight, shape, steps, bias, rows, columns, ru
         depth = max(DEPTH // max(rows[p, 1] * columns[q, 1], 1), 1)
         for c in range(0, max(C, 1), depth):
             terms = (c, min(c + depth, C), rows[p, 1], columns[q, 1])
-            # each pair of shapes is compiled apart, which takes a second: the rare ones make do with fewer
+            # each pair of shapes is compiled apart, which takes a second, so there are few
             t = 0
             while t < length:
                 at, n = (x_at + t, w_at, y_at + t), min(lanes, length - t)
                 if length - t >= len(WIDE) * lanes:
                     o = _sums(SIX, WIDE, first, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step)
                     o = _sums(TWO, WIDE, o, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step)
-                    o = _sums(ONE, WIDE, o, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step)
                     t += len(WIDE) * lanes
-                elif length - t >= len(HALF) * lanes:
-                    o = _sums(SIX, HALF, first, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step)
-                    o = _sums(ONE, HALF, o, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step)
-                    t += len(HALF) * lanes
                 else:
                     o = _sums(SIX, n, first, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step)
-                    o = _sums(ONE, n, o, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step)
+                    o = _sums(TWO, n, o, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step)
                     t += lanes
 
 
@@ -153,29 +147,35 @@ def _sums(rows, breadth, o, last, terms, x, weight, bias, y, at, x_steps, w_step
     """y[y_at + o y_step + t] = bias[o] + sum over c, i, j of weight[w_at + o w_steps[3] + ...] x[x_at + t + ...]
 
     for each t of a tile's breadth, where "..." is c, i, j times their steps, and for outputs from o to the last, as
-    long as there are as many as the tile has rows. Returns the first output that is left.
+    long as there are as many as the tile has rows; a tile of two is also taken for a last one, in both rows. Returns
+    the first output that is left.
 
     Args:
-        breadth: WIDE, HALF, or of a tile that is cut short the number of t.
+        breadth: WIDE, or of a tile that is cut short the number of t.
         terms: the first input c and the one behind the last, how many i, how many j. Inputs before are in y already.
         at: x_at, w_at, y_at.
     """
     first, behind, KI, KJ = terms
-    while last - o >= len(rows):
+    while o < last and (last - o >= len(rows) or len(rows) == len(TWO)):
+        step = 1 if last - o > 1 else 0
+        w_step, store_step = step * w_steps[3], step * y_step
         x_place, w_place, place = (
             at[0] + first * x_steps[0],
             at[1] + o * w_steps[3] + first * w_steps[0],
             at[2] + o * y_step,
         )
-        tile = spread(rows, breadth, bias, o) if first == 0 else load_tile(rows, breadth, y, place, y_step)
+        if first == 0:
+            tile = spread(rows, breadth, bias, o, step)
+        else:
+            tile = load_tile(rows, breadth, y, place, store_step)
         for _ in range(first, behind):
             for i in range(KI):
                 for j in range(KJ):
                     w, at_pixel = w_place + i * w_steps[1] + j * w_steps[2], x_place + i * x_steps[1] + j * x_steps[2]
-                    tile = add_products(tile, breadth, weight, w, w_steps[3], x, at_pixel)
+                    tile = add_products(tile, breadth, weight, w, w_step, x, at_pixel)
             x_place, w_place = x_place + x_steps[0], w_place + w_steps[0]
-        store_tile(tile, breadth, y, place, y_step)
-        o += len(rows)
+        store_tile(tile, breadth, y, place, store_step)
+        o = min(o + len(rows), last)
     return o
 
 

@@ -5,7 +5,7 @@ wants more: R outputs times V vectors of neighbouring numbers, so that each vect
 and each weight V of them. numba has no type for a register; this file adds one, the `Tile`, and the operations that the
 kernels need. In a kernel,
 
-    tile = spread(rows, breadth, bias, o)                                # tile[r, :] = bias[o + r]
+    tile = spread(rows, breadth, bias, o, 1)                             # tile[r, :] = bias[o + r]
     for k in range(K):
         tile = add_products(tile, breadth, weight, w + k, step, x, t)    # tile[r, :] += weight[w + k + r step] x[t + :]
     store_tile(tile, breadth, y, t, y_step)                              # y[t + r y_step + :] = tile[r, :]
@@ -36,7 +36,7 @@ tile_operation: Callable[[Callable], Callable[..., Any]] = intrinsic  # kernels 
 HAS_AVX512 = bool(llvmlite.binding.get_host_cpu_features().get("avx512f"))
 REGISTER_BYTES = 64 if HAS_AVX512 else 32
 SIX, FIVE, FOUR, TWO, ONE = ((0,) * length for length in (6, 5, 4, 2, 1))  # shapes of tiles: see above
-WIDE, HALF = (FOUR, TWO) if HAS_AVX512 else (TWO, ONE)  # the breadths of a tile of sums
+WIDE = FOUR if HAS_AVX512 else TWO  # the breadth of a tile of sums
 DOT_ROWS = FOUR if HAS_AVX512 else TWO  # of a tile of dot products, which has five columns
 
 
@@ -68,15 +68,15 @@ class TileModel(models.PrimitiveModel):
 
 
 @tile_operation
-def spread(_: Any, rows: Any, breadth: Any, values: Any, first: Any) -> Any:
-    """tile[r, :] = values[first + r]"""
+def spread(_: Any, rows: Any, breadth: Any, values: Any, first: Any, step: Any) -> Any:
+    """tile[r, :] = values[first + r step]"""
     tile = _tile_type(rows, breadth, values.dtype)
 
-    def code(build: _Builder, rows: Any, breadth: Any, values: Any, first: Any) -> Any:
-        scalars = [build.scalar(values, build.plus(first, r)) for r in range(tile.rows)]
+    def code(build: _Builder, rows: Any, breadth: Any, values: Any, first: Any, step: Any) -> Any:
+        scalars = [build.scalar(values, build.plus(first, r, step)) for r in range(tile.rows)]
         return build.tile(tile, [build.broadcast(scalar) for scalar in scalars for _ in range(tile.vectors)])
 
-    return tile(rows, breadth, values, first), _generated(code)
+    return tile(rows, breadth, values, first, step), _generated(code)
 
 
 @tile_operation
