@@ -15,6 +15,7 @@ from .memory import contiguous, empty
 from .tile import (
     DOT_ROWS,
     FIVE,
+    HALF,
     ONE,
     REGISTER_BYTES,
     SIX,
@@ -128,15 +129,22 @@ def _row_of_sums(g, p, outputs, x, weight, shape, steps, bias, rows, columns, ru
         depth = max(DEPTH // max(rows[p, 1] * columns[q, 1], 1), 1)
         for c in range(0, max(C, 1), depth):
             terms = (c, min(c + depth, C), rows[p, 1], columns[q, 1])
-            # each pair of shapes is compiled apart, which takes a second, so there are few
+            # each pair of shapes is compiled apart, which takes a second: the rare ones make do with fewer
             t = 0
             while t < length:
-                at, n = (x_at + t, w_at, y_at + t), min(lanes, length - t)
+                at = (x_at + t, w_at, y_at + t)
                 if length - t >= len(WIDE) * lanes:
                     o = _sums(SIX, WIDE, first, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step)
                     o = _sums(TWO, WIDE, o, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step)
                     t += len(WIDE) * lanes
+                elif length - t >= len(HALF) * lanes:
+                    o = _sums(SIX, HALF, first, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step)
+                    for _ in range(len(HALF)):
+                        at = (x_at + t, w_at, y_at + t)
+                        _sums(TWO, lanes, o, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step)
+                        t += lanes
                 else:
+                    n = min(lanes, length - t)
                     o = _sums(SIX, n, first, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step)
                     o = _sums(TWO, n, o, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step)
                     t += lanes
@@ -151,7 +159,7 @@ def _sums(rows, breadth, o, last, terms, x, weight, bias, y, at, x_steps, w_step
     the first output that is left.
 
     Args:
-        breadth: WIDE, or of a tile that is cut short the number of t.
+        breadth: WIDE, HALF, or of a tile that is cut short the number of t.
         terms: the first input c and the one behind the last, how many i, how many j. Inputs before are in y already.
         at: x_at, w_at, y_at.
     """
