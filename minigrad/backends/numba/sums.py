@@ -172,10 +172,8 @@ def _sums(rows, breadth, o, last, terms, x, weight, bias, y, at, x_steps, w_step
             at[1] + o * w_steps[3] + first * w_steps[0],
             at[2] + o * y_step,
         )
-        if first == 0:
-            tile = spread(rows, breadth, bias, o, step)
-        else:
-            tile = load_tile(rows, breadth, y, place, store_step)
+        begins = first == 0
+        tile = spread(rows, breadth, bias, o, step) if begins else load_tile(rows, breadth, y, place, store_step)
         for _ in range(first, behind):
             for i in range(KI):
                 for j in range(KJ):
@@ -210,7 +208,7 @@ def _band_of_dots(band, place, outputs, y, x, shape, rows, columns, spans, row_s
         shift = columns[q + 1, 2] - columns[q, 2] if pixels > 1 else 1
         # neighbours that see neighbours are one run of numbers; others are taken pixel by pixel
         count, run = (1, pixels * N) if shift == 1 else (pixels, N)
-        # a tile's columns are channels or taps, whichever fill tiles better: how many, from one to the next in x and sums
+        # a tile's columns are channels or taps, whichever fill tiles better: how many, and how far the next in x and sums
         channels, taps = (C, H * W * N, KH * KW), (columns[q, 1], column_steps[1] * N, 1)
         by_channel = _time_of_columns(C) * taps[0] < _time_of_columns(taps[0]) * C
         along, across = (channels, taps) if by_channel else (taps, channels)
