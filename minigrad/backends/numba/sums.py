@@ -208,7 +208,7 @@ def _band_of_dots(band, place, outputs, y, x, shape, rows, columns, spans, row_s
         shift = columns[q + 1, 2] - columns[q, 2] if pixels > 1 else 1
         # neighbours that see neighbours are one run of numbers; others are taken pixel by pixel
         count, run = (1, pixels * N) if shift == 1 else (pixels, N)
-        # a tile's columns are channels or taps, whichever fill tiles better: how many, and how far the next in x and sums
+        # a tile's columns are channels or taps, whichever fill tiles better: how many, how far apart in x and sums
         channels, taps = (C, H * W * N, KH * KW), (columns[q, 1], column_steps[1] * N, 1)
         by_channel = _time_of_columns(C) * taps[0] < _time_of_columns(taps[0]) * C
         along, across = (channels, taps) if by_channel else (taps, channels)
@@ -232,7 +232,7 @@ def _band_of_dots(band, place, outputs, y, x, shape, rows, columns, spans, row_s
 
 @compiled_function()
 def _time_of_columns(count):
-    """How long so many columns take: five in a tile two units each; a tile of two takes four, with one column or two."""
+    """How long so many columns take: five in a tile two units each; a tile of two takes four, be they one or two."""
     return count // len(FIVE) * 2 * len(FIVE) + (count % len(FIVE) + 1) // 2 * 4
 
 
