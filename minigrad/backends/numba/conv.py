@@ -27,10 +27,10 @@ from ..numpy.conv import col2im, im2col
 from ..numpy.layout import Pair, batch_first, output_size
 from .compiler import SUMS_IN_ANY_ORDER, compiled_kernel
 from .memory import batch_innermost
-from .sums import dot_products, weighted_sums
+from .sums import dot_products, outer_products, weighted_sums
 from .threads import one_blas_thread
 from .views import inputs_view, outputs_view
-from .ways import takes_pieces
+from .ways import sums_pixels_by, takes_pieces
 
 __all__ = ["channel_sum", "col2im", "conv2d", "conv2d_grad_input", "conv2d_grad_weight", "im2col"]
 
@@ -90,7 +90,10 @@ def conv2d_grad_weight(
     if not takes_pieces(view, N, dy.itemsize, O * C // G * kernel[0] * kernel[1]):
         with one_blas_thread:
             return reference.conv2d_grad_weight(dy, x, kernel, stride, padding, dilation, groups)
-    return dot_products(batch_innermost(dy), batch_innermost(x), (G, O // G, C // G), kernel, view)
+    dy, x, shape = batch_innermost(dy), batch_innermost(x), (G, O // G, C // G)
+    if sums_pixels_by(shape, N, dy.itemsize) == "outer products":
+        return outer_products(dy, x, shape, kernel, stride, view)
+    return dot_products(dy, x, shape, kernel, view)
 
 
 def channel_sum(x: np.ndarray) -> np.ndarray:

@@ -1,7 +1,8 @@
 """The two loops that the linear kernels come down to: weighted sums of pieces of memory, and dot products of pieces.
 
 A piece is a run of neighbouring numbers. Both loops keep a tile of sums in registers (tile.py) while they run, over the
-terms of a sum or along a piece; both are cut into tasks by the sizes of the work alone.
+terms of a sum or along a piece; both are cut into tasks by the sizes of the work alone. Many dot products of short
+pieces are the first loop again, with the second's pieces turned around: `outer_products`.
 """
 
 from __future__ import annotations
@@ -87,6 +88,32 @@ def dot_products(y: np.ndarray, x: np.ndarray, shape: tuple[int, int, int], kern
     parts = _parts(bands, O, len(DOT_ROWS))
     _dot_products(contiguous(y), contiguous(x), shape, view.rows, view.columns, view.spans, view.steps, parts, sums)
     return sums.sum(axis=0) if bands > 1 else sums[0]
+
+
+def outer_products(
+    y: np.ndarray, x: np.ndarray, shape: tuple[int, int, int], kernel: Pair, stride: Pair, view: View
+) -> np.ndarray:
+    """What dot_products returns, for short pieces and many outputs: the sum over all p, q and n of
+
+    x[g C + c, the pixel that p, q sees, n] times y[g O : (g + 1) O, p, q, n], outputs which are laid side by side for
+    that. A sum then stays in one lane of a register, and no lanes have to be added up for each piece.
+
+    Args:
+        stride: from the pixel that p, q sees to the next row's and the next column's.
+    """
+    (G, O, C), (_, OH, OW, N), (KH, KW) = shape, y.shape, kernel
+    turned, size = empty((OH, OW, N, G * O), y.dtype), G * KH * KW * C * O
+    _turn(contiguous(y).reshape(G * O, -1), turned.reshape(-1, G * O))
+    bands = max(1, min(TASKS, OH, BANDS_SIZE // size))
+    sums = np.zeros((bands, G * KH * KW, C, O), y.dtype)
+    parts = _parts(bands * G, C, len(SIX))
+    x, zeros = contiguous(x), np.zeros(1, y.dtype)
+    image, dilation = x.shape[1:3], (view.steps[0][1], view.steps[1][1])
+    _outer_products(
+        turned, x.reshape(-1), (G, KH, KW), image, stride, dilation, view.rows, view.columns, parts, zeros, sums
+    )
+    total = sums.sum(axis=0) if bands > 1 else sums[0]
+    return np.ascontiguousarray(total.reshape(G, KH, KW, C, O).transpose(0, 4, 3, 1, 2)).reshape(G * O, C, KH, KW)
 
 
 def _parts(tasks: int, outputs: int, tile: int) -> int:
@@ -287,3 +314,68 @@ def _dots_of_tile(tile, size, seen, rows, y, x, sums, at, y_steps, x_steps, s_st
                     tile = add_dot_products(tile, length - t, y, y_place + t, y_steps[0], x, x_place + t, x_steps[1])
                 y_place, x_place = y_place + y_steps[2], x_place + x_steps[2]
     add_lanes(tile, size, sums, at[2], s_steps)
+
+
+# ----------------------------------------------------------------------------------------------------- outer products
+
+
+@compiled_kernel()
+def _turn(x, y):
+    """y = x.T, a block at a time, so that both stay in the cache."""
+    (R, size), B = x.shape, 64
+    for block in prange(-(-size // B)):
+        piece, turned = x[:, block * B : (block + 1) * B], y[block * B : (block + 1) * B]
+        for r in range(R):
+            for t in range(piece.shape[1]):
+                turned[t, r] = piece[r, t]
+
+
+@compiled_kernel()
+def _outer_products(y, x, taps, image, stride, dilation, rows, columns, parts, zeros, sums):
+    for task in prange(len(sums) * taps[0] * parts):
+        channels = _part(task % parts, parts, sums.shape[2], len(SIX))
+        place = task // parts // taps[0], task // parts % taps[0]
+        _band_of_products(place, channels, y, x, taps, image, stride, dilation, rows, columns, zeros, sums)
+
+
+@compiled_function()
+def _band_of_products(place, channels, y, x, taps, image, stride, dilation, rows, columns, zeros, sums):
+    """A band's sums for a group and its channels from the first to the last. All taps take the same few pixels in turn,
+    so that what y has there stays in the first-level cache."""
+    (band, g), (G, KH, KW), (H, W), (OH, OW, N, GO), (B, _, C, O) = place, taps, image, y.shape, sums.shape
+    pixels, lanes = max(DEPTH // N, 1), REGISTER_BYTES // x.itemsize
+    y_steps, w_steps = (0, N * GO, GO), (0, stride[1] * N, 1, H * W * N)
+    for p in range(band * OH // B, (band + 1) * OH // B):
+        for start in range(0, OW, pixels):
+            for row in range(rows[p, 1]):
+                for j in range(KW):
+                    q, behind = _seeing(j, columns, start, min(start + pixels, OW))
+                    if q == behind:
+                        continue
+                    h, w = rows[p, 2] + row * dilation[0], columns[q, 2] + (j - columns[q, 0]) * dilation[1]
+                    y_at, x_at = (p * OW + q) * N * GO + g * O, ((g * C * H + h) * W + w) * N
+                    s_at = (((band * G + g) * KH + rows[p, 0] + row) * KW + j) * C * O
+                    # from 1 to 2, as if there were sums of an input before: they are added to what is there
+                    terms = (1, 2, 1, (behind - q) * N) if stride[1] == 1 else (1, 2, behind - q, N)
+                    t = 0
+                    while t < O:
+                        at, n = (y_at + t, x_at, s_at + t), min(lanes, O - t)
+                        first, last = channels
+                        if O - t >= len(WIDE) * lanes:
+                            c = _sums(SIX, WIDE, first, last, terms, y, x, zeros, sums, at, y_steps, w_steps, O)
+                            _sums(TWO, WIDE, c, last, terms, y, x, zeros, sums, at, y_steps, w_steps, O)
+                            t += len(WIDE) * lanes
+                        else:
+                            c = _sums(SIX, n, first, last, terms, y, x, zeros, sums, at, y_steps, w_steps, O)
+                            _sums(TWO, n, c, last, terms, y, x, zeros, sums, at, y_steps, w_steps, O)
+                            t += lanes
+
+
+@compiled_function()
+def _seeing(tap, columns, first, behind):
+    """Which pixels from the first on see something through the tap: the first one, and the one behind the last."""
+    while first < behind and not 0 <= tap - columns[first, 0] < columns[first, 1]:
+        first += 1
+    while first < behind and not 0 <= tap - columns[behind - 1, 0] < columns[behind - 1, 1]:
+        behind -= 1
+    return first, behind

@@ -18,6 +18,7 @@ log = logging.getLogger("minigrad.numba")
 WORTH_COLUMNS = 5_000_000  # products that take as long as im2col does by itself: a tenth of a millisecond
 SMALL_PRODUCT = 300_000  # multiply-adds that the BLAS has done before threads are under way (but for outer products)
 SHORTEST_RUN = 16  # numbers that are worth a register
+MANY_CHANNELS, SMALL_BATCH = 3, 64  # from and up to which outer products are faster than dot products
 LONG_DOT = 512  # numbers next to which summing the lanes of a register in the end is nothing
 
 
@@ -40,6 +41,20 @@ def takes_pieces(view: View, batch: int, itemsize: int, products: int) -> bool:
             else f"im2col and a matrix product, an image at a time; pieces of {longest} numbers leave registers empty"
         )
     return pieces
+
+
+def sums_pixels_by(shape: tuple[int, int, int], batch: int, itemsize: int) -> str:
+    """How a weight's gradient sums over pixels: by "dot products" of pieces, or, where those are short and there are
+    many channels and outputs, by "outer products" of a pixel's channels and outputs.
+
+    Args:
+        shape: groups, outputs of a group, channels of a group.
+    """
+    _, outputs, channels = shape
+    many = channels >= MANY_CHANNELS and outputs * itemsize >= 2 * REGISTER_BYTES
+    chosen = "outer products" if many and 0 < batch <= SMALL_BATCH else "dot products"
+    log.debug(f"{chosen}, summed over the pixels")
+    return chosen
 
 
 def product_of(a: np.ndarray, b: np.ndarray) -> str:
