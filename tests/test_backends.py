@@ -361,6 +361,9 @@ def test_a_kernel_is_compiled_once_for_each_dtype_whatever_the_arguments_layout(
                 y = kernels.conv2d(a, weight, weight[0, 0, 0, :2], *geometry)
                 kernels.conv2d_grad_input(y, weight, (5, 6), *geometry)
                 kernels.conv2d_grad_weight(y, a, (3, 3), *geometry)
+                wide = np.tile(a, (1, 20, 1, 1))  # channels enough for a way of their own
+                for channels in (wide, wide[:, ::-1]):
+                    kernels.conv2d_grad_weight(channels, channels, (3, 3), *geometry)
                 kernels.channel_sum(a)
                 window = ((2, 2), (2, 1), (1, 1))
                 dy = kernels.avg_pool2d(a, *window, True)

@@ -55,3 +55,14 @@ def test_numba_says_which_way_it_takes_and_why() -> None:
         few = minigrad.explain(minigrad.conv2d, minigrad.ones(1, 100, 6, 6), weight)
     assert "pieces of up to 64 numbers, read where they lie" in many
     assert "im2col and a matrix product, an image at a time; pieces of 2 numbers leave registers empty" in few
+
+
+def test_numba_says_how_a_weights_gradient_is_summed() -> None:
+    pytest.importorskip("numba")
+    with minigrad.use_backend("numba"):
+        x = minigrad.ones(32, 4, 6, 6)
+        many = minigrad.explain(minigrad.conv2d, x, minigrad.ones(40, 4, 3, 3, requires_grad=True))
+        few = minigrad.explain(minigrad.conv2d, x, minigrad.ones(4, 4, 3, 3, requires_grad=True))
+    assert "outer products of the channels and outputs of each pixel" in many
+    assert "pieces of up to 128 numbers" in few
+    assert "outer products" not in few

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 import reference
+from hypothesis import given
+from hypothesis import strategies as st
 
 from minigrad.backends import get_backend
 
@@ -93,6 +95,9 @@ LARGE = {
     "conv2d, grouped": lambda k: k.conv2d(large(N, 6, H, W), large(9, 2, 3, 3), large(9), **MOVES | {"groups": 3}),
     "by input": lambda k: k.conv2d_grad_input(large(N, O, 17, 18), large(O, C, 5, 4), (H, W), **MOVES),
     "by weight": lambda k: k.conv2d_grad_weight(large(N, O, 17, 18), large(N, C, H, W), (5, 4), **MOVES),
+    "by weight, many channels": lambda k: k.conv2d_grad_weight(
+        large(6, 70, 9, 7), large(6, 10, H, W), (3, 4), (2, 3), (1, 2), (1, 1), 2
+    ),
     "channel_sum": lambda k: k.channel_sum(large(N, O, H, W)),
     "avg_pool2d": lambda k: k.avg_pool2d(large(N, C, H, W), **POOL, count_include_pad=False),
     "avg_pool2d_grad": lambda k: k.avg_pool2d_grad(large(N, C, 9, 10), (H, W), **POOL, count_include_pad=True),
@@ -109,6 +114,27 @@ def test_blocks_and_remainders_fit_together(call, backends: list[str]) -> None:
     expected = call(get_backend("numpy").kernels)
     for other in backends[1:] or pytest.skip("there is one backend on this machine"):
         np.testing.assert_allclose(call(get_backend(other).kernels), expected, rtol=1e-9, atol=1e-9)
+
+
+pairs = {at_least: st.tuples(st.integers(at_least, 3), st.integers(at_least, 3)) for at_least in (0, 1)}
+
+
+@given(
+    sizes=st.tuples(st.sampled_from([1, 2, 5, 16, 33, 64]), st.integers(1, 2), st.integers(3, 9), st.integers(30, 70)),
+    moves=st.tuples(pairs[1], pairs[1], pairs[0], pairs[1], pairs[0]),
+)
+def test_weight_gradients_of_many_channels(backends: list[str], sizes, moves) -> None:
+    """They have a way of their own in numba."""
+    (N, G, C, O), (kernel_size, stride, padding, dilation, more) = sizes, moves
+    spans = [d * (k - 1) + 1 - 2 * p for d, k, p in zip(dilation, kernel_size, padding, strict=True)]
+    image = [max(span, 1) + m for span, m in zip(spans, more, strict=True)]
+    output = [(size - span) // s + 1 for size, span, s in zip(image, spans, stride, strict=True)]
+    dy, x = large(N, G * O, *output), large(N, G * C, *image)
+    results = [
+        kernel(name, "conv2d_grad_weight")(dy, x, kernel_size, stride, padding, dilation, G) for name in backends
+    ]
+    for result in results[1:]:
+        np.testing.assert_allclose(result, results[0], rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("call", LARGE.values(), ids=LARGE)

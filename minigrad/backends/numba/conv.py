@@ -12,7 +12,7 @@ weight's gradient is a dot product of pieces with rows of dy. Two small tables s
 padding and dilation is only another table, and padding is neither stored nor multiplied.
 
 Pieces of a few numbers (small images in small batches) fill no registers. Then columns are better, and the reference's
-way is taken, one image at a time; see ways.py.
+way is taken, one image at a time; or, for a weight's gradient by many channels, a pixel at a time. See ways.py.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .memory import batch_innermost
 from .sums import dot_products, outer_products, weighted_sums
 from .threads import one_blas_thread
 from .views import inputs_view, outputs_view
-from .ways import sums_pixels_by, takes_pieces
+from .ways import takes_outer_products, takes_pieces
 
 __all__ = ["channel_sum", "col2im", "conv2d", "conv2d_grad_input", "conv2d_grad_weight", "im2col"]
 
@@ -86,14 +86,13 @@ def conv2d_grad_weight(
     groups: int,
 ) -> np.ndarray:
     (N, O, OH, OW), (_, C, H, W), G = dy.shape, x.shape, groups
-    view = outputs_view((OH, OW), (H, W), kernel, stride, padding, dilation)
-    if not takes_pieces(view, N, dy.itemsize, O * C // G * kernel[0] * kernel[1]):
-        with one_blas_thread:
-            return reference.conv2d_grad_weight(dy, x, kernel, stride, padding, dilation, groups)
-    dy, x, shape = batch_innermost(dy), batch_innermost(x), (G, O // G, C // G)
-    if sums_pixels_by(shape, N, dy.itemsize) == "outer products":
-        return outer_products(dy, x, shape, kernel, stride, view)
-    return dot_products(dy, x, shape, kernel, view)
+    view, shape = outputs_view((OH, OW), (H, W), kernel, stride, padding, dilation), (G, O // G, C // G)
+    if takes_outer_products((O // G, C // G, *kernel), view, N, dy.itemsize):
+        return outer_products(batch_innermost(dy), batch_innermost(x), shape, kernel, stride, view)
+    if takes_pieces(view, N, dy.itemsize, O * C // G * kernel[0] * kernel[1]):
+        return dot_products(batch_innermost(dy), batch_innermost(x), shape, kernel, view)
+    with one_blas_thread:
+        return reference.conv2d_grad_weight(dy, x, kernel, stride, padding, dilation, groups)
 
 
 def channel_sum(x: np.ndarray) -> np.ndarray:

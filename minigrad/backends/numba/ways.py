@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -18,7 +19,7 @@ log = logging.getLogger("minigrad.numba")
 WORTH_COLUMNS = 5_000_000  # products that take as long as im2col does by itself: a tenth of a millisecond
 SMALL_PRODUCT = 300_000  # multiply-adds that the BLAS has done before threads are under way (but for outer products)
 SHORTEST_RUN = 16  # numbers that are worth a register
-MANY_CHANNELS, SMALL_BATCH = 3, 64  # from and up to which outer products are faster than dot products
+FEW_IMAGES, SUMS_IN_CACHE, LONG_ROW = 64, 1 << 16, 64  # for outer products; the second and third in numbers
 LONG_DOT = 512  # numbers next to which summing the lanes of a register in the end is nothing
 
 
@@ -43,18 +44,19 @@ def takes_pieces(view: View, batch: int, itemsize: int, products: int) -> bool:
     return pieces
 
 
-def sums_pixels_by(shape: tuple[int, int, int], batch: int, itemsize: int) -> str:
-    """How a weight's gradient sums over pixels: by "dot products" of pieces, or, where those are short and there are
-    many channels and outputs, by "outer products" of a pixel's channels and outputs.
+def takes_outer_products(weight: tuple[int, ...], view: View, batch: int, itemsize: int) -> bool:
+    """Whether the gradient by a weight of that shape is summed as outer products of each pixel's channels and outputs.
 
-    Args:
-        shape: groups, outputs of a group, channels of a group.
+    Where there are many of both and few images, that is faster than dot products of short pieces: as long as the sums
+    stay in the cache, or a row has pixels enough for each time that they are fetched.
     """
-    _, outputs, channels = shape
-    many = channels >= MANY_CHANNELS and outputs * itemsize >= 2 * REGISTER_BYTES
-    chosen = "outer products" if many and 0 < batch <= SMALL_BATCH else "dot products"
-    log.debug(f"{chosen}, summed over the pixels")
-    return chosen
+    outputs, channels = weight[:2]
+    many = outputs * itemsize >= 2 * REGISTER_BYTES and channels >= 3 and 8 * channels >= batch
+    few_images = 0 < batch <= FEW_IMAGES
+    worth_it = math.prod(weight) <= SUMS_IN_CACHE or len(view.columns) * batch >= LONG_ROW
+    if many and few_images and worth_it:
+        log.debug("outer products of the channels and outputs of each pixel, summed")
+    return many and few_images and worth_it
 
 
 def product_of(a: np.ndarray, b: np.ndarray) -> str:
