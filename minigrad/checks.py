@@ -21,11 +21,11 @@ def require(fits: bool, message: str, value: Any, hint: str = "") -> None:
     raise TypeError(f"{message}, got {given}" + (f"; {hint}" if hint else ""))
 
 
-def integer(caller: str, what: str, value: Any, least: int) -> int:
+def integer(caller: str, what: str, value: Any, least: int | None = None) -> int:
     """The value as an int; raises TypeError where it is no integer, ValueError where it is below `least`."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{caller}: {what} must be an integer, got {value!r}")
-    if value < least:
+    if least is not None and value < least:
         raise ValueError(f"{caller}: {what} must be at least {least}, got {value}")
     return int(value)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from ..checks import integer
 from ..ops import leaky_relu, relu, sigmoid, softmax, softplus, tanh
 from ..tensor import Tensor
-from .checks import finite, integer
+from .checks import finite
 from .module import Module
 
 

@@ -8,23 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import integer
 from ..ops.operands import as_number
 from ..tensor import Tensor
 
 
-def integer(caller: str, what: str, value: Any) -> int:
-    """The value as an int; raises TypeError where it is no integer."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{caller}: {what} must be an integer, got {value!r}")
-    return int(value)
-
-
 def positive(caller: str, what: str, value: Any) -> int:
     """The value as an int; raises TypeError where it is no integer, ValueError below 1."""
-    number = integer(caller, what, value)
-    if number < 1:
-        raise ValueError(f"{caller}: {what} must be at least 1, got {value}")
-    return number
+    return integer(caller, what, value, least=1)
 
 
 def finite(caller: str, what: str, value: Any) -> int | float:

@@ -6,10 +6,11 @@ import math
 
 import numpy as np
 
+from ..checks import integer
 from ..ops import flatten, linear
 from ..tensor import Tensor, float32
 from . import init
-from .checks import flag, integer, positive
+from .checks import flag, positive
 from .module import Module
 from .parameter import Parameter
 

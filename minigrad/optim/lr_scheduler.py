@@ -10,7 +10,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from ..nn.checks import integer, kind_of, not_negative, positive
+from ..checks import integer
+from ..nn.checks import kind_of, not_negative, positive
 from .optimizer import Optimizer, python_number
 
 
