@@ -62,7 +62,9 @@ def weighted_sums(
     x, weight, bias = contiguous(x), contiguous(weight).reshape(-1), contiguous(bias)
     y = empty((G * O, OH, OW, x.shape[3]), x.dtype)
     parts = _parts(G * OH, O, len(SIX))
-    _weighted_sums(x, weight, shape, steps, bias, view.rows, view.columns, view.runs, view.steps, parts, y)
+    # where a pixel fills one register, the pixels that a tile takes need not be neighbours in x
+    runs = view.spans if x.shape[3] * x.itemsize == REGISTER_BYTES else view.runs
+    _weighted_sums(x, weight, shape, steps, bias, view.rows, view.columns, runs, view.steps, parts, y)
     return y
 
 
@@ -144,12 +146,13 @@ def _weighted_sums(x, weight, shape, steps, bias, rows, columns, runs, view_step
 def _row_of_sums(g, p, outputs, x, weight, shape, steps, bias, rows, columns, runs, row_steps, column_steps, y):
     """Row p of the outputs of group g from the first to the last, run by run, as weighted_sums has it."""
     (_, O, C), (_, OH, OW, N), (_, H, W, _), (first, last) = shape, y.shape, x.shape, outputs
-    x_steps = (H * W * N, row_steps[1] * W * N, column_steps[1] * N)  # to what the next input, row and column see
     w_steps = (steps[2], row_steps[0] * steps[3], column_steps[0], steps[1])  # likewise, and to the next output
     y_step, lanes = OH * OW * N, REGISTER_BYTES // x.itemsize
     bias = bias[g * O : (g + 1) * O]
     for run in range(len(runs)):
         q, length = runs[run, 0], (runs[run, 1] - runs[run, 0]) * N
+        apart = (columns[q + 1, 2] - columns[q, 2]) * N if N == lanes and length > N else lanes  # a tile's vectors in x
+        x_steps = (H * W * N, row_steps[1] * W * N, column_steps[1] * N, apart)  # to what next input, row, column see
         x_at = ((g * C * H + rows[p, 2]) * W + columns[q, 2]) * N
         w_at = g * steps[0] + rows[p, 0] * steps[3] + columns[q, 0]
         y_at = ((g * O * OH + p) * OW + q) * N
@@ -159,7 +162,7 @@ def _row_of_sums(g, p, outputs, x, weight, shape, steps, bias, rows, columns, ru
             # each pair of shapes is compiled apart, which takes a second: the rare ones make do with fewer
             t = 0
             while t < length:
-                at = (x_at + t, w_at, y_at + t)
+                at = (x_at + t // lanes * apart, w_at, y_at + t)
                 if length - t >= len(WIDE) * lanes:
                     o = _sums(SIX, WIDE, first, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step)
                     o = _sums(TWO, WIDE, o, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step)
@@ -167,7 +170,7 @@ def _row_of_sums(g, p, outputs, x, weight, shape, steps, bias, rows, columns, ru
                 elif length - t >= len(HALF) * lanes:
                     o = _sums(SIX, HALF, first, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step)
                     for _ in range(len(HALF)):
-                        at = (x_at + t, w_at, y_at + t)
+                        at = (x_at + t // lanes * apart, w_at, y_at + t)
                         _sums(TWO, lanes, o, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step)
                         t += lanes
                 else:
@@ -189,6 +192,7 @@ def _sums(rows, breadth, o, last, terms, x, weight, bias, y, at, x_steps, w_step
         breadth: WIDE, HALF, or of a tile that is cut short the number of t.
         terms: the first input c and the one behind the last, how many i, how many j. Inputs before are in y already.
         at: x_at, w_at, y_at.
+        x_steps: from c, i and j to the next, and from one vector of a tile to the next.
     """
     first, behind, KI, KJ = terms
     while o < last and (last - o >= len(rows) or len(rows) == len(TWO)):
@@ -205,7 +209,7 @@ def _sums(rows, breadth, o, last, terms, x, weight, bias, y, at, x_steps, w_step
             for i in range(KI):
                 for j in range(KJ):
                     w, at_pixel = w_place + i * w_steps[1] + j * w_steps[2], x_place + i * x_steps[1] + j * x_steps[2]
-                    tile = add_products(tile, breadth, weight, w, w_step, x, at_pixel)
+                    tile = add_products(tile, breadth, weight, w, w_step, x, at_pixel, x_steps[3])
             x_place, w_place = x_place + x_steps[0], w_place + w_steps[0]
         store_tile(tile, breadth, y, place, store_step)
         o = min(o + len(rows), last)
@@ -344,7 +348,7 @@ def _band_of_products(place, channels, y, x, taps, image, stride, dilation, rows
     so that what y has there stays in the first-level cache."""
     (band, g), (G, KH, KW), (H, W), (OH, OW, N, GO), (B, _, C, O) = place, taps, image, y.shape, sums.shape
     pixels, lanes = max(DEPTH // N, 1), REGISTER_BYTES // x.itemsize
-    y_steps, w_steps = (0, N * GO, GO), (0, stride[1] * N, 1, H * W * N)
+    y_steps, w_steps = (0, N * GO, GO, lanes), (0, stride[1] * N, 1, H * W * N)
     for p in range(band * OH // B, (band + 1) * OH // B):
         for start in range(0, OW, pixels):
             for row in range(rows[p, 1]):

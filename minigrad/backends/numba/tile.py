@@ -5,10 +5,10 @@ wants more: R outputs times V vectors of neighbouring numbers, so that each vect
 and each weight V of them. numba has no type for a register; this file adds one, the `Tile`, and the operations that the
 kernels need. In a kernel,
 
-    tile = spread(rows, breadth, bias, o, 1)                             # tile[r, :] = bias[o + r]
+    tile = spread(rows, breadth, bias, o, 1)                              # tile[r, :] = bias[o + r]
     for k in range(K):
-        tile = add_products(tile, breadth, weight, w + k, step, x, t)    # tile[r, :] += weight[w + k + r step] x[t + :]
-    store_tile(tile, breadth, y, t, y_step)                              # y[t + r y_step + :] = tile[r, :]
+        tile = add_products(tile, breadth, weight, w + k, step, x, t, lanes)  # += weight[w + k + r step] x[t + :]
+    store_tile(tile, breadth, y, t, y_step)                               # y[t + r y_step + :] = tile[r, :]
 
 compiles to R V multiply-add instructions a step, V loads and R broadcasts, and nothing else. Two arguments are about
 shape. `rows` is a tuple of which only the length counts (the compiler knows the length of a tuple), and so is
@@ -105,16 +105,18 @@ def store_tile(_: Any, tile: Any, breadth: Any, array: Any, at: Any, step: Any) 
 
 
 @tile_operation
-def add_products(_: Any, tile: Any, breadth: Any, weight: Any, w: Any, step: Any, x: Any, at: Any) -> Any:
-    """tile[r, :] + weight[w + r step] x[at + :]"""
+def add_products(_: Any, tile: Any, breadth: Any, weight: Any, w: Any, step: Any, x: Any, at: Any, apart: Any) -> Any:
+    """tile[r, :] + weight[w + r step] x[at + :], where the vectors of x begin `apart` from each other"""
 
-    def code(build: _Builder, sums: Any, breadth: Any, weight: Any, w: Any, step: Any, x: Any, at: Any) -> Any:
-        vectors = build.vectors(x, at, tile.vectors, breadth)
+    def code(
+        build: _Builder, sums: Any, breadth: Any, weight: Any, w: Any, step: Any, x: Any, at: Any, apart: Any
+    ) -> Any:
+        vectors = build.vectors(x, at, tile.vectors, breadth, apart)
         scalars = [build.broadcast(build.scalar(weight, build.plus(w, r, step))) for r in range(tile.rows)]
         products = [(scalar, vector) for scalar in scalars for vector in vectors]
         return build.tile(tile, [build.multiply_add(a, b, sums, i) for i, (a, b) in enumerate(products)])
 
-    return tile(tile, breadth, weight, w, step, x, at), _generated(code)
+    return tile(tile, breadth, weight, w, step, x, at, apart), _generated(code)
 
 
 @tile_operation
@@ -215,12 +217,15 @@ class _Builder:
         everywhere = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), None)
         return self.ir.shuffle_vector(self.ir.insert_element(undefined, scalar, first), undefined, everywhere)
 
-    def vectors(self, array: Any, at: Any, number: int, breadth: Any) -> list[Any]:
-        """The `number` vectors that begin at array[at]; where the breadth is a number, one that ends with zeros."""
+    def vectors(self, array: Any, at: Any, number: int, breadth: Any, apart: Any = None) -> list[Any]:
+        """The `number` vectors that begin at array[at], one behind the other or so far apart; where the breadth is a
+        number, one that ends with zeros."""
         element = array.type.pointee
         size = self._bytes(element)
         kind = ir.VectorType(element, REGISTER_BYTES // size)
-        places = [self._as_vector(self.pointer(array, self.plus(at, v * kind.count)), kind) for v in range(number)]
+        first, apart = self.pointer(array, at), ir.Constant(at.type, kind.count) if apart is None else apart
+        offsets = [self.ir.mul(ir.Constant(at.type, v), apart) for v in range(number)]
+        places = [self._as_vector(self.pointer(first, offset), kind) for offset in offsets]
         if isinstance(breadth.type, ir.IntType):
             return [
                 self._masked("load", kind, [places[0]], self._below(breadth, kind.count), [ir.Constant(kind, None)])
