@@ -146,13 +146,13 @@ def _weighted_sums(x, weight, shape, steps, bias, rows, columns, runs, view_step
 def _row_of_sums(g, p, outputs, x, weight, shape, steps, bias, rows, columns, runs, row_steps, column_steps, y):
     """Row p of the outputs of group g from the first to the last, run by run, as weighted_sums has it."""
     (_, O, C), (_, OH, OW, N), (_, H, W, _), (first, last) = shape, y.shape, x.shape, outputs
-    w_steps = (steps[2], row_steps[0] * steps[3], column_steps[0], steps[1])  # likewise, and to the next output
+    w_steps = (steps[2], row_steps[0] * steps[3], column_steps[0], steps[1])  # to the next input, row, column, output
     y_step, lanes = OH * OW * N, REGISTER_BYTES // x.itemsize
     bias = bias[g * O : (g + 1) * O]
     for run in range(len(runs)):
         q, length = runs[run, 0], (runs[run, 1] - runs[run, 0]) * N
         apart = (columns[q + 1, 2] - columns[q, 2]) * N if N == lanes and length > N else lanes  # a tile's vectors in x
-        x_steps = (H * W * N, row_steps[1] * W * N, column_steps[1] * N, apart)  # to what next input, row, column see
+        x_steps = (H * W * N, row_steps[1] * W * N, column_steps[1] * N, apart)  # likewise, to what they see
         x_at = ((g * C * H + rows[p, 2]) * W + columns[q, 2]) * N
         w_at = g * steps[0] + rows[p, 0] * steps[3] + columns[q, 0]
         y_at = ((g * O * OH + p) * OW + q) * N
