@@ -123,8 +123,10 @@ def conv2d(
 
     Raises ValueError where shapes do not fit each other, and for strides, paddings and groups that are no integers.
     """
-    tensors = (input, weight) if bias is None else (input, weight, bias)
-    input, weight, *rest = (floating("conv2d", t) for t in operands("conv2d", *tensors))
+    tensors = operands("conv2d", *((input, weight) if bias is None else (input, weight, bias)))
+    if tensors[0].dtype.kind != "f":
+        tensors = tuple(floating("conv2d", tensor) for tensor in tensors)
+    input, weight, *rest = tensors
     if input.ndim != 4 or weight.ndim != 4:
         raise ValueError(
             f"conv2d: expected input (N, C, H, W) and weight (O, C / groups, KH, KW), "

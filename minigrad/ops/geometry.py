@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ Pair = tuple[int, int]
 
 def pair(name: str, what: str, value: Any, at_least: int) -> Pair:
     """One integer for both directions, or two: (height, width)."""
+    if type(value) is int and value >= at_least:
+        return value, value
     if type(value) is tuple and len(value) == 2 and type(value[0]) is type(value[1]) is int and min(value) >= at_least:
         return value  # as a layer has it
     values = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
@@ -20,6 +23,7 @@ def pair(name: str, what: str, value: Any, at_least: int) -> Pair:
     return int(values[0]), int(values[1])
 
 
+@lru_cache(maxsize=1024)
 def check_fits(name: str, image: tuple[int, ...], kernel: Pair, padding: Pair, dilation: Pair = (1, 1)) -> None:
     """Raises ValueError where the kernel is larger than the padded image, so that it fits nowhere."""
     for size, k, p, d in zip(image, kernel, padding, dilation, strict=True):

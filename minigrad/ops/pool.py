@@ -152,6 +152,6 @@ def pool_window(name: str, kernel_size: Any, stride: Any, padding: Any) -> dict[
     kernel = pair(name, "kernel_size", kernel_size, 1)
     stride = kernel if stride is None else pair(name, "stride", stride, 1)
     padding = pair(name, "padding", padding, 0)
-    if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
+    if 2 * padding[0] > kernel[0] or 2 * padding[1] > kernel[1]:
         raise ValueError(f"{name}: padding {padding} is more than half the window {kernel}")
     return {"kernel": kernel, "stride": stride, "padding": padding}

@@ -125,10 +125,11 @@ class Optimizer:
                 grad = parameter.grad
                 if grad is None:
                     continue
-                w = parameter._data
+                w, state = parameter._data, self.state.get(parameter)
                 if not isinstance(grad, Tensor) or grad._data.shape != w.shape:
                     raise ValueError(f"{self._name}: a parameter of shape {w.shape} has the gradient {grad!r}")
-                state = self.state.setdefault(parameter, {})
+                if state is None:
+                    state = self.state[parameter] = {}
                 parameter.data = self.update(w, grad._data, state, parameter.backend.xp, **options)
 
     # -- state -------------------------------------------------------------------------------------------------------

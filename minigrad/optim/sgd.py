@@ -78,4 +78,5 @@ class SGD(Optimizer):
             v = momentum * state["momentum_buffer"] + (1 - dampening) * g if state else g
             state["momentum_buffer"] = v
             g = g + momentum * v if nesterov else v
-        return w - lr * g
+        step = lr * g
+        return xp.subtract(w, step, out=step if step.ndim else None)  # w - step, in memory that is at hand
