@@ -139,7 +139,7 @@ def fraction_with_half_a_quotient_rule() -> OnTensors:
 
 
 @wrong("term missing")
-def distance_to_a_copy_that_was_detached() -> OnTensors:
+def gate_that_was_detached() -> OnTensors:
     """The function itself detaches one factor, for a stable gradient: what it computes still depends on x there."""
 
     def gated(x):

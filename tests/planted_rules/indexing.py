@@ -135,8 +135,7 @@ def padding_cut_from_the_end_alone() -> OnTensors:
             (x,) = self.inputs
             return (dy[:, : x.shape[1]],)
 
-    fn = lambda x, w: PadRows.apply(x) @ w  # noqa: E731
-    return OnTensors(fn, (normal(167, 3, 4), normal(168, 7, 2)), culprit="PadRows")
+    return OnTensors(lambda x, w: PadRows.apply(x) @ w, (normal(167, 3, 4), normal(168, 7, 2)), culprit="PadRows")
 
 
 @wrong("padding or stride not undone")

@@ -73,8 +73,7 @@ def axes_permuted_once_more_in_place_of_back() -> OnTensors:
         def backward(self, dy):
             return (dy.transpose(1, 2, 0),)
 
-    fn = lambda x: (Permute.apply(x) * x).sin()  # noqa: E731
-    return OnTensors(fn, (normal(76, 3, 3, 3),), culprit="Permute")
+    return OnTensors(lambda x: (Permute.apply(x) * x).sin(), (normal(76, 3, 3, 3),), culprit="Permute")
 
 
 @wrong("inputs swapped")

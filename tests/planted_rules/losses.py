@@ -111,8 +111,7 @@ def cross_entropy_without_the_target() -> OnTensors:
         def backward(self, dy):
             return (dy * beside(self.probabilities / len(TARGET), dy),)
 
-    fn = lambda x: ProbabilitiesOnly.apply(x * 2.0)  # noqa: E731
-    return OnTensors(fn, (normal(228, 5, 4),), culprit="ProbabilitiesOnly")
+    return OnTensors(lambda x: ProbabilitiesOnly.apply(x * 2.0), (normal(228, 5, 4),), culprit="ProbabilitiesOnly")
 
 
 @wrong("batch elements mixed")

@@ -86,8 +86,9 @@ def overlapping_averages_that_are_assigned() -> OnTensors:
                 dx[window] = dy.data[:, :, p, q, None, None] / 6
             return (beside(dx, dy),)
 
-    fn = lambda x: OverlappingAvgPool.apply(x).sin()  # noqa: E731
-    return OnTensors(fn, (normal(212, 1, 2, 5, 4),), culprit="OverlappingAvgPool")
+    return OnTensors(
+        lambda x: OverlappingAvgPool.apply(x).sin(), (normal(212, 1, 2, 5, 4),), culprit="OverlappingAvgPool"
+    )
 
 
 @wrong("overwritten")
