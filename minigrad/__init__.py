@@ -11,6 +11,7 @@ from .autograd import Function, enable_grad, grad, is_grad_enabled, no_grad
 from .backends import BackendError, backend_names, default_backend, get_num_threads, set_num_threads, use_backend
 from .creation import arange, full, ones, ones_like, rand, randint, randn, tensor, zeros, zeros_like
 from .explanation import explain
+from .gradient_check import GradcheckError, gradcheck, gradcheck_module, gradcheck_numpy
 from .ops import *  # noqa: F403
 from .random import default_generator, manual_seed
 from .serialization import load, save

@@ -32,16 +32,16 @@ LAYERS = [
     {"autograd", "creation"},
     {"ops"},
     {"nn", "data", "serialization", "explanation"},
-    {"optim"},
-    {"models"},
+    {"optim", "gradient_check"},
+    {"models", "testing"},
     {"train"},
-    {"plots"},
+    {"plots", "pytest_plugin"},
     {"d2l"},
 ]
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}
 
 # Packages that minigrad works without: the only ones that may be imported late, and never by `import minigrad`.
-OPTIONAL = {"numba", "cupy", "threadpoolctl", "matplotlib", "tqdm", "safetensors", "pooch"}
+OPTIONAL = {"numba", "cupy", "threadpoolctl", "matplotlib", "tqdm", "safetensors", "pooch", "pytest"}
 REFERENCE = "numpy"  # the one backend that the others may import from
 
 MAX_LINES = 400

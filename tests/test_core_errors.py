@@ -7,7 +7,7 @@ import pytest
 from public_names import names, resolve
 
 import minigrad
-from minigrad import Function, Tensor, autograd, backends, ops, serialization
+from minigrad import Function, Tensor, autograd, backends, nn, ops, serialization
 
 F32 = Tensor([1.0, 2.0])
 INTEGERS = Tensor([1, 2])
@@ -408,6 +408,20 @@ ERRORS = [
     ("set_num_threads", lambda f: f(1.0), TypeError, r"set_num_threads: the number must be an integer, got 1\.0"),
     ("explain", lambda f: f("conv2d"), TypeError, "explain: the operation must be a function, got 'conv2d'"),
     ("explain", lambda f: f(ops.exp, "text"), TypeError, "exp: expected a Tensor, got str"),
+    ("gradcheck", lambda f: f("exp", F32), TypeError, "gradcheck: fn must be a function of Tensors, or a Module"),
+    ("gradcheck", lambda f: f(ops.exp, INTEGERS), TypeError, r"floating Tensor or array, got \(Tensor\)"),
+    ("gradcheck", lambda f: f(ops.exp, F32, order=3), ValueError, "gradcheck: order must be 1 or 2, got 3"),
+    ("gradcheck", lambda f: f(ops.exp, F32, eps=0), ValueError, "gradcheck: eps must be above 0, got 0"),
+    ("gradcheck", lambda f: f(ops.exp, F32, rtol=NAN), ValueError, "gradcheck: rtol must be at least 0, got nan"),
+    ("gradcheck", lambda f: f(ops.exp, F32, atol="1"), TypeError, "gradcheck: atol must be a number, got '1'"),
+    ("gradcheck", lambda f: f(ops.exp, F32, against="abacus"), minigrad.BackendError, NO_BACKEND),
+    ("gradcheck_module", lambda f: f(ops.exp, ops.exp, F32), TypeError, "gradcheck_module: model must be a Module"),
+    ("gradcheck_module", lambda f: f(nn.Linear(2, 1), 3, F32), TypeError, "gradcheck_module: loss must be a function"),
+    ("gradcheck_module", lambda f: f(nn.Linear(2, 1), ops.exp, F32), TypeError, r"batch must be a pair \(inputs"),
+    ("gradcheck_numpy", lambda f: f(3, np.exp, F32), TypeError, "gradcheck_numpy: forward must be a function, got 3"),
+    ("gradcheck_numpy", lambda f: f(np.exp, None, F32), TypeError, "gradcheck_numpy: backward must be a function"),
+    ("gradcheck_numpy", lambda f: f(np.exp, np.exp, [1, 2]), TypeError, "none of the inputs is floating"),
+    ("gradcheck_numpy", lambda f: f(np.exp, np.exp, np.ones(2), tol=1), TypeError, "unknown option 'tol'; there are"),
     ("write_atomically", lambda f: f("x", "text"), TypeError, "write_atomically: the data must be bytes, got 'text'"),
     ("write_atomically", lambda f: f(None, b""), TypeError, NO_PATH + "None"),
     ("write_atomically", lambda f: f(".", b""), IsADirectoryError, "it is a folder; name a file in it"),

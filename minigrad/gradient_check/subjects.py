@@ -1,0 +1,221 @@
+"""What can be checked, in one form: a function of arrays, and its gradients by a rule that may be wrong.
+
+`forward(arrays)` returns the outputs; `backward(arrays, cotangents)` what the rule says is the gradient of the sum of
+cotangents * outputs by each array: an array, whatever its shape, or None. Both compute from scratch each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..autograd import Function, enable_grad, grad, no_grad
+from ..autograd.engine import sum_to_shape, topological_order
+from ..backends import Backend
+from ..tensor import Tensor
+from .options import title_of
+
+Arrays = list[np.ndarray]
+Gradients = list[np.ndarray | None]
+
+
+class Subject(Protocol):
+    title: str
+
+    def forward(self, arrays: Arrays) -> Arrays: ...
+
+    def backward(self, arrays: Arrays, cotangents: Arrays) -> Gradients: ...
+
+
+class TensorFunction:
+    """A function of Tensors. Its differentiable inputs come as arrays; all other arguments stay as they were given.
+
+    Args:
+        arguments: what the function is called with.
+        checked: which of the arguments are differentiated.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], arguments: Sequence[Any], checked: Sequence[int], backend: Backend
+    ) -> None:
+        self.function, self.arguments, self.checked, self.backend = function, list(arguments), list(checked), backend
+        self.title = title_of(function)
+
+    def forward(self, arrays: Arrays) -> Arrays:
+        with no_grad():
+            return [self.backend.to_numpy(y.data) for y in self.outputs(self.tensors(arrays))]
+
+    def tensors(self, arrays: Arrays) -> list[Tensor]:
+        """The arrays themselves as tensors, so that the caller sees whether the function changes them."""
+        return [Tensor._wrap(self.backend.from_numpy(x), self.backend) for x in arrays]
+
+    def outputs(self, tensors: list[Tensor]) -> list[Tensor]:
+        """The floating outputs of the function."""
+        arguments = list(self.arguments)
+        for position, tensor in zip(self.checked, tensors, strict=True):
+            arguments[position] = tensor
+        result = self.function(*arguments)
+        outputs = list(result) if isinstance(result, (tuple, list)) else [result]
+        wrong = [y for y in outputs if not isinstance(y, Tensor)]
+        if wrong or not outputs:
+            got = type(wrong[0]).__name__ if wrong else "an empty tuple"
+            raise TypeError(f"gradcheck: {self.title} must return a Tensor or a tuple of them, got {got}")
+        floating = [y for y in outputs if y.dtype.kind == "f"]
+        if not floating:
+            raise TypeError(
+                f"gradcheck: {self.title} returned no floating Tensor, so there is nothing to differentiate"
+            )
+        return floating
+
+    def backward(self, arrays: Arrays, cotangents: Arrays) -> Gradients:
+        tensors = [x.requires_grad_() for x in self.tensors(arrays)]
+        with enable_grad():
+            outputs = self.outputs(tensors)
+        return self.gradients(outputs, tensors, cotangents)
+
+    def gradients(self, outputs: list[Tensor], tensors: list[Tensor], cotangents: Arrays) -> Gradients:
+        pairs = [(y, Tensor(v, y.dtype, backend=y.backend)) for y, v in zip(outputs, cotangents, strict=True)]
+        pairs = [(y, v) for y, v in pairs if y.requires_grad]
+        if not pairs:
+            return [None] * len(tensors)
+        found = grad([y for y, _ in pairs], tensors, [v for _, v in pairs], allow_unused=True, retain_graph=True)
+        return [None if g is None else self.backend.to_numpy(g.data) for g in found]
+
+    def graph(self, arrays: Arrays) -> tuple[list[Tensor], list[Function]]:
+        """The leaves, one for each array, and the nodes that one call records, in the order of recording."""
+        tensors = [x.requires_grad_() for x in self.tensors(arrays)]
+        with enable_grad():
+            nodes = topological_order(self.outputs(tensors))
+        return self.leaves(tensors), nodes
+
+    def leaves(self, tensors: list[Tensor]) -> list[Tensor]:
+        return tensors
+
+
+class SecondOrder(TensorFunction):
+    """The gradients of a function, as a function of its inputs and of the cotangents."""
+
+    def __init__(self, first: TensorFunction, inputs: int) -> None:
+        self.first, self.inputs, self.backend = first, inputs, first.backend
+        self.title = f"the gradient of {first.title}"
+
+    def forward(self, arrays: Arrays) -> Arrays:
+        return [self.backend.to_numpy(g.data) for g in self.outputs(self.tensors(arrays))]
+
+    def outputs(self, tensors: list[Tensor]) -> list[Tensor]:
+        points, cotangents = tensors[: self.inputs], tensors[self.inputs :]
+        with enable_grad():
+            points = [x if x.requires_grad else x.detach().requires_grad_() for x in points]
+            outputs = self.first.outputs(points)
+            pairs = [(y, v) for y, v in zip(outputs, cotangents, strict=True) if y.requires_grad]
+            if not pairs:
+                return [Tensor(np.zeros(x.shape, x.dtype), backend=self.backend) for x in points]
+            found = grad([y for y, _ in pairs], points, [v for _, v in pairs], create_graph=True, allow_unused=True)
+        zeros = [Tensor(np.zeros(x.shape, x.dtype), backend=self.backend) for x in points]
+        return [zero if g is None else g for g, zero in zip(found, zeros, strict=True)]
+
+
+class ModuleLoss(TensorFunction):
+    """The loss of a module by its parameters, which come first, and by its floating inputs."""
+
+    def __init__(self, model: Any, loss: Callable[[Any, Any], Any], batch: tuple[Any, Any], names: list[str]) -> None:
+        self.model, self.loss, self.names = model, loss, names
+        self.parameters = dict(model.named_parameters())
+        self.backend = next(iter(self.parameters.values())).backend
+        inputs, self.targets = batch
+        self.arguments, self.checked = [inputs], [0] if len(names) > len(self.parameters) else []
+        self.title = type(model).__name__
+
+    def outputs(self, tensors: list[Tensor]) -> list[Tensor]:
+        for parameter, tensor in zip(self.parameters.values(), tensors, strict=False):
+            parameter.data = tensor.data
+        inputs = tensors[len(self.parameters)] if self.checked else self.arguments[0]
+        value = self.loss(self.model(inputs), self.targets)
+        if not isinstance(value, Tensor):
+            raise TypeError(f"gradcheck_module: the loss must return a Tensor, got {type(value).__name__}")
+        return [value]
+
+    def backward(self, arrays: Arrays, cotangents: Arrays) -> Gradients:
+        tensors = [x.requires_grad_() for x in self.tensors(arrays)]
+        with enable_grad():
+            outputs = self.outputs(tensors)
+        return self.gradients(outputs, self.leaves(tensors), cotangents)
+
+    def leaves(self, tensors: list[Tensor]) -> list[Tensor]:
+        return [*self.parameters.values(), *tensors[len(self.parameters) :]]
+
+
+class ArrayFunction:
+    """A bare pair of NumPy functions."""
+
+    def __init__(self, forward: Callable[..., Any], backward: Callable[..., Any]) -> None:
+        self._forward, self._backward = forward, backward
+        self.title = getattr(forward, "__name__", type(forward).__name__)
+
+    def forward(self, arrays: Arrays) -> Arrays:
+        y = np.asarray(self._forward(*arrays))
+        if y.dtype.kind not in "fiub":
+            raise TypeError(f"gradcheck_numpy: {self.title} must return an array of numbers, got dtype {y.dtype}")
+        return [y if y.dtype.kind == "f" else y.astype(np.float64)]
+
+    def backward(self, arrays: Arrays, cotangents: Arrays) -> Gradients:
+        self._forward(*arrays)  # a layer may have kept something for its backward
+        found = self._backward(cotangents[0].copy(), *arrays)
+        found = (found,) if isinstance(found, np.ndarray) and len(arrays) == 1 else found
+        if not isinstance(found, (tuple, list)) or len(found) != len(arrays):
+            got = f"{len(found)} of them" if isinstance(found, (tuple, list)) else f"a {type(found).__name__}"
+            raise TypeError(
+                f"gradcheck_numpy: backward must return a gradient for each of {len(arrays)} inputs, got {got}"
+            )
+        return [None if g is None else np.asarray(g) for g in found]
+
+
+OF_THE_ENGINE = {  # what a node has beside its operation's parameters
+    "backend", "needs", "hooks", "retained", "_number", "_inputs", "_input_arrays", "_output_arrays", "_output_count",
+}  # fmt: skip
+
+
+class Node:
+    """One node of a graph by itself: its operation, with the parameters that it had there."""
+
+    def __init__(self, node: Function) -> None:
+        self.node, self.operation, self.backend = node, type(node), node.backend
+        self.parameters = {name: value for name, value in vars(node).items() if name not in OF_THE_ENGINE}
+        self.title = node.name()
+        self.arrays = [self.backend.to_numpy(x) for x in node._input_arrays]
+
+    def forward(self, arrays: Arrays) -> Arrays:
+        with no_grad():
+            return [y for y in self._results(self._apply(arrays, False)) if y.dtype.kind == "f"]
+
+    def backward(self, arrays: Arrays, cotangents: Arrays) -> Gradients:
+        with enable_grad():
+            result = self._apply(arrays, True)
+        node = (result[0] if isinstance(result, tuple) else result).grad_fn
+        assert node is not None
+        given = iter(cotangents)
+        wrapped = [
+            Tensor(next(given), backend=self.backend) if y.dtype.kind == "f" else None for y in self._results(result)
+        ]
+        with no_grad():
+            gradients = node.backward(*wrapped)
+        if not isinstance(gradients, (tuple, list)):
+            gradients = (gradients,)
+        found: Gradients = [None] * len(arrays)
+        for index, (x, g) in enumerate(zip(arrays, gradients, strict=False)):
+            if isinstance(g, Tensor):
+                g = sum_to_shape(g, x.shape) if self.operation.broadcasts and g.shape != x.shape else g
+                found[index] = self.backend.to_numpy(g.data)
+        return found
+
+    def _apply(self, arrays: Arrays, record: bool) -> Any:
+        tensors = [Tensor(x, backend=self.backend) for x in arrays]
+        if record:
+            tensors = [x.requires_grad_() if x.dtype.kind == "f" else x for x in tensors]
+        return self.operation.apply(*tensors, **self.parameters)
+
+    def _results(self, result: Any) -> Arrays:
+        results = result if isinstance(result, tuple) else (result,)
+        return [self.backend.to_numpy(y.data) for y in results]
