@@ -19,7 +19,13 @@ from .tensor import Tensor, bool_, float32, float64, int64
 
 __version__ = "0.1.0"  # a plain string, which setup.cfg reads without importing NumPy
 
-_AT_FIRST_USE = ("data", "models", "plots", "train")  # so that `import minigrad` takes no longer than it must
+_AT_FIRST_USE = (
+    "data",
+    "models",
+    "plots",
+    "testing",
+    "train",
+)  # so that `import minigrad` takes no longer than it must
 
 
 def __getattr__(name: str) -> ModuleType:

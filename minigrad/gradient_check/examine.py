@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -43,6 +43,11 @@ class Element:
     left: float
     right: float
     shape: str  # of the function there: see Slope
+
+    def divided_by(self, weight: float) -> Element:
+        """The same of a function without the weight that its output had."""
+        numbers = {name: getattr(self, name) / weight for name in ("analytic", "numeric", "left", "right")}
+        return replace(self, **numbers, error=self.error / abs(weight))
 
     @property
     def off(self) -> float:

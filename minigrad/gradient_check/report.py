@@ -10,6 +10,8 @@ from .causes import Cause
 from .examine import OK, WRONG, Element
 from .picture import draw_curves
 
+WEIGHTED = "the numbers are slopes of the sum of all outputs, each with a random weight"
+
 Curve = list[tuple[float, float]]  # (step, how far the slope seen with it is from the best one)
 
 
@@ -103,6 +105,7 @@ class Report:
         order: 1, or 2 where the gradient of the gradient was checked, too.
         backend, dtype: where, and in which numbers.
         notes: what else a reader should know.
+        weighted: whether slopes are those of a sum of outputs, each with a random weight, and not of a single output.
         seconds: how long it took.
     """
 
@@ -112,6 +115,7 @@ class Report:
     backend: str = "numpy"
     dtype: str = "float64"
     notes: list[str] = field(default_factory=list)
+    weighted: bool = False
     seconds: float = 0.0
 
     def __bool__(self) -> bool:
@@ -132,8 +136,8 @@ class Report:
         for one, (name, shape, count, verdict) in zip(self.inputs, rows, strict=True):
             lines.append(f"  {name:{names}}  {shape:{shapes}}  {count:>{counts}}  {verdict}")
             lines += [f"      {line}" for line in one.lines()]
-        if any(one.worst is not None for one in self.wrong):
-            lines += ["", "  the numbers are slopes of the sum of all outputs, each with a random weight"]
+        if self.weighted and any(one.worst is not None for one in self.wrong):
+            lines += ["", f"  {WEIGHTED}"]
         if self.notes:
             lines += ["", *(f"  note: {note}" for note in self.notes)]
         return "\n".join(lines)
@@ -152,7 +156,8 @@ class Report:
             ]
             rows.append("<tr>" + "".join(f'<td style="text-align:left">{cell}</td>' for cell in cells) + "</tr>")
         heads = "".join(f'<th style="text-align:left">{h}</th>' for h in ("input", "shape", "looked at", "verdict", ""))
-        notes = "".join(f"<p>note: {escape(note)}</p>" for note in self.notes)
+        said = [WEIGHTED] if self.weighted and self.wrong else []
+        notes = "".join(f"<p>note: {escape(note)}</p>" for note in [*said, *self.notes])
         caption = f"<b>gradcheck of {escape(self.title)}</b> ({self.dtype} on {escape(self.backend)})"
         return f"<p>{caption}</p><table><tr>{heads}</tr>{''.join(rows)}</table>{notes}"
 

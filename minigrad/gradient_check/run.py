@@ -158,11 +158,13 @@ class Check:
         rng = np.random.default_rng([self.options.seed, 2, index])
         elements = examine_input(line, index, g, tolerance, self.options.max_elements, rng)
         one.checked = len(elements)
-        one.worst = max(
-            elements, key=lambda e: (SEVERITY.index(e.verdict), e.off if e.verdict != OK else abs(e.analytic))
-        )
-        one.verdict = one.worst.verdict
-        e = int(np.ravel_multi_index(one.worst.index, x.shape)) if x.ndim else 0
+        worst = max(elements, key=lambda e: (SEVERITY.index(e.verdict), e.off if e.verdict != OK else abs(e.analytic)))
+        one.verdict, one.worst = worst.verdict, worst
+        if sum(v.size for v in line.cotangents) == 1:  # a reader expects the derivative itself of a loss
+            one.worst = worst.divided_by(float(np.concatenate([v.reshape(-1) for v in line.cotangents])[0]))
+        else:
+            self.report.weighted = True
+        e = int(np.ravel_multi_index(worst.index, x.shape)) if x.ndim else 0
         one.curve = curve_of(line, index, e)
         if one.verdict == WRONG and not arrived:
             one.verdict, one.detail = DISCONNECTED, "no gradient arrives, though the function depends on it"
