@@ -156,8 +156,8 @@ class Report:
             ]
             rows.append("<tr>" + "".join(f'<td style="text-align:left">{cell}</td>' for cell in cells) + "</tr>")
         heads = "".join(f'<th style="text-align:left">{h}</th>' for h in ("input", "shape", "looked at", "verdict", ""))
-        said = [WEIGHTED] if self.weighted and self.wrong else []
-        notes = "".join(f"<p>note: {escape(note)}</p>" for note in [*said, *self.notes])
+        weighted = [WEIGHTED] if self.weighted and self.wrong else []
+        notes = "".join(f"<p>note: {escape(note)}</p>" for note in [*weighted, *self.notes])
         caption = f"<b>gradcheck of {escape(self.title)}</b> ({self.dtype} on {escape(self.backend)})"
         return f"<p>{caption}</p><table><tr>{heads}</tr>{''.join(rows)}</table>{notes}"
 
