@@ -7,6 +7,7 @@ from importlib import import_module
 from types import ModuleType
 
 from . import nn, optim
+from .anomaly import AnomalyError, detect_anomaly, replay
 from .autograd import Function, enable_grad, grad, is_grad_enabled, no_grad
 from .backends import BackendError, backend_names, default_backend, get_num_threads, set_num_threads, use_backend
 from .creation import arange, full, ones, ones_like, rand, randint, randn, tensor, zeros, zeros_like

@@ -70,8 +70,7 @@ class Tensor:
         self.backend = default_backend() if backend is None else get_backend(backend)
         self._data = self.backend.from_numpy(_as_array(data, dtype))
         self.grad = self.grad_fn = self.hooks = None
-        self.output_index = 0
-        self._requires_grad = False
+        self.output_index, self._requires_grad = 0, False
         self.requires_grad = requires_grad
 
     @classmethod

@@ -32,7 +32,7 @@ LAYERS = [
     {"autograd", "creation"},
     {"ops"},
     {"nn", "data", "serialization", "explanation"},
-    {"optim", "gradient_check"},
+    {"optim", "gradient_check", "anomaly"},
     {"models", "testing"},
     {"train"},
     {"plots", "pytest_plugin"},

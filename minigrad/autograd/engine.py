@@ -12,6 +12,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from ..tensor import Tensor
+from . import function
 from .function import Function
 from .grad_mode import enable_grad, no_grad
 
@@ -238,7 +239,8 @@ class _Pass:
             self._hand_out(node, grad_outputs)
         if True not in needs:
             return node, grad_outputs, [], []
-        grad_inputs = self._apply_rule(node, grad_outputs, needs)
+        rule = self._apply_rule if (o := function.observer) is None else o.watching(self._apply_rule)
+        grad_inputs = rule(node, grad_outputs, needs)
         if not self.retain_graph:
             node.release()
         sums = []
@@ -301,8 +303,8 @@ class _Pass:
         return before, total
 
     def _sum(self, a: Tensor, b: Tensor) -> Tensor:
-        """A new tensor: others may hold the old ones. Recorded where that is asked for."""
-        return a + b if self.create_graph else Tensor._wrap(a._data + b._data, a.backend)
+        """A new tensor: others may hold the old ones. Recorded, and seen by an observer, where that is asked for."""
+        return a + b if self.create_graph or function.observer else Tensor._wrap(a._data + b._data, a.backend)
 
     def _finish_leaf(self, leaf: Tensor, gradient: Tensor) -> None:
         gradient = _run_hooks(leaf.hooks or (), gradient)

@@ -1,0 +1,272 @@
+"""detect_anomaly: the mode in which each operation and each backward rule of a thread is looked at.
+
+While a thread is in the mode, `autograd.function.observer` is set; the engine tells it of each result, and lets it run
+each backward rule. That is all the engine knows of this folder.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import ContextDecorator, contextmanager
+from functools import partial
+from inspect import isgeneratorfunction
+from typing import Any, NamedTuple, NoReturn
+
+import numpy as np
+
+from .. import checks
+from ..autograd import function
+from ..autograd.function import Function
+from ..tensor import Tensor
+from .application import Application, Location, anomalies, backward_line, line_in_rule, users_line
+from .files import save
+from .page import changed_page, page
+
+Gradients = list[Tensor | None]
+
+
+class AnomalyError(RuntimeError):
+    """The first value that is not finite, or a saved array that was changed.
+
+    Attributes:
+        operation: the operation's name, such as `log`.
+        node: its application, as an object.
+        phase: "forward" or "backward".
+        location: the line of code that called it (file, line, source); None where it ran outside the mode.
+        backward_location: in a backward pass, the line that started it; else None.
+        path: the file that `minigrad.replay` takes; None where none was written.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        node: Function,
+        phase: str,
+        location: Location | None,
+        backward_location: Location | None,
+        path: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.operation, self.node, self.phase = node.name(), node, phase
+        self.location, self.backward_location, self.path = location, backward_location, path
+
+
+class detect_anomaly(ContextDecorator):
+    """Inside, the first value that is not finite, and a saved array changed after forward, raise an AnomalyError.
+
+    It names the operation and the line of your code that called it, and shows shapes, statistics and a few offending
+    elements. For a value that is not finite it saves a small file, from which `minigrad.replay` repeats that operation
+    alone. Looked at are the inputs and results of each operation, the gradients that each backward rule gets and gives,
+    and, before the rule runs, a checksum of each array that the operation saved for it. That takes time: a step of a
+    small network takes several times as long. A context manager and a decorator, for the thread it is used in.
+    NumPy's own warnings about such values are off inside.
+
+    Args:
+        directory: where files go; by default the system's folder for temporary ones.
+        allow_infinite: let infinite values pass, such as the -inf that masks a softmax, and raise for NaN only.
+
+    Raises:
+        AnomalyError: see above.
+        FileNotFoundError: the directory isn't there.
+
+    >>> import minigrad, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder, detect_anomaly(folder):
+    ...     minigrad.log(Tensor([1.0, 0.0]))
+    Traceback (most recent call last):
+    minigrad.anomaly.mode.AnomalyError: log: its result holds the first value that is not finite...
+    """
+
+    # The object itself keeps nothing, so that a decorated function may call itself, and run in several threads at once.
+
+    def __init__(self, directory: str | os.PathLike[str] | None = None, allow_infinite: bool = False) -> None:
+        self._directory = None if directory is None else os.path.abspath(checks.path("detect_anomaly", directory))
+        is_flag = isinstance(allow_infinite, bool)
+        checks.require(is_flag, "detect_anomaly: allow_infinite must be True or False", allow_infinite)
+        self._allow_infinite = allow_infinite
+        if self._directory is not None and not os.path.isdir(self._directory):
+            raise FileNotFoundError(f"detect_anomaly: there is no folder {self._directory}; make it first")
+
+    def __call__(self, function: Any) -> Any:
+        if isgeneratorfunction(function) or not callable(function):
+            raise TypeError(f"detect_anomaly: expected a function, got {function!r}; in a generator, use with")
+        return super().__call__(function)
+
+    def __enter__(self) -> None:
+        _here.watch = _Watch(self._directory, self._allow_infinite, _here.watch)
+        _here.watch.silence.__enter__()
+        _count_open(+1)
+
+    def __exit__(self, *exception: Any) -> None:
+        _count_open(-1)
+        _here.watch.silence.__exit__(*exception)
+        _here.watch = _here.watch.outer
+
+
+class _Here(threading.local):
+    """What `autograd.function.observer` is while any thread is in the mode: it passes on to this thread's watch."""
+
+    watch: Any = None
+
+    def computed(self, node: Function, parameters: dict[str, Any], inputs: tuple[Tensor, ...], results: Any) -> Any:
+        if self.watch is not None:
+            self.watch.computed(node, parameters, inputs, results if type(results) is tuple else (results,))
+        return results
+
+    def watching(self, apply_rule: Callable[..., Gradients]) -> Callable[..., Gradients]:
+        return apply_rule if self.watch is None else partial(self.watch.run_rule, apply_rule)
+
+
+_here = _Here()
+_open, _open_lock = 0, threading.Lock()  # how many contexts are open, in all threads
+
+
+def _count_open(change: int) -> None:
+    global _open
+    with _open_lock:
+        _open += change
+        function.observer = _here if _open else None
+
+
+@contextmanager
+def unwatched() -> Iterator[None]:
+    """Turns the mode off in this thread meanwhile."""
+    watch, _here.watch = _here.watch, None
+    try:
+        yield
+    finally:
+        _here.watch = watch
+
+
+class _Record(NamedTuple):
+    """What the mode keeps on a node that it saw recorded."""
+
+    location: Location
+    parameters: tuple[str, ...]  # their names; the values are attributes of the node
+    checksums: dict[str, int]
+
+
+class _Watch:
+    """One open context."""
+
+    def __init__(self, directory: str | None, allow_infinite: bool, outer: _Watch | None) -> None:
+        self.directory, self.allow_infinite, self.outer = directory, allow_infinite, outer
+        self.silence = np.errstate(divide="ignore", over="ignore", invalid="ignore")
+        self.rule: Function | None = None  # whose rule is running
+        self.inner: tuple[str, Location] | None = None  # the first operation in it with an anomaly, and its line
+
+    def computed(
+        self, node: Function, parameters: dict[str, Any], inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]
+    ) -> None:
+        """An operation has run."""
+        if any(y.grad_fn is node for y in outputs):
+            record = _Record(users_line(self.rule), tuple(parameters), _checksums(node))
+            node.__dict__["_anomaly_record"] = record
+        if self.rule is not None:  # what matters is what the rule returns; this may tell why
+            if self.inner is None and self._any(outputs):
+                self.inner = (node.name(), line_in_rule())
+        elif self._any(inputs) or self._any(outputs):
+            location = users_line(None)
+            phase = "backward" if location.during else "forward"
+            needs = tuple(x.requires_grad for x in inputs)
+            arrays = _arrays(inputs), _arrays(outputs)
+            found = Application(type(node), "forward", inputs[0].backend.name, parameters, needs, *arrays)
+            found.location, found.allow_infinite = location, self.allow_infinite
+            self._fail(found, node, phase)
+
+    def run_rule(
+        self, apply_rule: Callable[..., Gradients], node: Function, grad_outputs: Gradients, needs: tuple[bool, ...]
+    ) -> Gradients:
+        """Runs a node's backward rule: looks at what it is to be given, and at what it has returned."""
+        self._check_unchanged(node)
+        if self._any(grad_outputs):
+            self._fail_in_backward(node, grad_outputs, [], needs, None)
+        outer, self.rule, self.inner = (self.rule, self.inner), node, None
+        try:
+            grad_inputs = apply_rule(node, grad_outputs, needs)
+            inner = self.inner
+        finally:
+            self.rule, self.inner = outer
+        if self._any(grad_inputs):
+            self._fail_in_backward(node, grad_outputs, grad_inputs, needs, inner)
+        return grad_inputs
+
+    def _any(self, tensors: Any) -> bool:
+        """Whether one of the tensors holds an anomaly."""
+        return any(
+            bool(anomalies(t.backend.xp, t._data, self.allow_infinite).any())
+            for t in tensors
+            if t is not None and t._data.dtype.kind == "f"
+        )
+
+    def _check_unchanged(self, node: Function) -> None:
+        record = node.__dict__.get("_anomaly_record")
+        if record is None:
+            return
+        now = _checksums(node)
+        changed = [name for name, checksum in record.checksums.items() if now.get(name, checksum) != checksum]
+        if changed:
+            here = backward_line()
+            arrays = {name: node.backend.to_numpy(_saved(node)[name]) for name in changed}
+            message = changed_page(node.name(), record.location, here, arrays)
+            raise AnomalyError(message, node, "backward", record.location, here)
+
+    def _fail_in_backward(
+        self, node: Function, grad_outputs: Gradients, grad_inputs: Gradients, needs: tuple[bool, ...], inner: Any
+    ) -> NoReturn:
+        record = node.__dict__.get("_anomaly_record")
+        names = record.parameters if record is not None else _attributes(node)
+        found = Application(
+            operation=type(node),
+            phase="backward",
+            backend=node._inputs[0].backend.name,
+            parameters={name: vars(node)[name] for name in names},
+            needs=needs,
+            inputs=[node.backend.to_numpy(array) for array in node._input_arrays],
+            outputs=[node.backend.to_numpy(array) for array in node._output_arrays],
+            grad_outputs=_arrays(grad_outputs),
+            grad_inputs=_arrays(grad_inputs),
+            allow_infinite=self.allow_infinite,
+            location=None if record is None else record.location,
+            backward_location=backward_line(),
+            inner=inner,
+        )
+        self._fail(found, node, "backward")
+
+    def _fail(self, found: Application, node: Function, phase: str) -> NoReturn:
+        path = None
+        try:
+            path = save(found, self.directory or tempfile.gettempdir())
+            note = f"saved in {path}; minigrad.replay(path) repeats this operation alone"
+        except (OSError, TypeError) as error:
+            note = f"not saved for minigrad.replay: {error}"
+        message = f"{page(found)}\n  {note}"
+        raise AnomalyError(message, node, phase, found.location, found.backward_location, path)
+
+
+def _arrays(tensors: Any) -> list[Any]:
+    return [None if t is None else t.backend.to_numpy(t._data) for t in tensors]
+
+
+def _attributes(node: Function) -> list[str]:
+    """The names of a node's parameters, and of what its forward has set, where the mode did not see it recorded."""
+    return [name for name in vars(node) if name[0] != "_" and name not in Function.__annotations__]
+
+
+def _saved(node: Function) -> dict[str, Any]:
+    """The arrays that the node keeps for its rule, by name."""
+    saved = {f"input {i}": array for i, array in enumerate(node._input_arrays)}
+    saved |= {f"output {i}": array for i, array in enumerate(node._output_arrays)}
+    kind = node.backend.xp.ndarray
+    return saved | {name: array for name, array in vars(node).items() if isinstance(array, kind)}
+
+
+def _checksums(node: Function) -> dict[str, int]:
+    """Of the arrays that the node keeps, each read in the order in which it lies in memory."""
+    arrays = {name: node.backend.to_numpy(array) for name, array in _saved(node).items()}
+    return {
+        name: zlib.crc32(array.ravel(order="K").data) for name, array in arrays.items() if not array.dtype.hasobject
+    }
