@@ -144,6 +144,13 @@ def test_within_no_grad_as_a_context_and_as_a_decorator() -> None:
         minigrad.log(Tensor(0.0))
 
 
+def test_what_no_grad_decorates_is_no_line_of_the_users() -> None:
+    model, batches = nn.Sequential(nn.Linear(1, 2)), [(Tensor([[math.nan]]), Tensor([1]))]
+    with pytest.raises(AnomalyError) as caught, detect_anomaly():
+        minigrad.train.predict(model, batches)
+    check(caught.value, "linear", "forward", "minigrad.train.predict(model, batches)")
+
+
 def test_integers_and_booleans_pass() -> None:
     with detect_anomaly():
         x = Tensor([1, 2]) + Tensor([3, 4])

@@ -53,7 +53,8 @@ def statistics(array: np.ndarray) -> str:
     finite = values[np.isfinite(values)]
     parts = ["none finite"]
     if finite.size:
-        parts = [f"min {finite.min():.6g}, max {finite.max():.6g}, mean {finite.mean():.6g}"]
+        mean = (finite / finite.size).sum()  # which does not overflow
+        parts = [f"min {finite.min():.6g}, max {finite.max():.6g}, mean {mean:.6g}"]
     counts = {
         "NaN": np.isnan(values).sum(),
         "inf": (values == np.inf).sum(),
