@@ -35,7 +35,8 @@ class Location(NamedTuple):
 
     def __str__(self) -> str:
         file = self.file.removeprefix(os.getcwd() + os.sep)
-        return f"{file}:{self.line}{self.during and ', '}{self.during}: {self.source}"
+        parts = f"{file}:{self.line}", self.during and f", {self.during}", self.source and f": {self.source}"
+        return "".join(parts)
 
 
 @dataclass

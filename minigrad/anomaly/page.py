@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -71,9 +70,8 @@ def _what_happened(found: Application) -> str:
     if bad and found.phase == "forward":
         return f"{' and '.join(bad)} already held a value that is {kind} when it was called"
     if bad:
-        origin = (
-            "" if any("put" in name and "grad" not in name for name in bad) else "; backward or a hook was given it"
-        )
+        saved = any(not name.startswith("grad_") for name in bad)  # in a graph that was recorded outside the mode
+        origin = "" if saved else "; it was given to backward, or returned by a hook"
         return f"{' and '.join(bad)} already held a value that is {kind} before its backward rule ran{origin}"
     if not any(found.anomalies(array).any() for array in found.made().values()):
         return f"no value is {kind} this time"
@@ -114,24 +112,18 @@ def _there(given: dict[str, np.ndarray], place: tuple[int, ...], shape: tuple[in
         if sizes is not None and all(own in (1, size) for own, size in zip(array.shape, sizes, strict=True)):
             index = place[len(place) - array.ndim :]
             own = tuple(0 if size == 1 else i for i, size in zip(index, array.shape, strict=True))
-            parts.append(f"{name} is {_number(array[own])}")
+            parts.append(f"{name} is {array[own]!s}")
     return f", where {', '.join(parts)}" if parts else ""
 
 
-def _largest(array: np.ndarray) -> Iterable[str]:
-    flat = np.abs(array.astype(np.float64)).ravel()
-    for i in np.argsort(-flat, kind="stable")[:_EXAMPLES]:
-        place = np.unravel_index(i, array.shape)
-        yield f"[{', '.join(map(str, place))}] = {_number(array[place])}"
+def _largest(array: np.ndarray) -> list[str]:
+    order = np.argsort(-np.abs(array.astype(np.float64)), axis=None, kind="stable")
+    return [_element("", array, np.unravel_index(i, array.shape)) for i in order[:_EXAMPLES]]
 
 
-def _element(name: str, array: np.ndarray, place: tuple[int, ...]) -> str:
+def _element(name: str, array: np.ndarray, place: tuple[Any, ...]) -> str:
     index = f"[{', '.join(map(str, place))}]" if place else ""
-    return f"{name}{index} = {_number(array[place])}"
-
-
-def _number(value: Any) -> str:
-    return str(value)  # the shortest text that names the number in its own dtype
+    return f"{name}{index} = {array[place]!s}".removeprefix(" = ")  # !s: the shortest text in the array's own dtype
 
 
 def _value(value: Any) -> str:
