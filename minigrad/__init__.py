@@ -4,7 +4,7 @@ Start reading at tensor.py and autograd/function.py; the map of the whole is in 
 """
 
 from importlib import import_module
-from types import ModuleType
+from typing import Any
 
 from . import nn, optim
 from .anomaly import AnomalyError, detect_anomaly, replay
@@ -20,20 +20,17 @@ from .tensor import Tensor, bool_, float32, float64, int64
 
 __version__ = "0.1.0"  # a plain string, which setup.cfg reads without importing NumPy
 
-_AT_FIRST_USE = (
-    "data",
-    "models",
-    "plots",
-    "testing",
-    "train",
-)  # so that `import minigrad` takes no longer than it must
+# so that `import minigrad` takes no longer than it must
+_AT_FIRST_USE = ("data", "diagnosis", "models", "plots", "testing", "train")
 
 
-def __getattr__(name: str) -> ModuleType:
+def __getattr__(name: str) -> Any:
     if name in _AT_FIRST_USE:
         return import_module(f"{__name__}.{name}")
+    if name == "doctor":
+        return import_module(f"{__name__}.diagnosis").doctor
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_AT_FIRST_USE})
+    return sorted({*globals(), *_AT_FIRST_USE, "doctor"})

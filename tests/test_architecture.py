@@ -35,7 +35,7 @@ LAYERS = [
     {"optim", "gradient_check", "anomaly"},
     {"models", "testing"},
     {"train"},
-    {"plots", "pytest_plugin"},
+    {"plots", "diagnosis", "pytest_plugin"},
     {"d2l"},
 ]
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}

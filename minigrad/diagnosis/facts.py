@@ -1,0 +1,76 @@
+"""All that was measured, from which the rules (rules_data.py, rules_model.py) draw their findings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ..nn import Module
+from ..nn.parameter import Parameter
+from .batch import Loss
+from .layers import weight_of
+from .records import Finding, LayerReport, MissingGradient, Overfit
+from .watch import Watched
+
+
+@dataclass
+class Facts:
+    """What a rule may look at."""
+
+    model: Module
+    training: bool  # whether the model that was given is in training mode
+    images: np.ndarray
+    targets: np.ndarray
+    outputs: np.ndarray
+    loss: Loss
+    lr: float
+    value: float  # of the loss
+    expected: float | None  # what guessing costs
+    seen: Watched
+    reports: list[LayerReport]
+    missing: list[MissingGradient]
+    overfit: Overfit | None
+    nonfinite: str | None  # the first place with a value that is no number, in words
+
+    @cached_property
+    def weights(self) -> list[tuple[str, Parameter]]:
+        """The weights with more than one axis, one for each layer, named as a sentence names the layer."""
+        found = {call.title: weight_of(call.module) for call in self.seen.calls}
+        return [(title, weight) for title, weight in found.items() if weight is not None and weight.ndim > 1]
+
+    @cached_property
+    def graded(self) -> list[LayerReport]:
+        """The layers whose weight has a gradient."""
+        return [report for report in self.reports if report.gradient is not None]
+
+    @property
+    def near_guessing(self) -> bool:
+        """Whether the loss is about that of guessing."""
+        return bool(self.expected) and abs(self.value - self.expected) < 0.15 * self.expected  # type: ignore[operator]
+
+
+Rule = Callable[[Facts], Iterator[Finding]]
+
+
+def guess(facts: Facts) -> str:
+    """What guessing costs, in words."""
+    if facts.loss.kind == "cross-entropy":
+        return f"ln {facts.outputs.shape[1]} = {facts.expected:.3f}"
+    return f"the variance of the targets = {number(facts.expected or 0.0)}"
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A number for a sentence, with few digits: 2.44, 25,600, 1.8e-3."""
+    if value and not 1e-2 <= abs(value) < 1e6:
+        mantissa, exponent = f"{value:.{digits - 2}e}".split("e") if np.isfinite(value) else (str(value), "0")
+        return f"{mantissa}e{int(exponent)}" if np.isfinite(value) else mantissa
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{digits}g}"
+
+
+def listed(names: list[str], most: int = 3) -> str:
+    """A few names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
