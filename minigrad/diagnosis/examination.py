@@ -19,13 +19,13 @@ from ..train import first_nonfinite
 from ..train.evaluation import loss_value
 from ..train.nonfinite import overflow_ignored
 from . import rules_data, rules_model
-from .batch import Loss, check_outputs, checked_batch, checked_loss, guessing
 from .facts import Facts
+from .given import Loss, check_outputs, checked_batch, checked_loss, copied, guessing
 from .layers import layer_reports
 from .missing import missing_gradients
 from .overfitting import overfit
 from .records import SEVERITIES, Diagnosis, Finding
-from .watch import watch_backward, watch_forward
+from .watch import Watched, watch_backward, watch_forward
 
 
 def doctor(
@@ -78,18 +78,19 @@ def doctor(
     steps = integer("doctor", "overfit_steps", overfit_steps, least=0)
     seed = integer("doctor", "seed", seed, least=0)
     images, targets = checked_batch(batch, model, known_loss)
-    patient = _copied(model)
+    patient = copied(model)
     if not model.training:
         patient.train()  # in a model that trains, parts that are in evaluation mode are meant to be
     if isinstance(loss, Module):
         known_loss = known_loss._replace(function=copy.deepcopy(loss))
     with _drawing_from(seed), enable_grad(), overflow_ignored():
-        return _diagnose(_examine(patient, model.training, images, targets, known_loss, lr, steps))
+        facts = _examine(patient, model.training, images, targets, known_loss, lr, seed)
+        if facts.nonfinite is None:
+            facts.overfit = overfit(patient, images, targets, known_loss, steps)
+        return _diagnose(facts)
 
 
-def _examine(
-    model: Module, training: bool, images: Tensor, targets: Tensor, loss: Loss, lr: float, steps: int
-) -> Facts:
+def _examine(model: Module, training: bool, images: Tensor, targets: Tensor, loss: Loss, lr: float, seed: int) -> Facts:
     seen = watch_forward(model, images)
     check_outputs(seen.outputs, targets, loss)
     value = loss.function(seen.outputs, targets)
@@ -97,7 +98,7 @@ def _examine(
     watch_backward(value, seen)
     finite = np.isfinite(number) and all(np.isfinite(call.output.data).all() for call in seen.calls)
     nonfinite = None if finite else first_nonfinite(model, images, targets, loss.function)
-    facts = Facts(
+    return Facts(
         model=model,
         training=training,
         images=images.numpy(),
@@ -110,12 +111,23 @@ def _examine(
         seen=seen,
         reports=layer_reports(seen, lr),
         missing=missing_gradients(model, seen),
+        stepped=_loss_after_step(model, seen, images, targets, loss, lr, seed),
         overfit=None,
         nonfinite=nonfinite,
     )
-    if nonfinite is None:
-        facts.overfit = overfit(_copied(model), images, targets, loss, steps)
-    return facts
+
+
+def _loss_after_step(
+    model: Module, seen: Watched, images: Tensor, targets: Tensor, loss: Loss, lr: float, seed: int
+) -> float:
+    """The loss of the same batch, with the same masks of dropout, after one step of SGD by a copy of the model."""
+    stepped = copied(model)
+    for parameter, own in zip(model.parameters(), stepped.parameters(), strict=True):
+        gradient = seen.gradients.get(parameter)
+        if gradient is not None:
+            own.data = own.data - lr * gradient.data
+    with _drawing_from(seed):
+        return loss_value(loss.function(stepped(images), targets))
 
 
 def _diagnose(facts: Facts) -> Diagnosis:
@@ -142,18 +154,6 @@ def _findings(facts: Facts) -> list[Finding]:
     rules = (*rules_data.RULES, *rules_model.RULES) if facts.nonfinite is None else (rules_data.nonfinite,)
     found = [finding for rule in rules for finding in rule(facts)]
     return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
-
-
-def _copied(model: Module) -> Module:
-    """A copy, without gradients."""
-    kept = [value for module in model.modules() for value in vars(module).values() if isinstance(value, Tensor)]
-    computed = {id(tensor): tensor.detach() for tensor in kept if not tensor.is_leaf}  # from an earlier forward
-    try:
-        patient = copy.deepcopy(model, computed)
-    except (TypeError, RuntimeError) as error:
-        raise TypeError(f"doctor: works on a copy of the model, which cannot be copied: {error}") from error
-    patient.zero_grad()
-    return patient
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..nn import Module
 from ..nn.parameter import Parameter
-from .batch import Loss
+from .given import Loss
 from .layers import weight_of
 from .records import Finding, LayerReport, MissingGradient, Overfit
 from .watch import Watched
@@ -32,6 +32,7 @@ class Facts:
     seen: Watched
     reports: list[LayerReport]
     missing: list[MissingGradient]
+    stepped: float  # the loss after one step of SGD at lr
     overfit: Overfit | None
     nonfinite: str | None  # the first place with a value that is no number, in words
 

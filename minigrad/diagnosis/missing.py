@@ -13,7 +13,7 @@ from .watch import Block, Watched, leaves_below
 def missing_gradients(model: Module, seen: Watched) -> list[MissingGradient]:
     """The parameters without a gradient, or with one that is zero throughout, in the order of the parameters."""
     owners = {p: (name, module) for name, module in model.named_modules() for p in module.parameters(recurse=False)}
-    names = {parameter: name for name, parameter in model.named_parameters()}
+    names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
     below = [leaves_below(call.output) for call in seen.calls]
     missing = []
     for parameter, name in names.items():
@@ -33,9 +33,9 @@ def missing_gradients(model: Module, seen: Watched) -> list[MissingGradient]:
 def _never_arrived(
     parameter: Tensor, name: str, module: Module, seen: Watched, below: list[set[Tensor]]
 ) -> tuple[str, str]:
-    users = [node for node in seen.nodes if any(tensor is parameter for tensor in node._inputs)]
-    if users:
-        return "no-rule", f"it is in the graph, but the backward rule of {users[-1]!r} passes nothing on"
+    for block in seen.nothing:
+        if _leads_to(block, parameter):
+            return "no-rule", f"the backward rule of {block.node!r} passes nothing on to it"
     reached = [call for call, leaves in zip(seen.calls, below, strict=True) if parameter in leaves]
     if reached:
         cut = f"the graph is cut after {reached[-1].title}"
@@ -50,10 +50,14 @@ def _never_arrived(
 
 
 def _why_zero(parameter: Tensor, names: dict[Tensor, str], seen: Watched) -> str:
-    for block in seen.blocks:
-        if block.tensor is parameter or parameter in leaves_below(block.tensor):
+    for block in seen.zeros:
+        if _leads_to(block, parameter):
             return _explain(block, parameter, names, seen.place(block.node))
     return "the gradients that arrive cancel each other out"
+
+
+def _leads_to(block: Block, parameter: Tensor) -> bool:
+    return block.tensor is parameter or parameter in leaves_below(block.tensor)
 
 
 def _explain(block: Block, parameter: Tensor, names: dict[Tensor, str], place: str) -> str:
@@ -70,6 +74,6 @@ def _explain(block: Block, parameter: Tensor, names: dict[Tensor, str], place: s
         return f"{weights[0]}, behind it, is all zero and lets nothing through"
     if zeros and block.tensor is parameter:
         return "what it is multiplied with is 0 for every example"
-    if zeros:
+    if zeros or getattr(block.node, "number", None) == 0:
         return f"it is multiplied with zeros in {place}"
     return f"{place} passes on zeros alone"

@@ -91,8 +91,8 @@ def _overfit(diagnosis: Diagnosis) -> str:
     if result is None:
         return "not tried"
     right = f", {round(result.accuracy * result.examples)} right" if result.accuracy is not None else ""
-    steps = f"{result.start:.3g} to {result.end:.3g} in {_count(result.steps, 'step')} of Adam"
-    return f"{'yes' if result.succeeded else 'no'}; the loss went from {steps}{right}"
+    steps = f"{result.start:.3g} to {result.end:.3g} in {_count(result.steps, 'step')} of Adam (lr {result.lr:g})"
+    return f"{'yes' if result.succeeded else 'no'}; loss {steps}{right}"
 
 
 def _table(layers: tuple[LayerReport, ...]) -> list[str]:
@@ -123,9 +123,9 @@ def _cells(layer: LayerReport) -> tuple[str, ...]:
         _number(layer.std),
         _number(layer.differs),
         ", ".join(units),
-        _power(layer.gradient),
-        _power(layer.share),
-        _power(layer.update),
+        _number(layer.gradient),
+        _number(layer.share),
+        "" if layer.update is None else f"{layer.update:.1e}",
     )
 
 
@@ -138,12 +138,10 @@ def _percent(share: float) -> str:
     return f"{min(max(share, 0.01), 0.99) if 0 < share < 1 else share:.0%}".replace("%", " %")
 
 
-def _number(value: float) -> str:
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
     return f"{value:.2f}" if value == 0 or 0.01 <= abs(value) < 1000 else f"{value:.1e}"
-
-
-def _power(value: float | None) -> str:
-    return "" if value is None else f"{value:.1e}"
 
 
 def _short(name: str) -> str:

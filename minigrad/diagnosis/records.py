@@ -63,6 +63,7 @@ class Overfit(NamedTuple):
     end: float
     accuracy: float | None  # None for a loss that is no cross-entropy
     succeeded: bool
+    lr: float  # of Adam
 
 
 @dataclass(frozen=True, repr=False)

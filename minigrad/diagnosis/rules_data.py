@@ -12,7 +12,7 @@ from .layers import is_constant
 from .records import Finding
 
 LARGE_INPUT, SMALL_INPUT = 5.0, 0.02  # root mean square; of images between 0 and 1 it is about 0.4
-LOSS_HIGH = 1.5  # times that of guessing
+LOSS_HIGH = {"cross-entropy": 1.5, "squared error": 10.0}  # times that of guessing
 ENDS = {"Relu": "ReLU", "ReLU": "ReLU", "Sigmoid": "Sigmoid", "Tanh": "Tanh"}
 
 
@@ -75,11 +75,9 @@ def loss(facts: Facts) -> Iterator[Finding]:
     if facts.loss.kind == "cross-entropy" and facts.outputs.shape[1] == 1:
         text = "the model has one output, and the cross-entropy of one class is always 0"
         yield Finding("one-output", "error", text, "give the last layer an output for each class: two for yes and no")
-    elif facts.expected and facts.value > LOSS_HIGH * facts.expected:
-        text = (
-            f"the loss at the start is {number(facts.value)}, far above {guess(facts)} that guessing has: "
-            "the model is sure of wrong answers"
-        )
+    elif facts.expected and facts.value > LOSS_HIGH[facts.loss.kind] * facts.expected:
+        text = f"the loss at the start is {number(facts.value)}, far above {guess(facts)} that guessing has"
+        text += ": the model is sure of wrong answers" if facts.loss.kind == "cross-entropy" else ""
         action = "check the scale of the inputs, then of the weights, in the last layer above all (nn.init)"
         yield Finding("loss-high", "warning", text, action)
 

@@ -11,8 +11,10 @@ from .overfitting import EXAMPLES
 from .records import Finding, LayerReport
 
 VANISHING, EXPLODING = 1e-2, 1e2  # a layer's gradient as a share of the last layer's
+HUGE = 1e3  # the norm of a layer's gradient, for the mean over a batch
 UPDATE_LARGE, UPDATE_SMALL = 1e-1, 1e-6  # lr |gradient| / |weight|; 1e-3 is healthy
 MANY = 0.5  # of the units
+SMALLER = "draw smaller weights (nn.init.kaiming_uniform_), scale the inputs, or use nn.utils.clip_grad_norm_"
 
 WHY = {  # reason for a missing gradient: severity, action
     "frozen": ("note", "nothing, where that is meant; else requires_grad_()"),
@@ -69,7 +71,7 @@ def gradients(facts: Facts) -> Iterator[Finding]:
     if len(layers) < 2:
         return
     last = layers[-1]
-    small, large = (f(layers, key=lambda report: report.share or 0.0) for f in (min, max))
+    small, large = (choose(layers, key=lambda report: report.share or 0.0) for choose in (min, max))
     if (small.share or 0.0) < VANISHING:
         begin = f"the loss, {number(facts.value)}, sits at {guess(facts)}: " if facts.near_guessing else ""
         ratio = f"{number(small.share or 0.0)} of those in the last layer, {last.name} ({last.kind})"
@@ -77,9 +79,13 @@ def gradients(facts: Facts) -> Iterator[Finding]:
         text = f"{begin}gradients in {small.title} are {ratio}{cause}"
         yield Finding("gradients-vanish", "warning", text, action)
     if (large.share or 0.0) > EXPLODING:
-        text = f"gradients in {large.title} are {number(large.share or 0.0)} times those in the last layer, {last.title}"
-        action = "draw smaller weights (nn.init.kaiming_uniform_), scale the inputs, or use nn.utils.clip_grad_norm_"
-        yield Finding("gradients-explode", "warning", text, action)
+        text = (
+            f"gradients in {large.title} are {number(large.share or 0.0)} times those in the last layer, {last.title}"
+        )
+        yield Finding("gradients-explode", "warning", text, SMALLER)
+    elif facts.loss.kind != "other" and (large.gradient or 0.0) > HUGE:
+        text = f"the gradient in {large.title} is huge: its norm is {number(large.gradient or 0.0)}"
+        yield Finding("gradients-explode", "warning", text, SMALLER)
 
 
 def _why_vanishing(facts: Facts) -> tuple[str, str]:
@@ -99,9 +105,14 @@ def learning_rate(facts: Facts) -> Iterator[Finding]:
     large = max(layers, key=lambda report: report.update or 0.0)
     update = large.update or 0.0
     if update > UPDATE_LARGE:
-        text = f"a step at learning rate {facts.lr:g} changes {large.title} by {_part(update)}"
+        helps = facts.stepped < facts.value  # large beside weights that are still small, which need such steps
+        text = (
+            f"a step at learning rate {facts.lr:g} changes {large.title} by {_part(update)}, and the loss "
+            f"{'falls all the same' if helps else 'rises'}, from {number(facts.value)} to {number(facts.stepped)}"
+        )
         action = f"lower it, to about {number(facts.lr * 1e-2 / update, 2)}; 1e-3 of the size is a healthy step"
-        yield Finding("rate-large", "warning", text, action)
+        action = "nothing, as long as the loss goes on falling" if helps else action
+        yield Finding("rate-large", "note" if helps else "warning", text, action)
     elif update < UPDATE_SMALL:
         text = f"a step at learning rate {facts.lr:g} changes no layer by more than {number(update)} of its size"
         yield Finding("rate-small", "warning", text, "raise it; 1e-3 of the size is a healthy step")

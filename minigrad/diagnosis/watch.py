@@ -38,7 +38,7 @@ class Call(NamedTuple):
 
 
 class Block(NamedTuple):
-    """A place where the gradient ends: some arrived at the node, but it passes zeros alone on to the tensor."""
+    """A place where the gradient ends: some arrived at the node, but it passes zeros or nothing on to the tensor."""
 
     node: Function
     tensor: Tensor
@@ -53,7 +53,8 @@ class Watched:
     called: set[Module]
     nodes: list[Function] = field(default_factory=list)  # of the loss's graph, as they were recorded
     gradients: dict[Tensor, Tensor] = field(default_factory=dict)
-    blocks: list[Block] = field(default_factory=list)  # the one nearest to the loss first
+    zeros: list[Block] = field(default_factory=list)  # nodes that pass zeros on, the one nearest to the loss first
+    nothing: list[Block] = field(default_factory=list)  # and those that pass on nothing
     nonfinite: Function | None = None  # the first node that makes a gradient that is no number
 
     def place(self, node: Function) -> str:
@@ -93,9 +94,11 @@ def watch_backward(loss: Tensor, seen: Watched) -> None:
     with _no_grads(leaves_below(loss)) as leaves:
         for step in loss.backward_steps(retain_graph=True):
             arrived = [gradient.data for gradient in step.grad_outputs if gradient is not None]
-            passed = [(t, g.data) for t, g in zip(step.node.inputs, step.grad_inputs, strict=False) if g is not None]
+            pairs = [(t, g) for t, g in zip(step.node.inputs, step.grad_inputs, strict=False) if t.requires_grad]
+            passed = [(tensor, gradient.data) for tensor, gradient in pairs if gradient is not None]
             if any(np.any(gradient) for gradient in arrived):
-                seen.blocks += [Block(step.node, tensor) for tensor, gradient in passed if not np.any(gradient)]
+                seen.zeros += [Block(step.node, tensor) for tensor, gradient in passed if not np.any(gradient)]
+                seen.nothing += [Block(step.node, tensor) for tensor, gradient in pairs if gradient is None]
             if seen.nonfinite is None and not all(np.isfinite(gradient).all() for _, gradient in passed):
                 seen.nonfinite = step.node
         seen.gradients = {leaf: leaf.grad for leaf in leaves if leaf.grad is not None}

@@ -1,7 +1,8 @@
-"""The doctor's arguments, checked: the batch as Tensors where the model lives, and the loss with what it is known as."""
+"""What the doctor is given, checked: a copy of the model, the batch as Tensors, the loss and what is known of it."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -19,6 +20,18 @@ class Loss(NamedTuple):
 
     function: Callable[[Tensor, Tensor], Tensor]
     kind: str
+
+
+def copied(model: Module) -> Module:
+    """A copy, without gradients."""
+    kept = [value for module in model.modules() for value in vars(module).values() if isinstance(value, Tensor)]
+    computed = {id(tensor): tensor.detach() for tensor in kept if not tensor.is_leaf}  # from an earlier forward
+    try:
+        patient = copy.deepcopy(model, computed)
+    except (TypeError, RuntimeError) as error:
+        raise TypeError(f"doctor: works on a copy of the model, which cannot be copied: {error}") from error
+    patient.zero_grad()
+    return patient
 
 
 def checked_loss(loss: Any) -> Loss:
