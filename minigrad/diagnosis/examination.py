@@ -97,7 +97,7 @@ def _examine(model: Module, training: bool, images: Tensor, targets: Tensor, los
     number = loss_value(value)
     watch_backward(value, seen)
     finite = np.isfinite(number) and all(np.isfinite(call.output.data).all() for call in seen.calls)
-    nonfinite = None if finite else first_nonfinite(model, images, targets, loss.function)
+    nonfinite = None if finite else first_nonfinite(model, images, targets, loss.function) or "no layer, run once more"
     return Facts(
         model=model,
         training=training,

@@ -12,7 +12,9 @@ from .watch import Block, Watched, leaves_below
 
 def missing_gradients(model: Module, seen: Watched) -> list[MissingGradient]:
     """The parameters without a gradient, or with one that is zero throughout, in the order of the parameters."""
-    owners = {p: (name, module) for name, module in model.named_modules() for p in module.parameters(recurse=False)}
+    owners: dict[Tensor, tuple[str, Module]] = {
+        p: (name, module) for name, module in model.named_modules() for p in module.parameters(recurse=False)
+    }
     names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
     below = [leaves_below(call.output) for call in seen.calls]
     missing = []

@@ -15,7 +15,7 @@ from .given import Loss, copied, guessing
 from .records import Overfit
 
 EXAMPLES = 20
-RATES = (0.003, 0.03)  # of Adam: the first suits networks, the second a few weights that have far to go
+RATES = (0.005, 0.03)  # of Adam: the first suits networks, the second a few weights that have far to go
 SMALL = 0.05  # of the loss that guessing has, or of the loss at the start: then the examples are known by heart
 SUCCESS = 0.1  # and where the steps are used up, this is enough
 

@@ -72,10 +72,10 @@ def _facts(diagnosis: Diagnosis) -> list[tuple[str, str]]:
     """The three lines above the table: what is asked, and the answer."""
     loss = f"{diagnosis.loss:.4g}"
     if diagnosis.classes is not None:
-        loss += f"; guessing among {_count(diagnosis.classes, 'class', 'classes')} has ln {diagnosis.classes}"
+        loss += f"; guessing among {_count(diagnosis.classes, 'class', 'classes')} costs ln {diagnosis.classes}"
         loss += f" = {diagnosis.expected:.4g}"
     elif diagnosis.expected is not None:
-        loss += f"; always predicting the targets' mean has {diagnosis.expected:.4g}, their variance"
+        loss += f"; always predicting the targets' mean costs {diagnosis.expected:.4g}, their variance"
     count = len(diagnosis.missing)
     missing = f"{count or 'none'} of {_count(diagnosis.tensors, 'parameter')}"
     examples = _count(diagnosis.overfit.examples if diagnosis.overfit else 20, "example")

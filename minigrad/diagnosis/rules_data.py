@@ -76,7 +76,7 @@ def loss(facts: Facts) -> Iterator[Finding]:
         text = "the model has one output, and the cross-entropy of one class is always 0"
         yield Finding("one-output", "error", text, "give the last layer an output for each class: two for yes and no")
     elif facts.expected and facts.value > LOSS_HIGH[facts.loss.kind] * facts.expected:
-        text = f"the loss at the start is {number(facts.value)}, far above {guess(facts)} that guessing has"
+        text = f"the loss at the start is {number(facts.value)}, far above {guess(facts)} that guessing costs"
         text += ": the model is sure of wrong answers" if facts.loss.kind == "cross-entropy" else ""
         action = "check the scale of the inputs, then of the weights, in the last layer above all (nn.init)"
         yield Finding("loss-high", "warning", text, action)

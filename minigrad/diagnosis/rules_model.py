@@ -34,9 +34,9 @@ def missing(facts: Facts) -> Iterator[Finding]:
         groups.setdefault((reason, text), []).append(name)
     for (reason, text), names in groups.items():
         severity, action = WHY[reason]
-        what = "a gradient of exactly 0" if reason == "zero" else "no gradient"
-        sentence = f"{listed(names)} {'has' if len(names) == 1 else 'have'} {what}: {text}"
-        yield Finding(f"gradient-{reason}", severity, sentence, action)
+        which = listed(names)
+        what = f"the gradient of {which} is exactly 0" if reason == "zero" else f"no gradient reaches {which}"
+        yield Finding(f"gradient-{reason}", severity, f"{what}: {text}", action)
 
 
 def nonfinite_gradient(facts: Facts) -> Iterator[Finding]:
@@ -149,9 +149,11 @@ def by_heart(facts: Facts) -> Iterator[Finding]:
     )
     if _contradictory(facts):
         action = "two of them have the same input and different labels: check how labels and inputs are joined"
+    elif result.end < 0.5 * result.start:
+        action = f"it is on its way: ask again with overfit_steps={3 * result.steps}"
     else:
-        action = "mend what else is said here first; then check that forward uses its input, and that the model is "
-        action += "large enough"
+        action = "mend what else is said here first; then check that forward uses its input, that inputs and labels "
+        action += "belong together, and that the model is large enough"
     yield Finding("no-overfit", "error" if facts.loss.kind == "cross-entropy" else "warning", text, action)
 
 
