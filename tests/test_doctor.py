@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import threading
+from xml.etree.ElementTree import fromstring
 
 import numpy as np
 import pytest
@@ -184,6 +185,27 @@ def test_a_model_without_layers_is_one_itself():
     assert diagnosis.layers[0].gradient > 0
 
 
+def test_odd_models_are_examined_too():
+    class Unused(nn.Module):
+        def __init__(self):
+            self.never, self.threshold = nn.ReLU(), Threshold()
+
+        def forward(self, x):
+            return x[:, :3] * 1.0
+
+    class Threshold(nn.Module):
+        def forward(self, x):
+            return x > 0
+
+    class Mask(Unused):
+        def forward(self, x):
+            return x[:, :3] * self.threshold(x[:, :3])
+
+    assert doctor(Unused(), blobs()).layers == ()
+    (layer,) = doctor(Mask(), blobs()).layers
+    assert layer.kind == "Threshold" and 0 < layer.mean < 1
+
+
 def test_the_loss_beside_that_of_guessing():
     model, (images, labels) = network(), blobs()
     diagnosis = doctor(model, (images, labels))
@@ -274,6 +296,7 @@ def test_html_says_the_same():
     model.add_module("<b>&", nn.ReLU())
     diagnosis = doctor(model, blobs())
     page = diagnosis._repr_html_()
+    fromstring(page)  # well-formed, even as XML
     assert "&lt;b&gt;&amp;" in page and "<b>&" not in page
     assert page.count("<tr>") == 3 + 1 + len(diagnosis.layers) and page.count("<li>") == len(diagnosis.findings) > 0
     assert "All is well" not in page and "All is well" in doctor(network(), blobs())._repr_html_()

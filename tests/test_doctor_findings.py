@@ -338,7 +338,7 @@ def test_the_books_lenet_sits_at_ln_10_and_the_modern_one_is_well(clothes, on_ba
         mantissa, exponent = f"{share:.1e}".split("e")
         (finding,) = diagnosis.findings
         assert finding.text == (
-            f"the loss, {diagnosis.loss:.3g}, sits at ln 10 = 2.303: gradients in layer 0 (Conv2d) are "
+            f"the loss, {diagnosis.loss:.4g}, sits at ln 10 = 2.303: gradients in layer 0 (Conv2d) are "
             f"{mantissa}e{int(exponent)} of those in the last layer, 11 (Linear), as stacked sigmoids make them"
         )
         assert finding.action == "expect a plateau of two to four epochs, or use ReLU"

@@ -79,6 +79,7 @@ def _function_report(node: Any, before: list[LayerReport]) -> LayerReport:
 
 
 def _report(name: str, kind: str, y: np.ndarray, activation: str) -> LayerReport:
+    y = y.astype(float) if y.dtype.kind == "b" else y
     saturated = dead = None
     if y.size and activation == "Sigmoid":
         saturated = float(((y < 0.02) | (y > 0.98)).mean())

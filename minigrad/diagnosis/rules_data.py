@@ -93,8 +93,8 @@ def last_layer(facts: Facts) -> Iterator[Finding]:
         )
         yield Finding("softmax-twice", "error", text, "remove the softmax at the end of the model")
         return
-    node = facts.seen.outputs.grad_fn
-    end = type(node).__name__ if node is not None else type(facts.seen.calls[-1].module).__name__
+    node, calls = facts.seen.outputs.grad_fn, facts.seen.calls
+    end = type(node).__name__ if node is not None or not calls else type(calls[-1].module).__name__
     if end in ENDS:
         text = f"the model ends in a {ENDS[end]}, so its outputs cannot be any number, as logits must"
         yield Finding("last-activation", "error", text, f"remove the {ENDS[end]} after the last layer")

@@ -14,6 +14,7 @@ VANISHING, EXPLODING = 1e-2, 1e2  # a layer's gradient as a share of the last la
 HUGE = 1e3  # the norm of a layer's gradient, for the mean over a batch
 UPDATE_LARGE, UPDATE_SMALL = 1e-1, 1e-6  # lr |gradient| / |weight|; 1e-3 is healthy
 MANY = 0.5  # of the units
+AT_RANDOM = "draw them at random, by nn.init.xavier_uniform_ for example"
 SMALLER = "draw smaller weights (nn.init.kaiming_uniform_), scale the inputs, or use nn.utils.clip_grad_norm_"
 
 WHY = {  # reason for a missing gradient: severity, action
@@ -47,23 +48,27 @@ def nonfinite_gradient(facts: Facts) -> Iterator[Finding]:
         yield Finding("gradient-non-finite", "error", text, action)
 
 
-def weights(facts: Facts) -> Iterator[Finding]:
-    for index, (title, weight) in enumerate(facts.weights):
-        w, is_last = weight.numpy(), index == len(facts.weights) - 1
-        if not w.any():
+def zero_weights(facts: Facts) -> Iterator[Finding]:
+    for title, weight in facts.weights:
+        if not weight.numpy().any():
             text = f"the weights of {title} are all 0: nothing gets through it, and no gradient back"
-            severity = "warning" if is_last else "error"  # the last layer leaves 0 with the first step
-            yield Finding("weights-zero", severity, text, "draw them at random, by nn.init.xavier_uniform_ for example")
-        elif not is_last and _rows_alike(w):
-            gradient = facts.seen.gradients.get(weight)
-            forever = gradient is None or _rows_alike(gradient.numpy())
-            text = f"all {len(w)} units of {title} start with the same weights, " + (
-                "and get the same gradient: they will stay one unit for ever"
-                if forever
-                else "and only the layers after it tell them apart"
-            )
-            action = "draw the weights at random, by nn.init.xavier_uniform_ for example"
-            yield Finding("units-alike", "error" if forever else "warning", text, action)
+            severity = "warning" if title == facts.weights[-1][0] else "error"  # the last leaves 0 with the first step
+            yield Finding("weights-zero", severity, text, AT_RANDOM)
+
+
+def units_alike(facts: Facts) -> Iterator[Finding]:
+    """Of hidden layers: the outputs for different classes get different gradients."""
+    hidden = [(title, weight, weight.numpy()) for title, weight in facts.weights[:-1]]
+    alike = [(title, facts.seen.gradients.get(weight)) for title, weight, w in hidden if w.any() and _rows_alike(w)]
+    if not alike:
+        return
+    forever = any(gradient is None or _rows_alike(gradient.numpy()) for _, gradient in alike)
+    text = f"all units of {listed([title for title, _ in alike])} start with the same weights, " + (
+        "and get the same gradient: they will stay one unit for ever"
+        if forever
+        else "and only the layers after it tell them apart"
+    )
+    yield Finding("units-alike", "error" if forever else "warning", text, AT_RANDOM)
 
 
 def gradients(facts: Facts) -> Iterator[Finding]:
@@ -73,7 +78,7 @@ def gradients(facts: Facts) -> Iterator[Finding]:
     last = layers[-1]
     small, large = (choose(layers, key=lambda report: report.share or 0.0) for choose in (min, max))
     if (small.share or 0.0) < VANISHING:
-        begin = f"the loss, {number(facts.value)}, sits at {guess(facts)}: " if facts.near_guessing else ""
+        begin = f"the loss, {number(facts.value, 4)}, sits at {guess(facts)}: " if facts.near_guessing else ""
         ratio = f"{number(small.share or 0.0)} of those in the last layer, {last.name} ({last.kind})"
         cause, action = _why_vanishing(facts)
         text = f"{begin}gradients in {small.title} are {ratio}{cause}"
@@ -179,7 +184,8 @@ def _rows_alike(array: np.ndarray) -> bool:
 RULES: tuple[Rule, ...] = (
     missing,
     nonfinite_gradient,
-    weights,
+    zero_weights,
+    units_alike,
     gradients,
     learning_rate,
     units,
