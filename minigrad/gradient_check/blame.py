@@ -14,7 +14,7 @@ from .causes import NOTHING, UNKNOWN, Cause, likely_cause
 from .examine import DISCONNECTED, WRONG, Tolerance, examine_input
 from .options import Options
 from .report import InputReport
-from .slopes import Arrays, Line
+from .slopes import Arrays, Line, copies
 from .subjects import Node, SecondOrder, Subject, TensorFunction
 
 ELEMENTS = 24  # of each input of a node that are looked at one by one
@@ -44,14 +44,26 @@ def blame(found: list[InputReport], subject: Subject, arrays: Arrays, options: O
             returned = one.verdict == DISCONNECTED and one.cause is None
             one.cause = NONE_RETURNED if returned else likely_cause(subject, arrays, i, options.seed)
         return
-    tensors, nodes = subject.graph([x.copy() for x in arrays])
-    faults = {node: causes for node in nodes if (causes := _faults(node, options))}
+    tensors, nodes = subject.graph(copies(arrays))
+    faults = _faults_of(nodes, options)
     for i, one in at_fault:
         one.operation, one.cause = _first_fault(tensors[i], faults)
     if not faults:
         operation, cause = _fault_of_the_whole(subject, arrays, options, order)
         for i, one in at_fault:
             one.operation, one.cause = operation, cause or likely_cause(subject, arrays, i, options.seed)
+
+
+def _faults_of(nodes: list[Function], options: Options) -> dict[Function, Causes]:
+    """The nodes whose rules are wrong: of applications that are alike the first one, and the others if none is."""
+    alike: dict[Any, Function] = {}
+    for node in nodes:
+        alike.setdefault((type(node), *(x.shape for x in node._input_arrays)), node)
+    for some in (alike.values(), [node for node in nodes if node not in alike.values()]):
+        faults = {node: causes for node in some if (causes := _faults(node, options))}
+        if faults:
+            break
+    return faults
 
 
 def _first_fault(leaf: Tensor, faults: dict[Function, Causes]) -> tuple[str | None, Cause]:
@@ -83,17 +95,21 @@ def _faults(node: Function, options: Options) -> Causes:
 def _changed_since(node: Function, alone: Node) -> bool:
     """Whether the operation, computed again, no longer gives the outputs that it gave."""
     outputs = [alone.backend.to_numpy(y) for y in node._output_arrays if y.dtype.kind == "f"]
-    again = alone.forward([x.copy() for x in alone.arrays])
-    return not all(
+    again, once_more = (alone.forward(copies(alone.arrays)) for _ in range(2))
+    return not _same(outputs, again) and _same(again, once_more)  # else it is chance that changes it
+
+
+def _same(first: Arrays, second: Arrays) -> bool:
+    return all(
         a.shape == b.shape and np.allclose(a, b, rtol=1e-6, atol=0, equal_nan=True)
-        for a, b in zip(outputs, again, strict=False)
+        for a, b in zip(first, second, strict=False)
     )
 
 
 def _wrong_rule(subject: Subject, arrays: Arrays, options: Options) -> Causes:
-    outputs = subject.forward([x.copy() for x in arrays])
+    outputs = subject.forward(copies(arrays))
     cotangents = options.cotangents(outputs, 3)
-    gradients = subject.backward([x.copy() for x in arrays], cotangents)
+    gradients = subject.backward(copies(arrays), cotangents)
     line = Line(subject.forward, arrays, cotangents)
     return {
         i: likely_cause(subject, arrays, i, options.seed)
@@ -124,30 +140,37 @@ def _fault_of_the_whole(
 
 def _forgetful(subject: TensorFunction, arrays: Arrays, options: Options) -> str | None:
     """The operation whose rule says something else in the graph than by itself, with the same values."""
+    tensors = [x.requires_grad_() for x in subject.tensors(copies(arrays))]
     with enable_grad():
-        outputs = subject.outputs([x.requires_grad_() for x in subject.tensors([x.copy() for x in arrays])])
-    cotangents = options.cotangents([y.numpy() for y in outputs])
-    for y, v in zip(outputs, cotangents, strict=True):
-        if not y.requires_grad:
-            continue
-        alone = {node: Node(node) for node in topological_order([y])}
-        for step in y.backward_steps(Tensor(v, backend=y.backend), retain_graph=True):
+        outputs = [y for y in subject.outputs(tensors) if y.requires_grad]
+        if not outputs:
+            return None
+        weights = options.cotangents([y.numpy() for y in outputs])
+        total = outputs[0].sum() * 0.0
+        for y, v in zip(outputs, weights, strict=True):
+            total = total + (y * Tensor(v, backend=y.backend)).sum()
+    nodes = topological_order([total])
+    alone = {node: Node(node) for node in nodes}
+    leaves = {x: x.grad for node in nodes for x in node._inputs if x.grad_fn is None}
+    try:
+        for step in total.backward_steps(retain_graph=True):
             if None in step.grad_outputs or not step.grad_inputs:
                 continue
             node = alone[step.node]
-            expected = node.backward(
-                [x.copy() for x in node.arrays], [g.numpy() for g in step.grad_outputs if g is not None]
-            )
+            expected = node.backward(copies(node.arrays), [g.numpy() for g in step.grad_outputs if g is not None])
             for got, wanted in zip(step.grad_inputs, expected, strict=True):
                 if got is not None and wanted is not None and not np.allclose(got.numpy(), wanted, rtol=1e-6):
                     return step.node.name()
+    finally:
+        for leaf, before in leaves.items():
+            leaf.grad = before
     return None
 
 
 def _second_order_fault(subject: SecondOrder, arrays: Arrays, options: Options) -> tuple[str | None, Cause | None]:
     """The operation whose rule is right, and the derivative of whose rule is not."""
     first = subject.first
-    for node in first.graph([x.copy() for x in arrays[: subject.inputs]])[1]:
+    for node in first.graph(copies(arrays[: subject.inputs]))[1]:
         alone = Node(node)
         floating = [i for i, x in enumerate(alone.arrays) if x.dtype.kind == "f"]
         operation, parameters = alone.operation, alone.parameters
@@ -158,7 +181,7 @@ def _second_order_fault(subject: SecondOrder, arrays: Arrays, options: Options) 
 
         local = SecondOrder(TensorFunction(apply, arguments, floating, alone.backend), len(floating))
         values = [alone.arrays[i] for i in floating]
-        outputs = local.first.forward([x.copy() for x in values])
+        outputs = local.first.forward(copies(values))
         for cause in _wrong_rule(local, [*values, *options.cotangents(outputs, 5)], options).values():
             return node.name(), DETACHED if cause.name == UNKNOWN else cause
     return None, CUT

@@ -63,9 +63,12 @@ def gradcheck(
     """
     require(callable(fn) and not isinstance(fn, type), "gradcheck: fn must be a function of Tensors, or a Module", fn)
     options = checked_options("gradcheck", eps=eps, atol=atol, rtol=rtol, seed=seed, max_elements=max_elements)
-    if order not in (1, 2) or isinstance(order, bool):
+    if type(order) is not int or order not in (1, 2):
         raise ValueError(f"gradcheck: order must be 1 or 2, got {order!r}")
     arguments = list(inputs) if isinstance(inputs, (tuple, list)) else [inputs]
+    if hasattr(fn, "named_parameters"):
+        model: Any = deepcopy(fn)  # whose running statistics shall not change
+        fn = model.to("float64")
     checked = differentiable(arguments)
     tensors = [a for a in arguments if isinstance(a, Tensor)]
     backend = tensors[0].backend if tensors else default_backend()
@@ -103,20 +106,22 @@ def gradcheck_module(
     function("gradcheck_module", "loss", loss)
     if not isinstance(batch, (tuple, list)) or len(batch) != 2:
         raise TypeError(f"gradcheck_module: batch must be a pair (inputs, targets), got {type(batch).__name__}")
-    model = deepcopy(model)
-    inputs = batch[0] if isinstance(batch[0], Tensor) else Tensor(batch[0])
-    targets = batch[1] if isinstance(batch[1], Tensor) else Tensor(batch[1])
-    model(inputs)  # lazy layers come to be
-    model.to("float64")
-    parameters = dict(model.named_parameters())
-    if not parameters:
-        raise TypeError("gradcheck_module: the model has no parameters; check it as a function, with gradcheck")
-    backend = next(iter(parameters.values())).backend
+    chosen = checked_options("gradcheck_module", **options)
+    model = deepcopy(model).to("float64")
+    some = next(model.parameters(), None)
+    backend = default_backend() if some is None else some.backend
+    inputs, targets = (Tensor(x, backend=backend) if isinstance(x, (list, np.ndarray)) else x for x in batch)
+    require(isinstance(inputs, Tensor), "gradcheck_module: inputs must be a Tensor or an array", inputs)
     inputs, targets = constant(inputs, backend), constant(targets, backend)
+    model(inputs)  # lazy layers come to be
+    parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    if not parameters:
+        hint = "none that requires a gradient" if some is not None else "no parameters"
+        raise TypeError(f"gradcheck_module: the model has {hint}; check it as a function, with gradcheck")
     names = [*parameters, *(["inputs"] if inputs.dtype.kind == "f" else [])]
     arrays = [np.array(t) for t in [*parameters.values(), inputs]][: len(names)]
     subject = ModuleLoss(model, loss, (inputs, targets), names)
-    check = Check(subject, arrays, names, backend.name, checked_options("gradcheck_module", **options))
+    check = Check(subject, arrays, names, backend.name, chosen)
     check.run(1)
     return check.finish(raise_error)
 

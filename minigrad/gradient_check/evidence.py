@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .slopes import Arrays, Line
+from .slopes import Arrays, Line, copies
 from .subjects import Subject
 
 SMALL = 1000  # elements of an input, and outputs, up to which a whole Jacobian is taken
@@ -48,7 +48,7 @@ class Evidence:
 
     @cached_property
     def outputs(self) -> Arrays:
-        return self.subject.forward([x.copy() for x in self.arrays])
+        return self.subject.forward(copies(self.arrays))
 
     @property
     def y(self) -> np.ndarray:
@@ -60,7 +60,7 @@ class Evidence:
 
     def rule(self, cotangents: Arrays | None = None, arrays: Arrays | None = None) -> list[np.ndarray | None]:
         """What the rule says, here or at a place changed for a question."""
-        arrays = [x.copy() for x in (self.arrays if arrays is None else arrays)]
+        arrays = copies(self.arrays if arrays is None else arrays)
         try:
             with np.errstate(all="ignore"):
                 return self.subject.backward(arrays, [v.copy() for v in cotangents or self.cotangents])

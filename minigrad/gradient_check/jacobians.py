@@ -146,7 +146,7 @@ def _lost(e: Evidence) -> np.ndarray | None:
 def others_left_out(e: Evidence) -> str | None:
     """What is kept is the influence of each index of an axis (an element, a time) on the output of the same index."""
     lost = _lost(e)
-    if lost is None:
+    if lost is None or e.y.ndim == 0:
         return None
     at_x, at_y = np.indices(e.x.shape).reshape(e.x.ndim, -1), np.indices(e.y.shape).reshape(e.y.ndim, -1)
     for i, j in np.ndindex(e.x.ndim, e.y.ndim):
@@ -158,18 +158,20 @@ def others_left_out(e: Evidence) -> str | None:
 
 def overwritten(e: Evidence) -> str | None:
     lost = _lost(e)
-    if lost is None or (e.B != 0).sum(axis=0).max() < 2:
-        return None
+    if lost is None or (e.B != 0).sum(axis=0).max() < 2 or lost.any(axis=1).all():
+        return None  # what each output lacks is not overwritten
     return "where an element is used more than once, not all that arrives is added up: it is overwritten"
 
 
 def term_missing(e: Evidence) -> str | None:
     if _elementwise(e):
         return _term_of_elements(e)
+    if e.y.size == 1:
+        return _target_is_missing(e)
     A_support, B_support = e.A != 0, e.B != 0
     if (B_support & ~A_support).sum() >= 0.3 * B_support.sum() and not (A_support & ~B_support).any():
         return "the influence of elements on other outputs is left out: a term is missing"
-    return _sum_is_missing(e) or _target_is_missing(e)
+    return _sum_is_missing(e)
 
 
 def _term_of_elements(e: Evidence) -> str | None:
@@ -182,7 +184,7 @@ def _term_of_elements(e: Evidence) -> str | None:
             x = other.reshape(-1)
             quantities |= {f"input {j}": x, f"1 / input {j}": 1 / x, f"y / input {j}": y / x}
     for what, quantity in quantities.items():
-        if _proportional(b - a, quantity):
+        if what not in ("y (1 - y)", "1 - y^2") and _proportional(b - a, quantity):
             return f"a term proportional to {what} is missing"
     for what, quantity in quantities.items():
         if what != "1" and "/" not in what and _proportional(b, a * quantity):
@@ -232,7 +234,7 @@ def _groups(depends: np.ndarray) -> list[np.ndarray]:
 
 def _target_is_missing(e: Evidence) -> str | None:
     """A loss whose gradient is off by one number, at one element of each row."""
-    if e.y.size != 1 or e.x.ndim != 2:
+    if e.x.ndim != 2:
         return None
     missing = (e.B - e.A).reshape(e.x.shape)
     off = ~_equal(e.A, e.B).reshape(e.x.shape)

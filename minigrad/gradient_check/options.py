@@ -66,7 +66,7 @@ def constant(value: Any, backend: Backend) -> Any:
         return value
     array = value.numpy() if isinstance(value, Tensor) else value
     if isinstance(value, np.ndarray) and array.dtype.kind != "f":
-        return value  # an index, which may have to be an array
+        return value.copy()  # an index, which may have to be an array
     return Tensor(array.astype(np.float64) if array.dtype.kind == "f" else array, backend=backend)
 
 

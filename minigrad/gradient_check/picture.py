@@ -29,6 +29,8 @@ def draw_curves(report: Report) -> Any:
         steps = [step for step, gap in one.curve if gap > 0]
         gaps = [gap for _, gap in one.curve if gap > 0]
         colour = COLOURS.get(one.verdict, OTHERWISE)
+        if not steps:
+            axes.annotate("exact with every step", (0.5, 0.5), xycoords="axes fraction", ha="center", fontsize=8)
         axes.loglog(steps, gaps, marker="o", markersize=3.5, color=colour, label="difference - best difference")
         gap = abs(one.worst.analytic - one.worst.numeric) if one.worst is not None else 0.0
         if gap and one.verdict != "ok":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from html import escape
 from typing import Any
@@ -62,7 +63,7 @@ class InputReport:
         w = self.worst
         if w is not None and self.verdict != OK:
             at = f"{self.name}[{', '.join(map(str, w.index))}]" if w.index else self.name
-            says = f"the gradient says {w.analytic:.6g}"
+            says = f"the gradient says {w.analytic + 0.0:.6g}"
             if w.shape == "jump":
                 said.append(f"at {at} the function jumps; {says}")
             elif w.shape == "edge":
@@ -86,13 +87,20 @@ class InputReport:
             "verdict": self.verdict,
             "checked": self.checked,
             "size": self.size,
-            "worst": None if w is None else {**asdict(w), "index": list(w.index)},
+            "worst": None if w is None else {name: _json(value) for name, value in asdict(w).items()},
             "cause": None if self.cause is None else self.cause.name,
             "explanation": None if self.cause is None else self.cause.explanation,
             "operation": self.operation,
             "detail": self.detail,
             "curve": [list(point) for point in self.curve],
         }
+
+
+def _json(value: Any) -> Any:
+    """NaN and infinities are no JSON; a tuple is a list there."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return list(value) if isinstance(value, tuple) else value
 
 
 @dataclass

@@ -24,7 +24,7 @@ from .examine import (
 )
 from .options import Options, constant
 from .report import GradcheckError, InputReport, Report
-from .slopes import Arrays, Line
+from .slopes import Arrays, Line, copies
 from .subjects import Gradients, SecondOrder, TensorFunction
 
 FLOAT32 = "float32 allows no more than about three digits: tolerances were widened to rtol 1e-2 and atol 1e-3"
@@ -54,13 +54,13 @@ class Check:
     def _run(self, order: int) -> None:
         arrays = [x.astype(np.float64) if x.dtype.kind == "f" else x for x in self.given]
         try:
-            outputs = self.subject.forward([x.copy() for x in arrays])
+            outputs = self.subject.forward(copies(arrays))
         except TypeError:
             # a function that works in float32 alone, such as one that holds float32 weights
             if not any(x.dtype == np.float32 for x in self.given):
                 raise
             arrays = list(self.given)
-            outputs = self.subject.forward([x.copy() for x in arrays])
+            outputs = self.subject.forward(copies(arrays))
         if any(y.dtype == np.float32 for y in outputs):
             self.report.dtype = "float32"
             self.report.notes.append(FLOAT32)
@@ -89,19 +89,23 @@ class Check:
 
     def first_order(self, subject: Any, arrays: Arrays, names: list[str], order: int) -> list[InputReport]:
         found = [InputReport(name, x.shape) for name, x in zip(names, arrays, strict=True)]
-        passed = [x.copy() for x in arrays]
+        passed = copies(arrays)
         outputs = [y.copy() for y in subject.forward(passed)]
         _note_changes(found, arrays, passed, "computing the function")
+        for one, x in zip(found, arrays, strict=True):
+            if x.dtype.kind == "f" and not np.isfinite(x).all():
+                one.verdict, one.detail = NON_FINITE, "it holds values that are not finite itself"
         if not all(np.isfinite(y).all() for y in outputs):
             for one in found:
-                one.verdict, one.detail = NON_FINITE, "the function's value is not finite here"
+                one.verdict, one.detail = NON_FINITE, one.detail or "the function's value is not finite here"
             return found
-        again = subject.forward([x.copy() for x in arrays])
+        again = subject.forward(copies(arrays))
         cotangents = self.options.cotangents(outputs, 0)
         try:
             gradients = self._gradients(subject, arrays, cotangents, found)
-            repeated = subject.backward([x.copy() for x in arrays], cotangents)
-        except RuntimeError as error:
+            repeated = subject.backward(copies(arrays), cotangents)
+            scaled = subject.backward(copies(arrays), [-8 * v for v in cotangents])
+        except (RuntimeError, TypeError, ValueError, IndexError) as error:
             return self._rule_failed(subject, arrays, found, error, order)
         if _differ(outputs, again) or _differ(gradients, repeated):
             what = "its value" if _differ(outputs, again) else "its gradient"
@@ -111,23 +115,32 @@ class Check:
                     f"called twice with the same inputs, {what} was not the same; fix the seed inside the function"
                 )
             return found
+        if isinstance(subject, TensorFunction) and _differ(outputs, subject.recorded(copies(arrays))):
+            for one in found:
+                one.verdict = NONDETERMINISTIC
+                one.detail = "its value is another where gradients are recorded than under no_grad()"
+            return found
         line = Line(subject.forward, arrays, cotangents, self.options.eps)
         for i, one in enumerate(found):
             if arrays[i].dtype.kind != "f" or one.verdict != OK:
                 one.detail = one.detail or "not floating, so not differentiated"
                 continue
             self._examine(one, line, i, gradients[i])
-        blame(found, subject, arrays, self.options, order)
+            if one.verdict == OK and _differ([scaled[i]], _times(-8, gradients[i : i + 1])):
+                one.verdict = WRONG
+                one.detail = "what arrives times -8 does not make it -8 times what it was: a derivative is linear"
+        if any(one.verdict in (WRONG, DISCONNECTED) for one in found):
+            blame(found, subject, arrays, self.options, order)
         return found
 
     def _gradients(self, subject: Any, arrays: Arrays, cotangents: Arrays, found: list[InputReport]) -> Gradients:
-        passed = [x.copy() for x in arrays]
+        passed = copies(arrays)
         gradients = subject.backward(passed, [v.copy() for v in cotangents])
         _note_changes(found, arrays, passed, "computing the gradient")
         return [None if g is None else np.array(g) for g in gradients]
 
     def _rule_failed(
-        self, subject: Any, arrays: Arrays, found: list[InputReport], error: RuntimeError, order: int
+        self, subject: Any, arrays: Arrays, found: list[InputReport], error: Exception, order: int
     ) -> list[InputReport]:
         """A rule that raises, or returns what cannot be a gradient, is wrong, if the graph shows which one."""
         for one in found:
@@ -175,11 +188,10 @@ class Check:
 
     def compare(self, other: TensorFunction) -> None:
         """Adds what differs on another backend."""
-        cotangents = self.options.cotangents(self.subject.forward([x.copy() for x in self.arrays]), 0)
+        cotangents = self.options.cotangents(self.subject.forward(copies(self.arrays)), 0)
         other.arguments = [constant(a, other.backend) if isinstance(a, Tensor) else a for a in other.arguments]
         both = [
-            (s.forward([x.copy() for x in self.arrays]), s.backward([x.copy() for x in self.arrays], cotangents))
-            for s in (self.subject, other)
+            (s.forward(copies(self.arrays)), s.backward(copies(self.arrays), cotangents)) for s in (self.subject, other)
         ]
         (ours, ours_back), (theirs, theirs_back) = both
         apart = max((_apart(a, b) for a, b in zip(ours, theirs, strict=True)), default=0.0)
@@ -218,6 +230,10 @@ def _differ(first: Sequence[np.ndarray | None], second: Sequence[np.ndarray | No
     return False
 
 
+def _times(factor: int, gradients: Gradients) -> Gradients:
+    return [None if g is None else factor * g for g in gradients]
+
+
 def _largest(x: np.ndarray) -> float:
     return float(np.abs(x[np.isfinite(x)]).max(initial=0.0))
 
@@ -232,7 +248,7 @@ def _depends(line: Line, index: int) -> bool:
     """Whether the outputs change when all of the input does."""
     rng = np.random.default_rng(0)
     for width in (1e-3, 1.0, 10.0):
-        arrays = [x.copy() for x in line.point]
+        arrays = copies(line.point)
         x = arrays[index]
         x += (line.scale(index) * width * rng.standard_normal(x.shape)).astype(x.dtype)
         try:

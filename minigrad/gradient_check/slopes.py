@@ -16,7 +16,13 @@ Arrays = list[np.ndarray]
 
 PER_DECADE = 10.0
 WIDEST, NARROWEST = 1.0, 1e-13  # steps of a sweep, as shares of the scale of what is moved
+TINIEST = 1e-290  # as a share of the scale, the smallest element that still gets smaller steps
 SAFELY = 4.0  # times the estimated rounding error
+
+
+def copies(arrays: Sequence[np.ndarray]) -> Arrays:
+    """Of the same layout in memory, which a rule may depend on."""
+    return [x.copy(order="K") for x in arrays]
 
 
 class Difference(NamedTuple):
@@ -26,7 +32,9 @@ class Difference(NamedTuple):
     central: float
     left: float  # (f(0) - f(-t)) / t
     right: float  # (f(t) - f(0)) / t
-    noise: float  # how far rounding may have moved them
+    size: float  # of the outputs that changed: the root of the sum of their squares, each with its cotangent
+    moved: int  # how many outputs changed
+    noise: float  # how far rounding may have moved the slopes, eps size / 2t
 
     @property
     def finite(self) -> bool:
@@ -63,7 +71,10 @@ class Line:
         step: float | None = None,
     ) -> None:
         self.forward, self.point, self.cotangents, self.step = forward, list(point), cotangents, step
-        self.base = forward([x.copy() for x in self.point])
+        self.base = forward(copies(self.point))
+        weighted = [v * y for v, y in zip(cotangents, self.base, strict=True)]
+        self.weight = float(np.sqrt(sum(np.sum(v.astype(np.float64) ** 2) for v in cotangents)))
+        self.size = float(np.sqrt(sum(np.sum(w.astype(np.float64) ** 2) for w in weighted)))
         self.eps = max(float(np.finfo(y.dtype).eps) for y in [*self.base, *self.point] if y.dtype.kind == "f")
 
     def scale(self, index: int, element: int | None = None) -> float:
@@ -78,19 +89,23 @@ class Line:
         plus, step_right = self._moved(index, where, t)
         minus, step_left = self._moved(index, where, -t)
         rise = drop = size = 0.0
+        moved = 0
         with np.errstate(all="ignore"):
             for v, y, above, below in zip(self.cotangents, self.base, plus, minus, strict=True):
                 changed = (above != y) | (below != y)
+                moved += int(np.count_nonzero(changed))
                 v, y = v[changed], y[changed].astype(np.float64)
                 rise += float(np.sum(v * (above[changed] - y)))
                 drop += float(np.sum(v * (y - below[changed])))
                 size += float(np.sum((v * y) ** 2))
-            noise = self.eps * float(np.sqrt(size)) / (step_right + step_left)
-            return Difference(t, (rise + drop) / (step_right + step_left), drop / step_left, rise / step_right, noise)
+            size, width = float(np.sqrt(size)), step_right + step_left
+            return Difference(
+                t, (rise + drop) / width, drop / step_left, rise / step_right, size, moved, self.eps * size / width
+            )
 
     def _moved(self, index: int, where: int | np.ndarray, t: float) -> tuple[Arrays, float]:
         """The outputs after a step, and how long the step is after rounding."""
-        arrays = [x.copy() for x in self.point]
+        arrays = copies(self.point)
         x = arrays[index]
         if isinstance(where, np.ndarray):
             x += (t * where).astype(x.dtype)
@@ -114,14 +129,18 @@ class Line:
             if isinstance(where, int):
                 scale = self.scale(index, where)
                 own = abs(float(self.point[index].flat[where]))
-                least = min(1.0, own / scale * 1e3 if own else 1.0)
+                least = max(min(1.0, own / scale * 1e3), TINIEST) if own else 1.0
             decades = int(np.ceil(np.log10(WIDEST / (NARROWEST * least))))
             steps = scale * WIDEST * PER_DECADE ** -np.arange(decades + 1.0)
-        return best_of([self.move(index, where, float(step)) for step in steps], tolerance, 1 if self.step else None)
+        curve = [self.move(index, where, float(step)) for step in steps]
+        # the only step shows nothing of outputs that it does not change, but that they are not exact
+        return best_of(curve, tolerance, self.eps, self.size if self.step else 0.0, 1 if self.step else None)
 
 
-def best_of(curve: list[Difference], tolerance: float, chosen: int | None = None) -> Slope:
-    """The best plateau of a sweep, or the chosen one."""
+def best_of(
+    curve: list[Difference], tolerance: float, eps: float, size: float = 0.0, chosen: int | None = None
+) -> Slope:
+    """The best plateau of a sweep, or the chosen one. Outputs have at least the size that is given."""
     sides = np.array([(d.left, d.right) for d in curve])
     if not any(d.finite for d in curve):
         one_side = np.isfinite(sides).any(axis=0)
@@ -129,17 +148,20 @@ def best_of(curve: list[Difference], tolerance: float, chosen: int | None = None
         at = int(np.flatnonzero(np.isfinite(sides).any(axis=1))[-1]) if one_side.any() else len(curve) - 1
         return Slope(np.nan, np.inf, curve[at].left, curve[at].right, curve[at].step, shape, tuple(curve))
     # outputs that a tiny step does not change seem free of noise: it is what larger steps show
-    sizes = [d.noise * d.step for d in curve if d.finite]
-    noises = [max(sizes) / d.step for d in curve]
-    errors = [_error(curve, j, noises[j]) for j in range(len(curve))]
-    best = int(np.argmin(errors)) if chosen is None else chosen
+    size = max(size, *(d.size for d in curve if d.finite))
+    noises = [0.5 * eps * size / d.step for d in curve]
+    errors = np.array([_error(curve, j, noises[j]) for j in range(len(curve))])
+    plausible = np.array([np.inf if _denied(curve, j, noises, errors[j]) else error for j, error in enumerate(errors)])
+    trusted = plausible if np.isfinite(plausible).any() else errors
+    good = np.flatnonzero(trusted <= 3 * trusted.min())  # of steps as good, the smallest knows the point best
+    best = int(good[-1]) if chosen is None else chosen
     here = curve[best]
     shape = "smooth"
-    if _is_kink(curve, best, noises, tolerance):
+    if _is_kink(curve, best, noises, max(tolerance, 20 * float(errors[best]))):
         shape = "kink"
     elif _is_jump(curve, noises):
         shape = "jump"
-    return Slope(here.central, errors[best], here.left, here.right, here.step, shape, tuple(curve))
+    return Slope(here.central, float(errors[best]), here.left, here.right, here.step, shape, tuple(curve))
 
 
 def _error(curve: list[Difference], j: int, noise: float) -> float:
@@ -153,11 +175,20 @@ def _error(curve: list[Difference], j: int, noise: float) -> float:
     return max(noise, *(0.1 * abs(here.central - other.central) for other in beside))
 
 
+def _denied(curve: list[Difference], j: int, noises: list[float], error: float) -> bool:
+    """Whether a smaller step shows another slope than rounding explains: what looks like a plateau is none."""
+    return any(
+        abs(curve[k].central - curve[j].central) > 10 * noises[k] + 5 * error
+        for k in range(j + 1, len(curve))
+        if curve[k].finite
+    )
+
+
 def _is_kink(curve: list[Difference], best: int, noises: list[float], tolerance: float) -> bool:
     """Whether the one-sided slopes differ at the plateau, and as much with a smaller step: f'' t would be a tenth."""
     here, smaller = curve[best], curve[min(best + 1, len(curve) - 1)]
     apart, apart_closer = abs(here.right - here.left), abs(smaller.right - smaller.left)
-    large = max(tolerance, 20 * noises[best], 1e-3 * max(abs(here.left), abs(here.right)))
+    large = max(tolerance, 1e-3 * max(abs(here.left), abs(here.right)))
     resolved = noises[min(best + 1, len(curve) - 1)] * 4 < apart
     return apart > large and (not resolved or not smaller.finite or apart_closer > 0.5 * apart)
 

@@ -37,6 +37,8 @@ class TensorFunction:
         checked: which of the arguments are differentiated.
     """
 
+    differentiates = False  # whether the function has to be called with recording on
+
     def __init__(
         self, function: Callable[..., Any], arguments: Sequence[Any], checked: Sequence[int], backend: Backend
     ) -> None:
@@ -44,8 +46,19 @@ class TensorFunction:
         self.title = title_of(function)
 
     def forward(self, arrays: Arrays) -> Arrays:
-        with no_grad():
-            return [self.backend.to_numpy(y.data) for y in self.outputs(self.tensors(arrays))]
+        if not self.differentiates:
+            try:
+                with no_grad():
+                    return [self.backend.to_numpy(y.data) for y in self.outputs(self.tensors(arrays))]
+            except RuntimeError:
+                self.differentiates = True  # perhaps: it may call grad() itself
+        return self.recorded(arrays)
+
+    def recorded(self, arrays: Arrays) -> Arrays:
+        """The outputs, computed with recording on."""
+        tensors = [x.requires_grad_() for x in self.tensors(arrays)]
+        with enable_grad():
+            return [self.backend.to_numpy(y.data) for y in self.outputs(tensors)]
 
     def tensors(self, arrays: Arrays) -> list[Tensor]:
         """The arrays themselves as tensors, so that the caller sees whether the function changes them."""
@@ -122,7 +135,7 @@ class ModuleLoss(TensorFunction):
 
     def __init__(self, model: Any, loss: Callable[[Any, Any], Any], batch: tuple[Any, Any], names: list[str]) -> None:
         self.model, self.loss, self.names = model, loss, names
-        self.parameters = dict(model.named_parameters())
+        self.parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self.backend = next(iter(self.parameters.values())).backend
         inputs, self.targets = batch
         self.arguments, self.checked = [inputs], [0] if len(names) > len(self.parameters) else []
@@ -155,21 +168,27 @@ class ArrayFunction:
         self.title = getattr(forward, "__name__", type(forward).__name__)
 
     def forward(self, arrays: Arrays) -> Arrays:
-        y = np.asarray(self._forward(*arrays))
-        if y.dtype.kind not in "fiub":
-            raise TypeError(f"gradcheck_numpy: {self.title} must return an array of numbers, got dtype {y.dtype}")
+        result = self._forward(*arrays)
+        y = np.asarray(result) if not isinstance(result, (tuple, list, dict)) else None
+        if y is None or y.dtype.kind not in "fiub":
+            got = type(result).__name__ if y is None else f"dtype {y.dtype}"
+            raise TypeError(f"gradcheck_numpy: {self.title} must return one array of numbers, got {got}")
         return [y if y.dtype.kind == "f" else y.astype(np.float64)]
 
     def backward(self, arrays: Arrays, cotangents: Arrays) -> Gradients:
         self._forward(*arrays)  # a layer may have kept something for its backward
         found = self._backward(cotangents[0].copy(), *arrays)
-        found = (found,) if isinstance(found, np.ndarray) and len(arrays) == 1 else found
+        found = (found,) if isinstance(found, (np.ndarray, np.generic)) and len(arrays) == 1 else found
         if not isinstance(found, (tuple, list)) or len(found) != len(arrays):
             got = f"{len(found)} of them" if isinstance(found, (tuple, list)) else f"a {type(found).__name__}"
             raise TypeError(
                 f"gradcheck_numpy: backward must return a gradient for each of {len(arrays)} inputs, got {got}"
             )
-        return [None if g is None else np.asarray(g) for g in found]
+        gradients = [None if g is None else np.asarray(g) for g in found]
+        for i, g in enumerate(gradients):
+            if g is not None and g.dtype.kind not in "fiub":
+                raise TypeError(f"gradcheck_numpy: backward returned an array of dtype {g.dtype} for input {i}")
+        return gradients
 
 
 OF_THE_ENGINE = {  # what a node has beside its operation's parameters
