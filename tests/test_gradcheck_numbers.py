@@ -140,3 +140,13 @@ def test_infinite_inputs_are_said_to_be_that() -> None:
     (one,) = gradcheck(minigrad.exp, np.array([-np.inf, 1.0]), raise_error=False).inputs
     assert one.verdict == "non-finite"
     assert "itself" in one.detail
+
+
+def test_a_small_wrong_input_beside_a_large_one_has_its_cause_named() -> None:
+    def backward(g, x, w, b):
+        return g @ w.T, x.T @ g, g.mean(0)
+
+    arrays = draw(4, 200), draw(200, 10), draw(10)
+    x, w, b = gradcheck_numpy(lambda x, w, b: x @ w + b, backward, arrays, raise_error=False).inputs
+    assert (x.verdict, w.verdict, b.verdict) == ("ok", "ok", "wrong")
+    assert b.cause.name == "constant factor"

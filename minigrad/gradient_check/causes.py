@@ -217,11 +217,11 @@ def not_summed(e: Evidence) -> str | None:
         extra = a.ndim - n.ndim
         if extra < 0:
             return None
-        for sizes in (zip(a.shape, (1,) * extra + n.shape, strict=True),):
-            axes = tuple(i for i, (of_a, of_n) in enumerate(sizes) if i < extra or of_a != of_n == 1)
-            summed = a.sum(axis=axes)
-            if summed.size == n.size and close(summed.reshape(n.shape), n):
-                return f"it has the shape {a.shape}, and is right when summed over the broadcast axes {axes}"
+        sizes = zip(a.shape, (1,) * extra + n.shape, strict=True)
+        axes = tuple(i for i, (of_a, of_n) in enumerate(sizes) if i < extra or of_a != of_n == 1)
+        summed = a.sum(axis=axes)
+        if summed.size == n.size and close(summed.reshape(n.shape), n):
+            return f"it has the shape {a.shape}, and is right when summed over the broadcast axes {axes}"
         for axes in _subsets(a.ndim):
             summed = a.sum(axis=axes)
             if summed.shape == n.shape and close(summed, n):

@@ -5,11 +5,12 @@ All of it is computed at one point; a cause has to explain a second point, too (
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
+from .options import draw_cotangents
 from .slopes import Arrays, Line, copies
 from .subjects import Subject
 
@@ -41,6 +42,7 @@ class Evidence:
     arrays: Arrays
     cotangents: Arrays
     index: int
+    columns: dict[int, np.ndarray] = field(default_factory=dict)  # by input: the Jacobians that have been taken
 
     @property
     def x(self) -> np.ndarray:
@@ -82,10 +84,6 @@ class Evidence:
         sizes = [x.size for x in self.arrays if x.dtype.kind == "f"]
         return max(sizes) <= SMALL and sum(y.size for y in self.outputs) <= SMALL
 
-    @cached_property
-    def columns(self) -> dict[int, np.ndarray]:
-        return {}
-
     def numeric_jacobian(self, index: int) -> np.ndarray:
         """(outputs, elements of that input), by central differences."""
         if index not in self.columns:
@@ -94,8 +92,8 @@ class Evidence:
             line = Line(self.subject.forward, self.arrays, self.cotangents)
             for e in range(self.arrays[index].size):
                 t = line.scale(index, e) * line.eps ** (1 / 3)
-                above, up = line._moved(index, e, t)
-                below, down = line._moved(index, e, -t)
+                above, up = line.moved(index, e, t)
+                below, down = line.moved(index, e, -t)
                 rise = [(a - b).reshape(-1) for a, b in zip(above, below, strict=True)]
                 found[:, e] = np.concatenate(rise) / (up + down)
             self.columns[index] = found
@@ -140,8 +138,9 @@ class Evidence:
 
     def sample(self, size: int) -> np.ndarray:
         """Elements of a large input: half of them where the rule's gradient is largest."""
-        drawn = np.random.default_rng(size).choice(size, SAMPLE // 2, replace=False)
-        return np.union1d(drawn, np.argsort(-np.abs(self.analytic).reshape(-1))[: SAMPLE // 2] % size)
+        drawn = np.random.default_rng(size).choice(size, min(size, SAMPLE // 2), replace=False)
+        steepest = np.argsort(-np.abs(self.analytic).reshape(-1))[: SAMPLE // 2]
+        return np.union1d(drawn, steepest[steepest < size])  # a gradient of the wrong shape may have more elements
 
     def contributions(self) -> np.ndarray:
         """(outputs' shape, input's shape): what each output adds to the gradient of each element."""
@@ -152,5 +151,4 @@ def evidence_near(subject: Subject, arrays: Arrays, index: int, rng: np.random.G
     """Evidence at the point or a little beside it, with a cotangent of its own."""
     moved = [x * (1 + move * rng.uniform(-1, 1, x.shape)) if x.dtype.kind == "f" else x for x in arrays]
     moved = [np.asarray(m, x.dtype) for m, x in zip(moved, arrays, strict=True)]
-    cotangents = [rng.uniform(0.5, 1.5, y.shape) * rng.choice([-1.0, 1.0], y.shape) for y in subject.forward(moved)]
-    return Evidence(subject, moved, [np.asarray(v) for v in cotangents], index)
+    return Evidence(subject, moved, draw_cotangents(rng, subject.forward(copies(moved))), index)

@@ -24,10 +24,14 @@ class Options(NamedTuple):
     max_elements: int | None = None
 
     def cotangents(self, outputs: Sequence[np.ndarray], draw: int = 0) -> list[np.ndarray]:
-        """Random gradients to arrive at the outputs: of either sign, none near zero, no two alike."""
-        rng = np.random.default_rng([self.seed, draw])
-        drawn = [rng.uniform(0.5, 1.5, y.shape) * rng.choice([-1.0, 1.0], y.shape) for y in outputs]
-        return [np.asarray(v, y.dtype) for v, y in zip(drawn, outputs, strict=True)]
+        """Random gradients to arrive at the outputs, by the seed."""
+        return draw_cotangents(np.random.default_rng([self.seed, draw]), outputs)
+
+
+def draw_cotangents(rng: np.random.Generator, outputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Random gradients to arrive at the outputs: of either sign, none near zero, no two alike."""
+    drawn = [rng.uniform(0.5, 1.5, y.shape) * rng.choice([-1.0, 1.0], y.shape) for y in outputs]
+    return [np.asarray(v, y.dtype) for v, y in zip(drawn, outputs, strict=True)]
 
 
 def checked_options(caller: str, **given: Any) -> Options:
@@ -72,7 +76,7 @@ def constant(value: Any, backend: Backend) -> Any:
 
 def names_of(fn: Callable[..., Any], positions: Sequence[int]) -> list[str]:
     """The names of the function's parameters, or "input 0" and so on."""
-    if is_operation(fn):
+    if is_apply(fn):
         fn = fn.__self__().forward  # type: ignore[attr-defined]
     try:
         parameters = list(inspect.signature(fn).parameters.values())
@@ -83,10 +87,10 @@ def names_of(fn: Callable[..., Any], positions: Sequence[int]) -> list[str]:
 
 
 def title_of(fn: Callable[..., Any]) -> str:
-    return fn.__self__.name() if is_operation(fn) else getattr(fn, "__name__", type(fn).__name__)  # type: ignore[attr-defined]
+    return fn.__self__.name() if is_apply(fn) else getattr(fn, "__name__", type(fn).__name__)  # type: ignore[attr-defined]
 
 
-def is_operation(fn: Callable[..., Any]) -> bool:
+def is_apply(fn: Callable[..., Any]) -> bool:
     """Whether it is the `apply` of a Function."""
     owner = getattr(fn, "__self__", None)
     return isinstance(owner, type) and issubclass(owner, Function) and fn.__name__ == "apply"

@@ -47,11 +47,8 @@ class Check:
 
     # -- the order of things -----------------------------------------------------------------------------------------
 
+    @np.errstate(all="ignore")  # steps to where the function is not defined; what is not finite is reported
     def run(self, order: int) -> None:
-        with np.errstate(all="ignore"):  # steps to where the function is not defined; what is not finite is reported
-            self._run(order)
-
-    def _run(self, order: int) -> None:
         arrays = [x.astype(np.float64) if x.dtype.kind == "f" else x for x in self.given]
         try:
             outputs = self.subject.forward(copies(arrays))
@@ -96,9 +93,7 @@ class Check:
             if x.dtype.kind == "f" and not np.isfinite(x).all():
                 one.verdict, one.detail = NON_FINITE, "it holds values that are not finite itself"
         if not all(np.isfinite(y).all() for y in outputs):
-            for one in found:
-                one.verdict, one.detail = NON_FINITE, one.detail or "the function's value is not finite here"
-            return found
+            return _all(found, NON_FINITE, "the function's value is not finite here")
         again = subject.forward(copies(arrays))
         cotangents = self.options.cotangents(outputs, 0)
         try:
@@ -108,18 +103,12 @@ class Check:
         except (RuntimeError, TypeError, ValueError, IndexError) as error:
             return self._rule_failed(subject, arrays, found, error, order)
         if _differ(outputs, again) or _differ(gradients, repeated):
-            what = "its value" if _differ(outputs, again) else "its gradient"
-            for one in found:
-                one.verdict = NONDETERMINISTIC
-                one.detail = (
-                    f"called twice with the same inputs, {what} was not the same; fix the seed inside the function"
-                )
-            return found
+            what = "value" if _differ(outputs, again) else "gradient"
+            detail = f"called twice with the same inputs, its {what} was not the same; fix the seed inside the function"
+            return _all(found, NONDETERMINISTIC, f"{detail}, or put a module with dropout into eval()")
         if isinstance(subject, TensorFunction) and _differ(outputs, subject.recorded(copies(arrays))):
-            for one in found:
-                one.verdict = NONDETERMINISTIC
-                one.detail = "its value is another where gradients are recorded than under no_grad()"
-            return found
+            detail = "its value is another where gradients are recorded than under no_grad()"
+            return _all(found, NONDETERMINISTIC, detail)
         line = Line(subject.forward, arrays, cotangents, self.options.eps)
         for i, one in enumerate(found):
             if arrays[i].dtype.kind != "f" or one.verdict != OK:
@@ -143,8 +132,7 @@ class Check:
         self, subject: Any, arrays: Arrays, found: list[InputReport], error: Exception, order: int
     ) -> list[InputReport]:
         """A rule that raises, or returns what cannot be a gradient, is wrong, if the graph shows which one."""
-        for one in found:
-            one.verdict, one.detail = WRONG, str(error)
+        _all(found, WRONG, str(error))
         blame(found, subject, arrays, self.options, order)
         if not any(one.operation for one in found):
             raise error
@@ -209,6 +197,13 @@ class Check:
         if raise_error and not self.report:
             raise GradcheckError(self.report)
         return self.report
+
+
+def _all(found: list[InputReport], verdict: str, detail: str) -> list[InputReport]:
+    """One verdict for all inputs, and the detail where there is none yet."""
+    for one in found:
+        one.verdict, one.detail = verdict, one.detail or detail
+    return found
 
 
 def _apart(a: np.ndarray, b: np.ndarray) -> float:

@@ -86,8 +86,8 @@ class Line:
 
     def move(self, index: int, where: int | np.ndarray, t: float) -> Difference:
         """The slopes along one element (its flat index) or a direction (an array of the input's shape)."""
-        plus, step_right = self._moved(index, where, t)
-        minus, step_left = self._moved(index, where, -t)
+        plus, step_right = self.moved(index, where, t)
+        minus, step_left = self.moved(index, where, -t)
         rise = drop = size = 0.0
         moved = 0
         with np.errstate(all="ignore"):
@@ -103,7 +103,7 @@ class Line:
                 t, (rise + drop) / width, drop / step_left, rise / step_right, size, moved, self.eps * size / width
             )
 
-    def _moved(self, index: int, where: int | np.ndarray, t: float) -> tuple[Arrays, float]:
+    def moved(self, index: int, where: int | np.ndarray, t: float) -> tuple[Arrays, float]:
         """The outputs after a step, and how long the step is after rounding."""
         arrays = copies(self.point)
         x = arrays[index]

@@ -16,8 +16,8 @@ from ..autograd.engine import sum_to_shape, topological_order
 from ..backends import Backend
 from ..tensor import Tensor
 from .options import title_of
+from .slopes import Arrays
 
-Arrays = list[np.ndarray]
 Gradients = list[np.ndarray | None]
 
 
