@@ -296,6 +296,67 @@ def test_an_entry_of_no_use(saved, info) -> None:
         replay(saved)
 
 
+DAMAGES = {
+    "a location of numbers": {"location": [1, 2, 3]},
+    "a location of four numbers": {"location": [1, 2, 3, 4]},
+    "a location of a text": {"backward_location": "abcd"},
+    "an inner location": {"inner": ["div", ["file", "7", "", ""]]},
+    "a parameter that hides a method": {"parameters": {"forward": 1}},
+    "a parameter that hides the node's own": {"parameters": {"hooks": 1}},
+    "a parameter that apply has": {"parameters": {"cls": 1}},
+    "no inputs": {"inputs": 0, "needs": []},
+    "fewer inputs": {"inputs": 1},
+    "no needs": {"needs": []},
+    "nothing needed": {"needs": [False, False]},
+    "a need of integers": {"needs": [True, True]},
+    "no gradient": {"grad_outputs": [False]},
+    "no list of gradients": {"grad_outputs": []},
+    "too many gradients": {"grad_outputs": [True, False]},
+}
+
+
+class Scale(Function):
+    """y = n x with an integer n;   dL/dx = n dL/dy"""
+
+    def forward(self, x, n):
+        return x * n.astype(x.dtype)
+
+    def backward(self, dy):
+        _, n = self.inputs
+        return dy * n.astype(dy.dtype), None
+
+
+@pytest.fixture
+def saved_backward(files) -> Path:
+    y = Scale.apply(Tensor([1.0, 2.0], requires_grad=True), Tensor([3]))
+    return Path(caught_in_backward(y, files, nan_like(y)).path)
+
+
+@pytest.mark.parametrize("info", DAMAGES.values(), ids=DAMAGES.keys())
+def test_pieces_that_do_not_fit(saved_backward, info) -> None:
+    rewrite(saved_backward, **info)
+    with pytest.raises(ValueError, match="not a file that detect_anomaly wrote, or a damaged one: "):
+        replay(saved_backward)
+
+
+@pytest.mark.parametrize(
+    ("name", "array"),
+    [
+        ("input_0", np.array(["a", "b"])),
+        ("input_0", np.array([1j, 2j])),
+        ("grad_output_0", np.ones(3, np.float32)),
+        ("grad_output_0", np.ones(2, np.float64)),
+        ("grad_output_0", np.array(["a", "b"])),
+    ],
+)
+def test_arrays_that_do_not_fit(saved_backward, name, array) -> None:
+    with np.load(saved_backward) as file:
+        entries = {**file, name: array}
+    np.savez(saved_backward, **entries)
+    with pytest.raises(ValueError, match="not a file that detect_anomaly wrote, or a damaged one: "):
+        replay(saved_backward)
+
+
 def test_another_file(files) -> None:
     np.save(files / "a.npy", np.ones(3))
     np.savez(files / "b.npz", np.ones(3))

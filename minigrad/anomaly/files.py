@@ -18,6 +18,7 @@ from ..serialization import write_atomically
 from .application import Application, Location
 
 _PACKAGE = __name__.partition(".")[0]
+_RESERVED = {"cls", *vars(Function), *Function.__annotations__}  # what a node has besides its parameters
 
 
 def save(found: Application, directory: str) -> str:
@@ -64,37 +65,70 @@ def read(path: str, operation: type[Function] | None) -> Application:
                 arrays = {name: entries[name] for name in entries.files}
             info = json.loads(arrays["info"].item())
             names = str(info["module"]), str(info["qualname"])
-            backend = get_backend(info["backend"])
-            found = Application(
-                operation=Function if operation is None else operation,
-                phase={"forward": "forward", "backward": "backward"}[info["phase"]],
-                backend=backend.name,
-                parameters={name: _decode(value, arrays, backend) for name, value in info["parameters"].items()},
-                needs=tuple(map(bool, info["needs"])),
-                inputs=[arrays[f"input_{i}"] for i in range(info["inputs"])],
-                outputs=[],
-                grad_outputs=[
-                    arrays[f"grad_output_{i}"] if there else None for i, there in enumerate(info["grad_outputs"])
-                ],
-                allow_infinite=bool(info["allow_infinite"]),
-                location=_location(info["location"]),
-                backward_location=_location(info["backward_location"]),
-                inner=None if info["inner"] is None else (str(info["inner"][0]), Location(*info["inner"][1])),
-            )
+            found = _application(info, arrays)
+            _check(found)
         except Exception as error:  # a damaged file can lead the readers into any
-            what = f"{type(error).__name__}: {error}"
-            raise ValueError(f"{path}: not a file that detect_anomaly wrote, or a damaged one: {what}") from error
-    if operation is None:
-        found.operation = _find(path, *names)
+            raise damaged(path, f"{type(error).__name__}: {error}") from error
+    found.operation = _find(path, *names) if operation is None else operation
     return found
 
 
-def _location(values: list[Any] | None) -> Location | None:
-    return None if values is None else Location(*values)
+def damaged(path: str, what: str) -> ValueError:
+    return ValueError(f"{path}: not a file that detect_anomaly wrote, or a damaged one: {what}")
 
 
 def is_operation(value: Any) -> bool:
     return isinstance(value, type) and issubclass(value, Function) and value is not Function
+
+
+def _application(info: dict[str, Any], arrays: dict[str, np.ndarray]) -> Application:
+    backend = get_backend(info["backend"])
+    return Application(
+        operation=Function,  # until it is found
+        phase={"forward": "forward", "backward": "backward"}[info["phase"]],
+        backend=backend.name,
+        parameters={name: _decode(value, arrays, backend) for name, value in info["parameters"].items()},
+        needs=tuple(map(bool, info["needs"])),
+        inputs=[arrays[f"input_{i}"] for i in range(info["inputs"])],
+        outputs=[],
+        grad_outputs=[arrays[f"grad_output_{i}"] if there else None for i, there in enumerate(info["grad_outputs"])],
+        allow_infinite=bool(info["allow_infinite"]),
+        location=_location(info["location"]),
+        backward_location=_location(info["backward_location"]),
+        inner=None if info["inner"] is None else _inner(*info["inner"]),
+    )
+
+
+def _location(values: Any) -> Location | None:
+    if values is None:
+        return None
+    if not isinstance(values, list) or [type(value) for value in values] != [str, int, str, str]:
+        raise ValueError(f"{values!r} is no location, which has a file, a line, its text and what ran there")
+    return Location(*values)
+
+
+def _inner(name: Any, location: Any) -> tuple[str, Location]:
+    where = _location(location)
+    if not isinstance(name, str) or where is None:
+        raise ValueError(f"{[name, location]} is not an operation's name and a location")
+    return name, where
+
+
+def _check(found: Application) -> None:
+    """Raises ValueError where the pieces don't fit each other, so that no operation can have left them."""
+    if hidden := [name for name in found.parameters if name in _RESERVED]:
+        raise ValueError(f"a parameter can't be called {hidden[0]}: Function has that name")
+    if other := [array.dtype for array in found.inputs if array.dtype.kind not in "fiub"]:
+        raise ValueError(f"an input is an array of {other[0]}")
+    if not found.inputs or len(found.needs) != len(found.inputs):
+        raise ValueError(f"{len(found.inputs)} inputs and {len(found.needs)} needs")
+    if found.phase == "forward":
+        return
+    wanted = [array for array, needed in zip(found.inputs, found.needs, strict=True) if needed]
+    if not wanted or any(array.dtype.kind != "f" for array in wanted):
+        raise ValueError(f"gradients are needed for inputs of {[str(array.dtype) for array in wanted]}")
+    if all(array is None for array in found.grad_outputs):
+        raise ValueError("no gradient arrived at its backward rule")
 
 
 def _find(path: str, module: str, qualname: str) -> type[Function]:

@@ -13,7 +13,7 @@ from ..autograd.function import Function
 from ..backends import get_backend
 from ..tensor import Tensor
 from .application import Application, Location
-from .files import is_operation, read
+from .files import damaged, is_operation, read
 from .mode import unwatched
 from .page import page
 
@@ -88,11 +88,21 @@ def replay(path: str | os.PathLike[str], operation: type[Function] | None = None
         results = found.operation.apply(*inputs, **found.parameters)
         outputs = results if type(results) is tuple else (results,)
         found.outputs = [_numpy(y) for y in outputs]
+        if found.phase == "backward" and not _fit(found.grad_outputs, outputs):
+            raise damaged(path, "the gradients that arrived at its backward rule are not like its outputs")
         grad_outputs, grad_inputs = _run_rule(found, inputs, outputs) if found.phase == "backward" else ([], [])
     found.grad_inputs = [None if g is None else _numpy(g) for g in grad_inputs]
     node = next((y.grad_fn for y in outputs if y.grad_fn is not None), None)
     tensors = tuple(inputs), outputs, tuple(grad_outputs), tuple(grad_inputs)
     return Replay(node, *tensors, found.phase, found.location, found.backward_location, page(found))
+
+
+def _fit(gradients: list[np.ndarray | None], outputs: tuple[Tensor, ...]) -> bool:
+    """Whether these can be the gradients of the outputs."""
+    return len(gradients) == len(outputs) and all(
+        array is None or (y.requires_grad and array.shape == y.shape and array.dtype == y.dtype)
+        for array, y in zip(gradients, outputs, strict=True)
+    )
 
 
 def _run_rule(
