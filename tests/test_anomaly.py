@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import os
+import pickle
 import threading
 import weakref
 from collections.abc import Iterator
@@ -243,6 +244,38 @@ def test_a_gradient_that_was_given_is_called_so() -> None:
     assert "grad_output 0[1] = nan\n" in message
 
 
+def check_leaf(error: AnomalyError, source: str) -> None:
+    assert str(error).startswith("backward: the gradient of a leaf holds a value that is not finite; it was given to")
+    assert "  gradient      (2,) float32: min 1, max 1, mean 1; 1 NaN\n  gradient[0] = nan" in str(error)
+    assert (error.operation, error.node, error.phase) == ("backward", None, "backward")
+    assert (error.location, error.path, error.backward_location.source) == (None, None, source)
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_a_value_that_the_hook_of_a_leaf_returned(create_graph) -> None:
+    x = leaf(1.0, 2.0)
+    x.register_hook(lambda gradient: Tensor([math.nan, 1.0]))
+    with detect_anomaly():
+        with pytest.raises(AnomalyError) as caught:
+            (x * 2.0).sum().backward(create_graph=create_graph)
+        check_leaf(caught.value, "(x * 2.0).sum().backward(create_graph=create_graph)")
+        with pytest.raises(AnomalyError) as caught:
+            minigrad.grad((x * 2.0).sum(), x)
+        check_leaf(caught.value, "minigrad.grad((x * 2.0).sum(), x)")
+    assert x.grad is None
+
+
+def test_a_gradient_given_to_a_leaf() -> None:
+    x = leaf(1.0, 2.0)
+    with pytest.raises(AnomalyError) as caught, detect_anomaly():
+        x.backward(Tensor([math.nan, 1.0]))
+    check_leaf(caught.value, "x.backward(Tensor([math.nan, 1.0]))")
+    assert x.grad is None
+    with detect_anomaly(allow_infinite=True):
+        x.backward(Tensor([math.inf, 1.0]))
+    assert x.grad.tolist() == [math.inf, 1.0]
+
+
 @pytest.mark.parametrize("create_graph", [False, True])
 def test_gradients_that_overflow_when_they_are_added_up(create_graph) -> None:
     x = leaf(1.0)
@@ -251,6 +284,7 @@ def test_gradients_that_overflow_when_they_are_added_up(create_graph) -> None:
         y.backward(Tensor([2.5e38]), create_graph=create_graph)
     check(caught.value, "add", "backward", "y.backward(Tensor([2.5e38]), create_graph=create_graph)")
     assert ", where gradients are added up: y.backward(" in str(caught.value)
+    assert caught.value.backward_location == caught.value.location._replace(during="")
 
 
 def test_gradients_that_overflow_in_grad() -> None:
@@ -338,6 +372,57 @@ def test_an_array_that_the_operation_kept_written_to() -> None:
         y.sum().backward()
 
 
+class KeepsTwice(Function):
+    """y = 2 x, with an array for its rule that lies deeper in an attribute of the name that the test chooses."""
+
+    def forward(self, x):
+        twos = self.xp.full_like(x, 2.0)
+        setattr(self, self.keep, self.wrap(twos))
+        return x * twos
+
+    def backward(self, dy):
+        kept = getattr(self, self.keep)
+        return (dy * Tensor(self.unwrap(kept)),)
+
+
+@pytest.mark.parametrize(
+    ("wrap", "unwrap", "place"),
+    [
+        (lambda a: [a], lambda kept: kept[0], r"kept\[0\]"),
+        (lambda a: (1, a), lambda kept: kept[1], r"kept\[1\]"),
+        (lambda a: {"twos": a}, lambda kept: kept["twos"], r"kept\['twos'\]"),
+        (lambda a: [{"twos": (a,)}], lambda kept: kept[0]["twos"][0], r"kept\[0\]\['twos'\]\[0\]"),
+        (lambda a: Tensor._wrap(a, Tensor(1.0).backend), lambda kept: kept.data, "kept"),
+        (lambda a: [Tensor._wrap(a, Tensor(1.0).backend)], lambda kept: kept[0].data, r"kept\[0\]"),
+    ],
+    ids=["list", "tuple", "dict", "nested", "Tensor", "list of Tensors"],
+)
+@pytest.mark.parametrize("keep", ["kept", "_kept"])
+def test_an_array_kept_deeper_written_to(wrap, unwrap, place, keep) -> None:
+    parameters = {"keep": keep, "wrap": wrap, "unwrap": unwrap}
+    x = leaf(1.0, -2.0)
+    message = f"KeepsTwice: its saved {place.replace('kept', keep)} changed after forward"
+    with detect_anomaly():
+        KeepsTwice.apply(x, **parameters).sum().backward()
+        y = KeepsTwice.apply(x, **parameters)
+        unwrap(getattr(y.grad_fn, keep))[1] = 7.0
+        with pytest.raises(AnomalyError, match=message):
+            y.sum().backward()
+    assert x.grad.tolist() == [2.0, 2.0]
+
+
+def test_a_list_that_holds_itself() -> None:
+    def within_itself(array: object) -> list:
+        kept = [array]
+        kept.append(kept)
+        return kept
+
+    x = leaf(1.0)
+    with detect_anomaly():
+        KeepsTwice.apply(x, keep="kept", wrap=within_itself, unwrap=lambda kept: kept[0]).backward()
+    assert x.grad.tolist() == [2.0]
+
+
 def test_views_and_layouts_are_compared_as_they_lie() -> None:
     images = minigrad.randn(3, 2, 5, 5).requires_grad_()
     with detect_anomaly():
@@ -389,6 +474,29 @@ def test_a_generator_is_not_decorated() -> None:
         @detect_anomaly()
         def steps() -> Iterator[int]:
             yield 1
+
+
+def test_an_async_function_is_not_decorated() -> None:
+    with pytest.raises(TypeError, match="detect_anomaly: expected a function, got .* in an async function, use with"):
+
+        @detect_anomaly()
+        async def step() -> None:
+            minigrad.log(Tensor(-1.0))
+
+    with pytest.raises(TypeError, match="detect_anomaly: expected a function, got .* in an async function, use with"):
+
+        @detect_anomaly()
+        async def steps():
+            yield 1
+
+
+def test_an_error_can_be_pickled_without_its_node(tmp_path) -> None:
+    with pytest.raises(AnomalyError) as caught, detect_anomaly():
+        minigrad.sqrt(leaf(0.0)).backward()
+    error, copy = caught.value, pickle.loads(pickle.dumps(caught.value))
+    assert (type(copy), str(copy), copy.node) == (AnomalyError, str(error), None)
+    for name in ("operation", "phase", "location", "backward_location", "path"):
+        assert getattr(copy, name) == getattr(error, name) is not None
 
 
 def test_contexts_nest_and_the_outer_one_comes_back(tmp_path) -> None:

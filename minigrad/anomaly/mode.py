@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ContextDecorator, contextmanager
 from functools import partial
-from inspect import isgeneratorfunction
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -21,10 +21,11 @@ import numpy as np
 from .. import checks
 from ..autograd import function
 from ..autograd.function import Function
+from ..backends import Backend
 from ..tensor import Tensor
 from .application import Application, Location, anomalies, backward_line, line_in_rule, users_line
 from .files import save
-from .page import changed_page, page
+from .page import changed_page, leaf_page, page
 
 Gradients = list[Tensor | None]
 
@@ -33,9 +34,9 @@ class AnomalyError(RuntimeError):
     """The first value that is not finite, or a saved array that was changed.
 
     Attributes:
-        operation: the operation's name, such as `log`.
-        node: its application, as an object.
-        phase: "forward" or "backward".
+        operation: the operation's name, such as `log`; `backward` for the gradient that a leaf is to be given.
+        node: its application, as an object; None for a leaf's gradient, and in an error that was pickled.
+        phase: "forward" or "backward": what was running. A backward pass that adds up gradients applies `add` in it.
         location: the line of code that called it (file, line, source); None where it ran outside the mode.
         backward_location: in a backward pass, the line that started it; else None.
         path: the file that `minigrad.replay` takes; None where none was written.
@@ -44,15 +45,21 @@ class AnomalyError(RuntimeError):
     def __init__(
         self,
         message: str,
-        node: Function,
+        operation: str,
+        node: Function | None,
         phase: str,
         location: Location | None,
         backward_location: Location | None,
         path: str | None = None,
     ) -> None:
         super().__init__(message)
-        self.operation, self.node, self.phase = node.name(), node, phase
+        self.operation, self.node, self.phase = operation, node, phase
         self.location, self.backward_location, self.path = location, backward_location, path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Without the node: no graph can be pickled.
+        places = self.location, self.backward_location, self.path
+        return type(self), (str(self), self.operation, None, self.phase, *places)
 
 
 class detect_anomaly(ContextDecorator):
@@ -61,9 +68,10 @@ class detect_anomaly(ContextDecorator):
     It names the operation and the line of your code that called it, and shows shapes, statistics and a few offending
     elements. For a value that is not finite it saves a small file, from which `minigrad.replay` repeats that operation
     alone. Looked at are the inputs and results of each operation, the gradients that each backward rule gets and gives,
-    and, before the rule runs, a checksum of each array that the operation saved for it. That takes time: a step of a
-    small network takes several times as long. A context manager and a decorator, for the thread it is used in.
-    NumPy's own warnings about such values are off inside.
+    those that leaves end up with, and, before a rule runs, a checksum of each array that the operation saved for it,
+    also in lists, tuples, dicts and Tensors. That takes time: a step of a small network takes several times as long.
+    A context manager and a decorator, for the thread it is used in. NumPy's own warnings about such values are off
+    inside.
 
     Args:
         directory: where files go; by default the system's folder for temporary ones.
@@ -91,8 +99,12 @@ class detect_anomaly(ContextDecorator):
             raise FileNotFoundError(f"detect_anomaly: there is no folder {self._directory}; make it first")
 
     def __call__(self, function: Any) -> Any:
-        if isgeneratorfunction(function) or not callable(function):
-            raise TypeError(f"detect_anomaly: expected a function, got {function!r}; in a generator, use with")
+        is_async = iscoroutinefunction(function) or isasyncgenfunction(function)
+        if is_async or isgeneratorfunction(function) or not callable(function):
+            where = (
+                "an async function, use with around code that awaits nothing" if is_async else "a generator, use with"
+            )
+            raise TypeError(f"detect_anomaly: expected a function, got {function!r}; in {where}")
         return super().__call__(function)
 
     def __enter__(self) -> None:
@@ -118,6 +130,11 @@ class _Here(threading.local):
 
     def watching(self, apply_rule: Callable[..., Gradients]) -> Callable[..., Gradients]:
         return apply_rule if self.watch is None else partial(self.watch.run_rule, apply_rule)
+
+    def reached_leaf(self, gradient: Tensor) -> Tensor:
+        if self.watch is not None:
+            self.watch.reached_leaf(gradient)
+        return gradient
 
 
 _here = _Here()
@@ -170,12 +187,19 @@ class _Watch:
                 self.inner = (node.name(), line_in_rule())
         elif self._any(inputs) or self._any(outputs):
             location = users_line(None)
-            phase = "backward" if location.during else "forward"
-            needs = tuple(x.requires_grad for x in inputs)
-            arrays = _arrays(inputs), _arrays(outputs)
-            found = Application(type(node), "forward", inputs[0].backend.name, parameters, needs, *arrays)
-            found.location, found.allow_infinite = location, self.allow_infinite
-            self._fail(found, node, phase)
+            found = Application(
+                operation=type(node),
+                phase="forward",
+                backend=inputs[0].backend.name,
+                parameters=parameters,
+                needs=tuple(x.requires_grad for x in inputs),
+                inputs=_arrays(inputs),
+                outputs=_arrays(outputs),
+                allow_infinite=self.allow_infinite,
+                location=location,
+                backward_location=location._replace(during="") if location.during else None,
+            )
+            self._fail(found, node)
 
     def run_rule(
         self, apply_rule: Callable[..., Gradients], node: Function, grad_outputs: Gradients, needs: tuple[bool, ...]
@@ -194,6 +218,13 @@ class _Watch:
             self._fail_in_backward(node, grad_outputs, grad_inputs, needs, inner)
         return grad_inputs
 
+    def reached_leaf(self, gradient: Tensor) -> None:
+        """A leaf is to be given the gradient, or `grad` to return it: no rule gave it, if it isn't finite."""
+        if self.rule is None and self._any([gradient]):
+            here = backward_line()
+            message = leaf_page(gradient.backend.to_numpy(gradient._data), self.allow_infinite, here)
+            raise AnomalyError(message, "backward", None, "backward", None, here)
+
     def _any(self, tensors: Any) -> bool:
         """Whether one of the tensors holds an anomaly."""
         return any(
@@ -210,9 +241,9 @@ class _Watch:
         changed = [name for name, checksum in record.checksums.items() if now.get(name, checksum) != checksum]
         if changed:
             here = backward_line()
-            arrays = {name: node.backend.to_numpy(_saved(node)[name]) for name in changed}
-            message = changed_page(node.name(), record.location, here, arrays)
-            raise AnomalyError(message, node, "backward", record.location, here)
+            saved = _saved(node)
+            message = changed_page(node.name(), record.location, here, {name: saved[name] for name in changed})
+            raise AnomalyError(message, node.name(), node, "backward", record.location, here)
 
     def _fail_in_backward(
         self, node: Function, grad_outputs: Gradients, grad_inputs: Gradients, needs: tuple[bool, ...], inner: Any
@@ -234,9 +265,9 @@ class _Watch:
             backward_location=backward_line(),
             inner=inner,
         )
-        self._fail(found, node, "backward")
+        self._fail(found, node)
 
-    def _fail(self, found: Application, node: Function, phase: str) -> NoReturn:
+    def _fail(self, found: Application, node: Function) -> NoReturn:
         path = None
         try:
             path = save(found, self.directory or tempfile.gettempdir())
@@ -244,7 +275,8 @@ class _Watch:
         except (OSError, TypeError) as error:
             note = f"not saved for minigrad.replay: {error}"
         message = f"{page(found)}\n  {note}"
-        raise AnomalyError(message, node, phase, found.location, found.backward_location, path)
+        phase = "forward" if found.backward_location is None else "backward"
+        raise AnomalyError(message, node.name(), node, phase, found.location, found.backward_location, path)
 
 
 def _arrays(tensors: Any) -> list[Any]:
@@ -256,17 +288,32 @@ def _attributes(node: Function) -> list[str]:
     return [name for name in vars(node) if name[0] != "_" and name not in Function.__annotations__]
 
 
-def _saved(node: Function) -> dict[str, Any]:
-    """The arrays that the node keeps for its rule, by name."""
-    saved = {f"input {i}": array for i, array in enumerate(node._input_arrays)}
-    saved |= {f"output {i}": array for i, array in enumerate(node._output_arrays)}
-    kind = node.backend.xp.ndarray
-    return saved | {name: array for name, array in vars(node).items() if isinstance(array, kind)}
+def _saved(node: Function) -> dict[str, np.ndarray]:
+    """The arrays that the node keeps for its rule, by name; those in its attributes also within containers."""
+    saved = {f"input {i}": node.backend.to_numpy(array) for i, array in enumerate(node._input_arrays)}
+    saved |= {f"output {i}": node.backend.to_numpy(array) for i, array in enumerate(node._output_arrays)}
+    attributes = {name: value for name, value in vars(node).items() if name not in Function.__annotations__}
+    seen: set[int] = set()
+    for name, value in attributes.items():
+        saved |= _arrays_within(name, value, node.backend, seen)
+    return {name: array for name, array in saved.items() if not array.dtype.hasobject}
+
+
+def _arrays_within(name: str, value: Any, backend: Backend, seen: set[int]) -> dict[str, np.ndarray]:
+    """The array that the value is, or that a Tensor, list, tuple or dict holds, each with its place in the name."""
+    if isinstance(value, Tensor):
+        return {name: value.backend.to_numpy(value._data)}
+    if isinstance(value, backend.xp.ndarray):
+        return {name: backend.to_numpy(value)}
+    if not isinstance(value, (list, tuple, dict)) or id(value) in seen:
+        return {}
+    seen.add(id(value))
+    found: dict[str, np.ndarray] = {}
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+        found |= _arrays_within(f"{name}[{key!r}]", item, backend, seen)
+    return found
 
 
 def _checksums(node: Function) -> dict[str, int]:
     """Of the arrays that the node keeps, each read in the order in which it lies in memory."""
-    arrays = {name: node.backend.to_numpy(array) for name, array in _saved(node).items()}
-    return {
-        name: zlib.crc32(array.ravel(order="K").data) for name, array in arrays.items() if not array.dtype.hasobject
-    }
+    return {name: zlib.crc32(array.ravel(order="K").data) for name, array in _saved(node).items()}

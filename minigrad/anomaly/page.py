@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .application import Application, Location
+from .application import Application, Location, anomalies
 
 _EXAMPLES = 3  # offending elements that are shown
 
@@ -39,6 +39,15 @@ def changed_page(name: str, location: Location, backward_location: Location, arr
     return "\n".join([*lines, f"  {hint}"])
 
 
+def leaf_page(gradient: np.ndarray, allow_infinite: bool, backward_location: Location) -> str:
+    """The page about the gradient of a leaf that no backward rule made so."""
+    what = f"the gradient of a leaf holds a value that is {_kind(allow_infinite)}"
+    lines = [f"backward: {what}; it was given to backward, or returned by a hook"]
+    lines += [_row("backward at", backward_location), _row("gradient", statistics(gradient))]
+    places = np.argwhere(anomalies(np, gradient, allow_infinite))[:_EXAMPLES]
+    return "\n".join([*lines, *(f"  {_element('gradient', gradient, tuple(place))}" for place in places)])
+
+
 def statistics(array: np.ndarray) -> str:
     """Shape, dtype, and the range and mean of the finite elements; then the numbers of all others, and of zeros.
 
@@ -65,7 +74,7 @@ def statistics(array: np.ndarray) -> str:
 
 
 def _what_happened(found: Application) -> str:
-    kind = "NaN" if found.allow_infinite else "not finite"
+    kind = _kind(found.allow_infinite)
     bad = [name for name, array in found.given().items() if found.anomalies(array).any()]
     if bad and found.phase == "forward":
         return f"{' and '.join(bad)} already held a value that is {kind} when it was called"
@@ -78,6 +87,10 @@ def _what_happened(found: Application) -> str:
     if found.phase == "forward":
         return f"its result holds the first value that is {kind}"
     return f"its backward rule gave the first gradient that is {kind}"
+
+
+def _kind(allow_infinite: bool) -> str:
+    return "NaN" if allow_infinite else "not finite"
 
 
 def _examples(found: Application) -> list[str]:

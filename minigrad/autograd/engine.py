@@ -308,6 +308,7 @@ class _Pass:
 
     def _finish_leaf(self, leaf: Tensor, gradient: Tensor) -> None:
         gradient = _run_hooks(leaf.hooks or (), gradient)
+        gradient = gradient if (o := function.observer) is None else o.reached_leaf(gradient)
         if self.targets is not None:
             self.found[leaf] = gradient
         else:
@@ -343,8 +344,7 @@ def sum_to_shape(gradient: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 def _run_hooks(hooks: Sequence[Callable[[Tensor], Tensor | None]], gradient: Tensor) -> Tensor:
     for hook in tuple(hooks):
-        replacement = hook(gradient)
-        if replacement is not None:
+        if (replacement := hook(gradient)) is not None:
             if not isinstance(replacement, Tensor):
                 raise TypeError(f"a tensor hook must return a Tensor or None, got {type(replacement).__name__}")
             if not _alike(replacement, gradient):
