@@ -12,12 +12,15 @@ from ..optim import Adam
 from ..tensor import Tensor
 from ..train.evaluation import loss_value
 from .given import Loss, copied, guessing
+from .layers import is_constant
 from .records import Overfit
 
 EXAMPLES = 20
 RATES = (0.005, 0.03)  # of Adam: the first suits networks, the second a few weights that have far to go
 SMALL = 0.05  # of the loss that guessing has, or of the loss at the start: then the examples are known by heart
 SUCCESS = 0.1  # and where the steps are used up, this is enough
+FALLING = 0.1  # of the whole fall in the second half of the steps: less means that the loss has come to rest
+NO_FALL = 1e-4  # of the loss at the start
 
 
 def overfit(model: Module, images: Tensor, targets: Tensor, loss: Loss, steps: int) -> Overfit | None:
@@ -31,7 +34,7 @@ def overfit(model: Module, images: Tensor, targets: Tensor, loss: Loss, steps: i
     for lr in RATES:
         if not attempts or not attempts[-1].succeeded:
             attempts.append(_train(copied(model), images[:EXAMPLES], targets[:EXAMPLES], loss, steps, lr))
-    return min(attempts, key=lambda attempt: attempt.end if math.isfinite(attempt.end) else math.inf)
+    return min(attempts, key=lambda a: (not a.succeeded, a.end if math.isfinite(a.end) else math.inf))
 
 
 def _train(model: Module, images: Tensor, targets: Tensor, loss: Loss, steps: int, lr: float) -> Overfit:
@@ -41,20 +44,36 @@ def _train(model: Module, images: Tensor, targets: Tensor, loss: Loss, steps: in
             module.training = False
     parameters = _trainable(model)
     adam = Adam(parameters, lr=lr)
-    start = scale = math.nan
+    losses: list[float] = []
+    scale = math.nan
     for step in range(steps + 1):
         outputs = model(images)
         result = loss.function(outputs, targets)
         value, accuracy = loss_value(result), _accuracy(outputs, targets, loss)
+        losses.append(value)
         if step == 0:
-            start, scale = value, guessing(targets, outputs, loss) or value
+            scale = guessing(targets, outputs, loss) or value
         right = accuracy in (None, 1.0)
-        if step == steps or (right and value < SMALL * scale) or not math.isfinite(value) or not result.requires_grad:
+        known = loss.kind != "other" and right and value < SMALL * scale
+        if step == steps or known or not math.isfinite(value) or not result.requires_grad:
             break
         for parameter, gradient in zip(parameters, grad(result, parameters, allow_unused=True), strict=True):
             parameter.grad = gradient
         adam.step()
-    return Overfit(len(images), step, start, value, accuracy, right and value < SUCCESS * scale, lr)
+    half = losses[step // 2]
+    attempt = Overfit(len(images), step, losses[0], half, value, accuracy, right and 0 <= value < SUCCESS * scale, lr)
+    at_rest = loss.kind == "other" and _came_to_rest(attempt) and not is_constant(outputs.numpy())
+    return attempt._replace(succeeded=attempt.succeeded or at_rest)
+
+
+def is_falling(attempt: Overfit) -> bool:
+    """Whether the loss still fell in the second half of the steps, beside how far it fell in all."""
+    return attempt.half - attempt.end > FALLING * abs(attempt.start - attempt.end)
+
+
+def _came_to_rest(attempt: Overfit) -> bool:
+    """Whether the loss fell and then fell no further: all that tells of a loss whose least value is not known."""
+    return attempt.start - attempt.end > NO_FALL * abs(attempt.start) and not is_falling(attempt)
 
 
 def _trainable(model: Module) -> list[Tensor]:

@@ -55,11 +55,16 @@ class MissingGradient(NamedTuple):
 
 
 class Overfit(NamedTuple):
-    """How far the loss on a few examples fell in a few steps, and the share of them that was right in the end."""
+    """How far the loss on a few examples fell in a few steps, and the share of them that was right in the end.
+
+    It succeeded where the loss is a small part of what guessing costs, or, for a loss that nothing is known of, where
+    it ends as a small part of the start, or fell and came to rest while the outputs differ from example to example.
+    """
 
     examples: int
     steps: int
     start: float
+    half: float  # after half of the steps
     end: float
     accuracy: float | None  # None for a loss that is no cross-entropy
     succeeded: bool

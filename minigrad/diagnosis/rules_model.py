@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from .facts import Facts, Rule, guess, listed, number
-from .overfitting import EXAMPLES
+from .overfitting import EXAMPLES, is_falling
 from .records import Finding, LayerReport
 
 VANISHING, EXPLODING = 1e-2, 1e2  # a layer's gradient as a share of the last layer's
@@ -154,7 +154,7 @@ def by_heart(facts: Facts) -> Iterator[Finding]:
     )
     if _contradictory(facts):
         action = "two of them have the same input and different labels: check how labels and inputs are joined"
-    elif result.end < 0.5 * result.start:
+    elif is_falling(result) and (facts.loss.kind == "other" or result.end < 0.5 * result.start):
         action = f"it is on its way: ask again with overfit_steps={3 * result.steps}"
     else:
         action = "mend what else is said here first; then check that forward uses its input, that inputs and labels "
