@@ -125,37 +125,43 @@ REASONS = {  # the model, the parameters, the reason, the words
     "dead ReLU": (
         lambda: biased(chain(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)), -100),
         ["0.weight", "0.bias"],
-        "zero",
+        "zero-dead",
         "the ReLU after it is dead: layer 1 (ReLU) gives 0 for every example",
     ),
     "dead relu": (
         lambda: Net(lambda x: nn.functional.relu(x - 100.0)),
         ["fc1.weight", "fc1.bias"],
-        "zero",
+        "zero-dead",
         "the ReLU after it is dead: the function relu gives 0 for every example",
     ),
     "zeros in the next layer": (
-        lambda: changed(Net(), fc2_weight=0),
-        ["fc1.weight", "fc1.bias"],
-        "zero",
-        "fc2.weight, behind it, is all zero and lets nothing through",
+        lambda: changed(chain(nn.Linear(4, 8), nn.Linear(8, 8), nn.Linear(8, 3)), _1_weight=0),
+        ["0.weight", "0.bias"],
+        "zero-weights",
+        "1.weight, behind it, is all zero and lets nothing through",
     ),
     "times zero": (
         lambda: Net(lambda x: x * 0.0),
         ["fc1.weight", "fc1.bias"],
-        "zero",
+        "zero-factor",
         "it is multiplied with zeros in the function mul",
     ),
     "flat sigmoid": (
         lambda: biased(chain(nn.Linear(4, 8), nn.Sigmoid(), nn.Linear(8, 3)), 1000),
         ["0.weight", "0.bias"],
-        "zero",
+        "zero-saturated",
         "layer 1 (Sigmoid) is so saturated that its slope is exactly 0",
+    ),
+    "flat loss": (
+        lambda: sure(chain(nn.Linear(4, 3))),
+        ["0.weight", "0.bias"],
+        "zero-loss",
+        "the loss is flat: it cannot be told from 0 any more",
     ),
     "inputs of zero": (
         lambda: Net(forward=lambda net, x: net.fc2(net.fc1(x * 0.0))),
         ["fc1.weight"],
-        "zero",
+        "zero-inputs",
         "what it is multiplied with is 0 for every example",
     ),
     "cancelled": (
@@ -185,6 +191,11 @@ class Idle(nn.Module):
 
 def biased(model: nn.Sequential, bias: float) -> nn.Sequential:
     model[0].bias.data = model[0].bias.data * 0 + np.float32(bias)
+    return model
+
+
+def sure(model: nn.Sequential) -> nn.Sequential:
+    model[0].weight.data = np.eye(3, 4, dtype=np.float32) * 1000
     return model
 
 
@@ -240,6 +251,7 @@ FINDINGS = {  # code: severity, the question, words of the answer
     ),
     "one-example": ("note", lambda: doctor(network(), (X[:1], Y[:1])), "a single example"),
     "labels-alike": ("warning", lambda: doctor(network(), (X, Y * 0 + 2)), "all 60 labels are the same (2)"),
+    "targets-scale": ("warning", lambda: doctor(network(), (X, X[:, :3] * 1000), mse_loss), "far from the scale of"),
     "eval-mode": ("note", lambda: doctor(network().eval(), (X, Y)), "in evaluation mode"),
     "no-parameters": ("error", lambda: doctor(nn.Flatten(), (X, Y)), "no parameters, so there is nothing to train"),
     "all-frozen": ("error", lambda: doctor(network().requires_grad_(False), (X, Y)), "no parameter requires a grad"),
@@ -280,7 +292,7 @@ FINDINGS = {  # code: severity, the question, words of the answer
     "gradient-non-finite": (
         "error",
         lambda: doctor(Net(lambda h: (h * 0.0).sqrt() + h), (X, Y)),
-        "but the gradient is none from the function sqrt on",
+        "NaN or infinite comes from the function sqrt; the loss is",
     ),
 }
 
@@ -347,7 +359,7 @@ def test_the_books_lenet_sits_at_ln_10_and_the_modern_one_is_well(clothes, on_ba
 
 def test_a_finding_is_not_made_up_where_the_reason_is_known_to_be_harmless():
     zero_last = doctor(changed(network(), _2_weight=0), (X, Y))
-    assert [f.severity for f in zero_last.findings if f.code == "weights-zero"] == ["warning"]
+    assert [f.severity for f in zero_last.findings if f.code == "weights-zero"] == ["note"]
     told_apart = doctor(alike(network(), outer=False), (X, Y))
     assert [f.severity for f in told_apart.findings if f.code == "units-alike"] == ["warning"]
     steps = doctor(changed(chain(nn.Linear(4, 3)), _0_weight=0.01), (X, Y))  # small weights need large steps

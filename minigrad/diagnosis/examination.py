@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import enable_grad
+from ..autograd.function import Function
 from ..checks import instance, integer
 from ..nn import Module, UninitializedParameter
 from ..nn.checks import not_negative
@@ -97,7 +98,7 @@ def _examine(model: Module, training: bool, images: Tensor, targets: Tensor, los
     number = loss_value(value)
     watch_backward(value, seen)
     finite = np.isfinite(number) and all(np.isfinite(call.output.data).all() for call in seen.calls)
-    nonfinite = None if finite else first_nonfinite(model, images, targets, loss.function) or "no layer, run once more"
+    nonfinite = None if finite else _first_nonfinite(model, seen, images, targets, loss)
     return Facts(
         model=model,
         training=training,
@@ -115,6 +116,21 @@ def _examine(model: Module, training: bool, images: Tensor, targets: Tensor, los
         overfit=None,
         nonfinite=nonfinite,
     )
+
+
+def _first_nonfinite(model: Module, seen: Watched, images: Tensor, targets: Tensor, loss: Loss) -> str:
+    """A function that the model calls between its layers, or what `first_nonfinite` finds."""
+    end = seen.outputs.grad_fn
+    for node in seen.nodes:
+        if end is not None and node._number <= end._number and not seen.layer(node) and _turns_nonfinite(node):
+            return seen.place(node)
+    return first_nonfinite(model, images, targets, loss.function) or "no layer, run once more"
+
+
+def _turns_nonfinite(node: Function) -> bool:
+    """Whether its inputs are finite, but not its outputs."""
+    inputs, outputs = ([np.isfinite(t.numpy()).all() for t in tensors] for tensors in (node.inputs, node.outputs))
+    return all(inputs) and not all(outputs)
 
 
 def _loss_after_step(

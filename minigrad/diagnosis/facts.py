@@ -15,6 +15,9 @@ from .layers import weight_of
 from .records import Finding, LayerReport, MissingGradient, Overfit
 from .watch import Watched
 
+LARGE_TARGET, SMALL_TARGET = 10.0, 0.03  # root mean square
+RESCALE = "subtract their mean and divide by their deviation, and undo that in predictions"
+
 
 @dataclass
 class Facts:
@@ -46,6 +49,24 @@ class Facts:
     def graded(self) -> list[LayerReport]:
         """The layers whose weight has a gradient."""
         return [report for report in self.reports if report.gradient is not None]
+
+    @property
+    def zero_start(self) -> str | None:
+        """The layer with the last weights, where they are all 0 but have a gradient: the first step changes them."""
+        if not self.weights:
+            return None
+        title, weight = self.weights[-1]
+        gradient = self.seen.gradients.get(weight)
+        moves = gradient is not None and bool(gradient.numpy().any())
+        return title if moves and not weight.numpy().any() else None
+
+    @property
+    def targets_scale(self) -> bool:
+        """Whether the targets are numbers of a scale that a new model's outputs are far from."""
+        if self.loss.kind == "cross-entropy" or self.targets.dtype.kind != "f" or not self.targets.size:
+            return False
+        size = float(np.sqrt(np.mean(self.targets.astype(float) ** 2)))
+        return size > LARGE_TARGET or 0 < size < SMALL_TARGET
 
     @property
     def near_guessing(self) -> bool:

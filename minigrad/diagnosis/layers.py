@@ -46,12 +46,8 @@ def is_constant(y: np.ndarray) -> bool:
 
 def _functions(seen: Watched) -> list[Any]:
     """The nodes of activations that were called as functions, not as layers."""
-    by_layers = {call.output.grad_fn for call in seen.calls if not _is_container(call)}
+    by_layers = {call.output.grad_fn for call in seen.calls if call.is_innermost}
     return [node for node in seen.nodes if type(node).__name__ in ACTIVATIONS and node not in by_layers]
-
-
-def _is_container(call: Call) -> bool:
-    return bool(list(call.module.children()))
 
 
 def _call_report(call: Call, time: int, seen: Watched, lr: float) -> LayerReport:
@@ -62,7 +58,7 @@ def _call_report(call: Call, time: int, seen: Watched, lr: float) -> LayerReport
         call.name + (f" (call {time})" if time > 1 else ""),
         kind,
         call.output.backend.to_numpy(call.output.data),
-        "" if _is_container(call) else activation,
+        activation if call.is_innermost else "",
     )
     weight = weight_of(call.module)
     gradient = None if weight is None or time > 1 else seen.gradients.get(weight)

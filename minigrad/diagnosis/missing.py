@@ -25,7 +25,7 @@ def missing_gradients(model: Module, seen: Watched) -> list[MissingGradient]:
         elif gradient is None:
             reason, text = _never_arrived(parameter, *owners[parameter], seen, below)
         elif not np.any(gradient.data):
-            reason, text = "zero", _why_zero(parameter, names, seen)
+            reason, text = _why_zero(parameter, names, seen)
         else:
             continue
         missing.append(MissingGradient(name, reason, text))
@@ -51,31 +51,31 @@ def _never_arrived(
     return "unused", f"{owner} ran without it, or used only its .data"
 
 
-def _why_zero(parameter: Tensor, names: dict[Tensor, str], seen: Watched) -> str:
+def _why_zero(parameter: Tensor, names: dict[Tensor, str], seen: Watched) -> tuple[str, str]:
     for block in seen.zeros:
         if _leads_to(block, parameter):
             return _explain(block, parameter, names, seen.place(block.node))
-    return "the gradients that arrive cancel each other out"
+    return "zero", "the gradients that arrive cancel each other out"
 
 
 def _leads_to(block: Block, parameter: Tensor) -> bool:
     return block.tensor is parameter or parameter in leaves_below(block.tensor)
 
 
-def _explain(block: Block, parameter: Tensor, names: dict[Tensor, str], place: str) -> str:
+def _explain(block: Block, parameter: Tensor, names: dict[Tensor, str], place: str) -> tuple[str, str]:
     kind = type(block.node).__name__
     if kind == "Relu":
-        return f"the ReLU after it is dead: {place} gives 0 for every example"
+        return "zero-dead", f"the ReLU after it is dead: {place} gives 0 for every example"
     if kind in ("Sigmoid", "Tanh"):
-        return f"{place} is so saturated that its slope is exactly 0"
+        return "zero-saturated", f"{place} is so saturated that its slope is exactly 0"
     if kind == "CrossEntropy":
-        return "the loss is flat: it cannot be told from 0 any more"
+        return "zero-loss", "the loss is flat: it cannot be told from 0 any more"
     zeros = [t for t in block.node.inputs if t is not block.tensor and t.size and not np.any(t.data)]
     weights = [names[tensor] for tensor in zeros if tensor in names and tensor is not parameter]
     if weights:
-        return f"{weights[0]}, behind it, is all zero and lets nothing through"
+        return "zero-weights", f"{weights[0]}, behind it, is all zero and lets nothing through"
     if zeros and block.tensor is parameter:
-        return "what it is multiplied with is 0 for every example"
+        return "zero-inputs", "what it is multiplied with is 0 for every example"
     if zeros or getattr(block.node, "number", None) == 0:
-        return f"it is multiplied with zeros in {place}"
-    return f"{place} passes on zeros alone"
+        return "zero-factor", f"it is multiplied with zeros in {place}"
+    return "zero", f"{place} passes on zeros alone"

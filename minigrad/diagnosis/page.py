@@ -27,9 +27,9 @@ STYLES = {"error": "#b3261e", "warning": "#a15c00", "note": "#555555"}
 def text(diagnosis: Diagnosis) -> str:
     """The page, without a line break at its end."""
     facts = _facts(diagnosis)
-    labels, width = [label for label, _ in facts], max(len(label) for label, _ in facts)
+    width = max(len(label) for label, _ in facts)
     lines = [_title(diagnosis), "=" * len(_title(diagnosis)), ""]
-    for label, value in zip(labels, (value for _, value in facts), strict=True):
+    for label, value in facts:
         lines += [fill(value, WIDTH, initial_indent=f"{label:{width}}  ", subsequent_indent=" " * (width + 2))]
     if diagnosis.layers:
         lines += ["", *_table(diagnosis.layers), fill(LEGEND, WIDTH)]

@@ -45,8 +45,9 @@ class LayerReport(NamedTuple):
 class MissingGradient(NamedTuple):
     """A parameter that learns nothing from this batch, and why.
 
-    The reason is "frozen", "not-called", "not-recorded", "unused", "cut", "no-rule" or "zero"; the text says it in
-    words.
+    The reason is "frozen", "not-called", "not-recorded", "unused", "cut" or "no-rule"; of a gradient that is exactly 0
+    "zero-dead", "zero-saturated", "zero-loss", "zero-weights", "zero-inputs", "zero-factor", or "zero" for any other.
+    The text says it in words.
     """
 
     parameter: str

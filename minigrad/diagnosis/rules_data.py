@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..nn import BatchNorm2d, Dropout
-from .facts import Facts, Rule, guess, number
+from .facts import RESCALE, Facts, Rule, guess, number
 from .layers import is_constant
 from .records import Finding
 
@@ -54,6 +54,13 @@ def labels(facts: Facts) -> Iterator[Finding]:
         yield Finding("labels-alike", "warning", text, "shuffle the data, so that a batch has a mixture of classes")
 
 
+def targets(facts: Facts) -> Iterator[Finding]:
+    if facts.targets_scale:
+        lie = f"the targets lie from {number(facts.targets.min())} to {number(facts.targets.max())}"
+        text = f"{lie}, far from the scale of about 1 that a new model's outputs have"
+        yield Finding("targets-scale", "warning", text, RESCALE)
+
+
 def mode(facts: Facts) -> Iterator[Finding]:
     if not facts.training:
         differ = any(isinstance(module, (Dropout, BatchNorm2d)) for module in facts.model.modules())
@@ -79,6 +86,7 @@ def loss(facts: Facts) -> Iterator[Finding]:
         text = f"the loss at the start is {number(facts.value)}, far above {guess(facts)} that guessing costs"
         text += ": the model is sure of wrong answers" if facts.loss.kind == "cross-entropy" else ""
         action = "check the scale of the inputs, then of the weights, in the last layer above all (nn.init)"
+        action = f"scale the targets: {RESCALE}" if facts.targets_scale else action
         yield Finding("loss-high", "warning", text, action)
 
 
@@ -104,6 +112,8 @@ def constant(facts: Facts) -> Iterator[Finding]:
     first = next((report for report in facts.reports if report.constant), None)
     if first is None or not facts.reports[-1].constant or is_constant(facts.images):
         return
+    if first.title == facts.zero_start:
+        return  # they differ after the first step
     text = f"from {first.title} on, the outputs are the same for every example: the model cannot tell them apart"
     action = "look at what that layer gets: a scale far too large, dead or saturated units, weights of 0"
     yield Finding("outputs-constant", "error", text, action)
@@ -118,6 +128,7 @@ RULES: tuple[Rule, ...] = (
     inputs,
     batch_size,
     labels,
+    targets,
     mode,
     parameters,
     loss,

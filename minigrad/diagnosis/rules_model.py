@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .facts import Facts, Rule, guess, listed, number
+from .facts import RESCALE, Facts, Rule, guess, listed, number
 from .overfitting import EXAMPLES, is_falling
 from .records import Finding, LayerReport
 
@@ -24,7 +24,13 @@ WHY = {  # reason for a missing gradient: severity, action
     "unused": ("warning", "use the parameter in forward, or delete it"),
     "cut": ("error", "remove the detach(), .data, numpy() or no_grad() that comes after that layer"),
     "no-rule": ("error", "let the operation's backward return a gradient for each input that needs one"),
-    "zero": ("error", "draw the weights anew by another nn.init, or lower the learning rate that led here"),
+    "zero-dead": ("error", "draw the layer before that ReLU by nn.init.kaiming_uniform_, with biases of 0"),
+    "zero-saturated": ("error", "scale the inputs, or draw smaller weights for the layer before it"),
+    "zero-loss": ("error", "nothing, where the model is trained already; else check the scale of the outputs"),
+    "zero-weights": ("error", AT_RANDOM),
+    "zero-inputs": ("error", "look at what that layer gets: inputs of 0, or a layer before it that gives 0 alone"),
+    "zero-factor": ("error", "find out where those zeros come from, in the model or in the loss, and leave them out"),
+    "zero": ("error", "look at the operations between that parameter and the loss: its value does not change the loss"),
 }
 
 
@@ -35,25 +41,34 @@ def missing(facts: Facts) -> Iterator[Finding]:
         groups.setdefault((reason, text), []).append(name)
     for (reason, text), names in groups.items():
         severity, action = WHY[reason]
+        if reason == "zero-weights" and facts.zero_start:
+            severity, action = "note", "nothing: the last layer is not 0 any more after the first step"
         which = listed(names)
-        what = f"the gradient of {which} is exactly 0" if reason == "zero" else f"no gradient reaches {which}"
+        zero = reason.startswith("zero")
+        what = f"the gradient of {which} is exactly 0" if zero else f"no gradient reaches {which}"
         yield Finding(f"gradient-{reason}", severity, f"{what}: {text}", action)
 
 
 def nonfinite_gradient(facts: Facts) -> Iterator[Finding]:
     if facts.seen.nonfinite is not None and facts.nonfinite is None:
         place = facts.seen.place(facts.seen.nonfinite)
-        text = f"the loss is a number, but the gradient is none from {place} on ({facts.seen.nonfinite!r})"
+        text = f"in the backward pass the first value that is NaN or infinite comes from {place}"
         action = "look for the slope of a root or a logarithm at 0, or for an overflow"
-        yield Finding("gradient-non-finite", "error", text, action)
+        if all(np.isfinite(gradient.data).all() for gradient in facts.seen.gradients.values()):
+            text = f"{text}; every parameter's gradient is finite all the same"
+            yield Finding("gradient-non-finite", "note", text, f"nothing yet; where it becomes NaN, {action}")
+        else:
+            yield Finding("gradient-non-finite", "error", f"{text}; the loss is a number", action)
 
 
 def zero_weights(facts: Facts) -> Iterator[Finding]:
     for title, weight in facts.weights:
         if not weight.numpy().any():
             text = f"the weights of {title} are all 0: nothing gets through it, and no gradient back"
-            severity = "warning" if title == facts.weights[-1][0] else "error"  # the last leaves 0 with the first step
-            yield Finding("weights-zero", severity, text, AT_RANDOM)
+            if title == facts.zero_start:
+                yield Finding("weights-zero", "note", f"{text}, until the first step changes them", "nothing")
+            else:
+                yield Finding("weights-zero", "error", text, AT_RANDOM)
 
 
 def units_alike(facts: Facts) -> Iterator[Finding]:
@@ -72,24 +87,24 @@ def units_alike(facts: Facts) -> Iterator[Finding]:
 
 
 def gradients(facts: Facts) -> Iterator[Finding]:
-    layers = [report for report in facts.graded if report.gradient and report.share]
+    titles = {title for title, _ in facts.weights}  # not the scales of a batch norm, which are few
+    layers = [(report.gradient, report) for report in facts.graded if report.gradient and report.title in titles]
     if len(layers) < 2:
         return
-    last = layers[-1]
-    small, large = (choose(layers, key=lambda report: report.share or 0.0) for choose in (min, max))
-    if (small.share or 0.0) < VANISHING:
+    norm, last = layers[-1]
+    least, small = min(layers, key=lambda pair: pair[0])
+    most, large = max(layers, key=lambda pair: pair[0])
+    if least / norm < VANISHING:
         begin = f"the loss, {number(facts.value, 4)}, sits at {guess(facts)}: " if facts.near_guessing else ""
-        ratio = f"{number(small.share or 0.0)} of those in the last layer, {last.name} ({last.kind})"
+        ratio = f"{number(least / norm)} of those in the last layer, {last.name} ({last.kind})"
         cause, action = _why_vanishing(facts)
         text = f"{begin}gradients in {small.title} are {ratio}{cause}"
         yield Finding("gradients-vanish", "warning", text, action)
-    if (large.share or 0.0) > EXPLODING:
-        text = (
-            f"gradients in {large.title} are {number(large.share or 0.0)} times those in the last layer, {last.title}"
-        )
+    if most / norm > EXPLODING:
+        text = f"gradients in {large.title} are {number(most / norm)} times those in the last layer, {last.title}"
         yield Finding("gradients-explode", "warning", text, SMALLER)
-    elif facts.loss.kind != "other" and (large.gradient or 0.0) > HUGE:
-        text = f"the gradient in {large.title} is huge: its norm is {number(large.gradient or 0.0)}"
+    elif facts.loss.kind != "other" and most > HUGE:
+        text = f"the gradient in {large.title} is huge: its norm is {number(most)}"
         yield Finding("gradients-explode", "warning", text, SMALLER)
 
 
@@ -115,8 +130,8 @@ def learning_rate(facts: Facts) -> Iterator[Finding]:
             f"a step at learning rate {facts.lr:g} changes {large.title} by {_part(update)}, and the loss "
             f"{'falls all the same' if helps else 'rises'}, from {number(facts.value)} to {number(facts.stepped)}"
         )
-        action = f"lower it, to about {number(facts.lr * 1e-2 / update, 2)}; 1e-3 of the size is a healthy step"
-        action = "nothing, as long as the loss goes on falling" if helps else action
+        lower = f"lower it, to about {number(facts.lr * 1e-2 / update, 2)}; 1e-3 of the size is a healthy step"
+        action = "nothing, as long as the loss goes on falling" if helps else lower
         yield Finding("rate-large", "note" if helps else "warning", text, action)
     elif update < UPDATE_SMALL:
         text = f"a step at learning rate {facts.lr:g} changes no layer by more than {number(update)} of its size"
@@ -154,6 +169,8 @@ def by_heart(facts: Facts) -> Iterator[Finding]:
     )
     if _contradictory(facts):
         action = "two of them have the same input and different labels: check how labels and inputs are joined"
+    elif facts.targets_scale:
+        action = f"scale the targets first: {RESCALE}"
     elif is_falling(result) and (facts.loss.kind == "other" or result.end < 0.5 * result.start):
         action = f"it is on its way: ask again with overfit_steps={3 * result.steps}"
     else:

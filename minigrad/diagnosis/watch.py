@@ -31,6 +31,11 @@ class Call(NamedTuple):
     def title(self) -> str:
         return title(self.name, type(self.module).__name__)
 
+    @property
+    def is_innermost(self) -> bool:
+        """Whether there are no modules in it."""
+        return not list(self.module.children())
+
     def made(self, node: Function) -> bool:
         """Whether the node was recorded while the layer ran."""
         before = max((_number(tensor) for tensor in self.inputs), default=0)
@@ -59,8 +64,12 @@ class Watched:
 
     def place(self, node: Function) -> str:
         """Where a node was recorded, in words."""
-        made_by = [call for call in self.calls if not list(call.module.children()) and call.made(node)]
-        return made_by[0].title if made_by else f"the function {node.name()}"
+        call = self.layer(node)
+        return call.title if call else f"the function {node.name()}"
+
+    def layer(self, node: Function) -> Call | None:
+        """The layer that recorded the node; None where the model called a function."""
+        return next((call for call in self.calls if call.is_innermost and call.made(node)), None)
 
 
 def watch_forward(model: Module, images: Tensor) -> Watched:
@@ -71,10 +80,10 @@ def watch_forward(model: Module, images: Tensor) -> Watched:
 
     def note(module: Module, args: tuple[Any, ...], output: Any) -> None:
         result = output[0] if isinstance(output, (tuple, list)) and output else output
-        is_layer = not list(module.children()) or list(module.parameters(recurse=False))
-        if is_layer and isinstance(result, Tensor):
-            inputs = tuple(value for value in args if isinstance(value, Tensor))
-            calls.append(Call(names[module], module, inputs, result))
+        if isinstance(result, Tensor):
+            call = Call(names[module], module, tuple(value for value in args if isinstance(value, Tensor)), result)
+            if call.is_innermost or list(module.parameters(recurse=False)):
+                calls.append(call)
         called.add(module)
 
     handles = [module.register_forward_hook(note) for module in names]
