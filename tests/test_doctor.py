@@ -250,12 +250,12 @@ loss at the start     1.082; guessing among 3 classes costs ln 3 = 1.099
 overfits 20 examples  yes; loss 1.06 to 0.0541 in 69 steps of Adam (lr 0.005), 20 right
 without a gradient    none of 4 parameters
 
-layer  kind    mean   std  differs  units     gradient  of last   update
-------------------------------------------------------------------------
-0      Linear  0.16  0.73     0.49                0.40     0.51  1.7e-02
+layer  kind    mean   std  differs  units     gradient  of last  update
+-----------------------------------------------------------------------
+0      Linear  0.16  0.73     0.49                0.40     0.51  1.7e-2
 1      ReLU    0.39  0.45     0.30  6 % dead
-2      Linear  0.22  0.31     0.13                0.79     1.00  6.9e-02
-------------------------------------------------------------------------
+2      Linear  0.22  0.31     0.13                0.79     1.00  6.9e-2
+-----------------------------------------------------------------------
 mean, std: of the layer's output; differs: its deviation from example to example. gradient: the norm
 of its weight's; of last: as a share of the last layer's. update: lr * gradient / norm of the
 weight, about 1e-3 in a healthy network.

@@ -137,7 +137,7 @@ def test_a_gradient_that_is_no_number_on_the_way_alone_is_a_note():
 def test_targets_of_another_scale_are_named_first(change, loss):
     diagnosis = doctor(regressor(), (INPUTS, change(TARGETS)), loss, lr=0.01)
     assert found(diagnosis, "targets-scale").action.startswith("subtract their mean and divide by their deviation")
-    actions = [f.action for f in diagnosis.findings if f.code in ("loss-high", "no-overfit")]
+    actions = [f.action for f in diagnosis.findings if f.code in ("loss-high", "gradients-explode", "no-overfit")]
     assert all("scale the targets" in action for action in actions)
 
 
@@ -145,3 +145,16 @@ def test_targets_of_another_scale_are_named_first(change, loss):
 def test_the_scales_of_a_batch_norm_are_not_compared_with_matrices(seed):
     layers = (nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(5408, 10))
     assert "gradients-vanish" not in codes(doctor(chain(*layers, seed=seed), (IMAGES, LABELS), overfit_steps=0))
+
+
+def test_gradients_that_grow_on_the_way_back():
+    (finding,) = [f for f in doctor(Net(lambda h: (h * 2000.0).sin()), (X, Y)).findings if "explode" in f.code]
+    assert finding.text.startswith("gradients in layer fc1 (Linear) are ")
+    assert finding.text.endswith(" times those in the last layer, layer fc2 (Linear)")
+
+
+def test_dropout_in_evaluation_mode_is_more_than_a_note():
+    model = chain(nn.Linear(4, 16), nn.Dropout(0.1), nn.Linear(16, 3)).eval()
+    assert [f.severity for f in doctor(model, (X, Y)).findings if f.code == "eval-mode"] == ["warning"]
+    model.train()[1].eval()
+    assert "eval-mode" not in codes(doctor(model, (X, Y)))

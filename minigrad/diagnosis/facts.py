@@ -12,11 +12,13 @@ from ..nn import Module
 from ..nn.parameter import Parameter
 from .given import Loss
 from .layers import weight_of
+from .page import scientific
 from .records import Finding, LayerReport, MissingGradient, Overfit
 from .watch import Watched
 
 LARGE_TARGET, SMALL_TARGET = 10.0, 0.03  # root mean square
 RESCALE = "subtract their mean and divide by their deviation, and undo that in predictions"
+RESCALE_FIRST = f"scale the targets first: {RESCALE}"
 
 
 @dataclass
@@ -87,8 +89,7 @@ def guess(facts: Facts) -> str:
 def number(value: float, digits: int = 3) -> str:
     """A number for a sentence, with few digits: 2.44, 25,600, 1.8e-3."""
     if value and not 1e-2 <= abs(value) < 1e6:
-        mantissa, exponent = f"{value:.{digits - 2}e}".split("e") if np.isfinite(value) else (str(value), "0")
-        return f"{mantissa}e{int(exponent)}" if np.isfinite(value) else mantissa
+        return scientific(value, digits - 2)
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{digits}g}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html as markup
+import math
 from textwrap import fill
 from typing import TYPE_CHECKING
 
@@ -125,7 +126,7 @@ def _cells(layer: LayerReport) -> tuple[str, ...]:
         ", ".join(units),
         _number(layer.gradient),
         _number(layer.share),
-        "" if layer.update is None else f"{layer.update:.1e}",
+        "" if layer.update is None else scientific(layer.update),
     )
 
 
@@ -141,7 +142,15 @@ def _percent(share: float) -> str:
 def _number(value: float | None) -> str:
     if value is None:
         return ""
-    return f"{value:.2f}" if value == 0 or 0.01 <= abs(value) < 1000 else f"{value:.1e}"
+    return f"{value:.2f}" if value == 0 or 0.01 <= abs(value) < 1000 else scientific(value)
+
+
+def scientific(value: float, decimals: int = 1) -> str:
+    """A power of ten, as short as can be: 1.8e-3."""
+    if not math.isfinite(value):
+        return str(value)
+    mantissa, exponent = f"{value:.{decimals}e}".split("e")
+    return f"{mantissa}e{int(exponent)}"
 
 
 def _short(name: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..nn import BatchNorm2d, Dropout
-from .facts import RESCALE, Facts, Rule, guess, number
+from .facts import RESCALE, RESCALE_FIRST, Facts, Rule, guess, number
 from .layers import is_constant
 from .records import Finding
 
@@ -85,9 +85,9 @@ def loss(facts: Facts) -> Iterator[Finding]:
     elif facts.expected and facts.value > LOSS_HIGH[facts.loss.kind] * facts.expected:
         text = f"the loss at the start is {number(facts.value)}, far above {guess(facts)} that guessing costs"
         text += ": the model is sure of wrong answers" if facts.loss.kind == "cross-entropy" else ""
-        action = "check the scale of the inputs, then of the weights, in the last layer above all (nn.init)"
-        action = f"scale the targets: {RESCALE}" if facts.targets_scale else action
-        yield Finding("loss-high", "warning", text, action)
+        given = "inputs" if facts.loss.kind == "cross-entropy" else "targets and the inputs"
+        action = f"check the scale of the {given}, then of the weights, in the last layer above all (nn.init)"
+        yield Finding("loss-high", "warning", text, RESCALE_FIRST if facts.targets_scale else action)
 
 
 def last_layer(facts: Facts) -> Iterator[Finding]:

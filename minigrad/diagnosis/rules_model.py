@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .facts import RESCALE, Facts, Rule, guess, listed, number
+from .facts import RESCALE_FIRST, Facts, Rule, guess, listed, number
 from .overfitting import EXAMPLES, is_falling
 from .records import Finding, LayerReport
 
@@ -24,7 +24,10 @@ WHY = {  # reason for a missing gradient: severity, action
     "unused": ("warning", "use the parameter in forward, or delete it"),
     "cut": ("error", "remove the detach(), .data, numpy() or no_grad() that comes after that layer"),
     "no-rule": ("error", "let the operation's backward return a gradient for each input that needs one"),
-    "zero-dead": ("error", "draw the layer before that ReLU by nn.init.kaiming_uniform_, with biases of 0"),
+    "zero-dead": (
+        "error",
+        "draw the layer before that ReLU by nn.init.kaiming_uniform_, or lower the rate that killed it",
+    ),
     "zero-saturated": ("error", "scale the inputs, or draw smaller weights for the layer before it"),
     "zero-loss": ("error", "nothing, where the model is trained already; else check the scale of the outputs"),
     "zero-weights": ("error", AT_RANDOM),
@@ -66,7 +69,8 @@ def zero_weights(facts: Facts) -> Iterator[Finding]:
         if not weight.numpy().any():
             text = f"the weights of {title} are all 0: nothing gets through it, and no gradient back"
             if title == facts.zero_start:
-                yield Finding("weights-zero", "note", f"{text}, until the first step changes them", "nothing")
+                text += ", until the first step changes them"
+                yield Finding("weights-zero", "note", text, "nothing, where that is meant")
             else:
                 yield Finding("weights-zero", "error", text, AT_RANDOM)
 
@@ -105,7 +109,7 @@ def gradients(facts: Facts) -> Iterator[Finding]:
         yield Finding("gradients-explode", "warning", text, SMALLER)
     elif facts.loss.kind != "other" and most > HUGE:
         text = f"the gradient in {large.title} is huge: its norm is {number(most)}"
-        yield Finding("gradients-explode", "warning", text, SMALLER)
+        yield Finding("gradients-explode", "warning", text, RESCALE_FIRST if facts.targets_scale else SMALLER)
 
 
 def _why_vanishing(facts: Facts) -> tuple[str, str]:
@@ -170,7 +174,7 @@ def by_heart(facts: Facts) -> Iterator[Finding]:
     if _contradictory(facts):
         action = "two of them have the same input and different labels: check how labels and inputs are joined"
     elif facts.targets_scale:
-        action = f"scale the targets first: {RESCALE}"
+        action = RESCALE_FIRST
     elif is_falling(result) and (facts.loss.kind == "other" or result.end < 0.5 * result.start):
         action = f"it is on its way: ask again with overfit_steps={3 * result.steps}"
     else:
