@@ -1,0 +1,100 @@
+"""numba's kernels as plain Python: what mutants of them are tested with, as compiling each would take a minute.
+
+`install` replaces what the kernels take from numba before minigrad is imported: njit gives the function back, and the
+operations on tiles (backends/numba/tile.py), which are instructions of LLVM, have the twins below. They say in NumPy
+what the docstrings there say, and are stricter: what lies outside an array is neither read nor written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+REGISTER_BYTES = 32  # on every machine, so that the same mutants survive
+
+
+def install() -> None:
+    import llvmlite.binding
+    import numba
+    import numba.extending
+
+    llvmlite.binding.get_host_cpu_features = lambda: {}
+    numba.njit = njit
+    numba.extending.intrinsic = lambda function: TILE_OPERATIONS[function.__name__]
+
+
+def njit(function: Callable | None = None, **_: Any) -> Any:
+    if function is None:
+        return njit
+    function.enable_caching = lambda: None
+    return function
+
+
+def lanes(array: np.ndarray) -> int:
+    return REGISTER_BYTES // array.itemsize
+
+
+def run(array: np.ndarray, at: int, breadth: Any) -> np.ndarray:
+    """The numbers of a row of a tile, one behind the other."""
+    length = len(breadth) * lanes(array) if isinstance(breadth, tuple) else breadth
+    if at < 0 or at + length > array.size or not array.flags.c_contiguous:
+        raise IndexError(f"{length} numbers at {at} of {array.size}")
+    return array.reshape(-1)[at : at + length]
+
+
+def row(array: np.ndarray, at: int, breadth: Any) -> np.ndarray:
+    """The same, and zeros behind them where the breadth is a number."""
+    numbers = run(array, at, breadth)
+    return numbers if isinstance(breadth, tuple) else np.pad(numbers, (0, lanes(array) - breadth))
+
+
+def spread(rows: tuple, breadth: Any, values: np.ndarray, first: int, step: int) -> np.ndarray:
+    vectors = len(breadth) if isinstance(breadth, tuple) else 1
+    scalars = [run(values, first + r * step, 1) for r in range(len(rows))]
+    return np.repeat(np.stack(scalars), vectors * lanes(values), axis=1)
+
+
+def load_tile(rows: tuple, breadth: Any, array: np.ndarray, at: int, step: int) -> np.ndarray:
+    return np.stack([row(array, at + r * step, breadth) for r in range(len(rows))])
+
+
+def store_tile(tile: np.ndarray, breadth: Any, array: np.ndarray, at: int, step: int) -> None:
+    for r, numbers in enumerate(tile):
+        place = run(array, at + r * step, breadth)
+        place[...] = numbers[: len(place)]
+
+
+def add_products(
+    tile: np.ndarray, breadth: Any, weight: np.ndarray, w: int, step: int, x: np.ndarray, at: int, apart: int
+) -> np.ndarray:
+    if isinstance(breadth, tuple):
+        vectors = np.concatenate([run(x, at + v * apart, lanes(x)) for v in range(len(breadth))])
+    else:
+        vectors = row(x, at, breadth)
+    return tile + spread((0,) * len(tile), (0,), weight, w, step)[:, :1] * vectors
+
+
+def no_sums(rows: tuple, columns: tuple, array: np.ndarray) -> np.ndarray:
+    return np.zeros((len(rows), len(columns), lanes(array)), array.dtype)
+
+
+def add_dot_products(
+    tile: np.ndarray, breadth: Any, y: np.ndarray, y_at: int, y_step: int, x: np.ndarray, x_at: int, x_step: int
+) -> np.ndarray:
+    left = np.stack([row(y, y_at + r * y_step, breadth) for r in range(tile.shape[0])])
+    right = np.stack([row(x, x_at + c * x_step, breadth) for c in range(tile.shape[1])])
+    return tile + left[:, None] * right
+
+
+def add_lanes(tile: np.ndarray, size: tuple[int, int], sums: np.ndarray, at: int, steps: tuple[int, int]) -> None:
+    for r in range(size[0]):
+        for c in range(size[1]):
+            run(sums, at + r * steps[0] + c * steps[1], 1)[0] += tile[r, c].sum()
+
+
+TILE_OPERATIONS = {
+    operation.__name__: operation
+    for operation in (spread, load_tile, store_tile, add_products, no_sums, add_dot_products, add_lanes)
+}
