@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numba
+from numba.core.cpu_options import ParallelOptions
 
 from .threads import threads
 
@@ -21,10 +22,9 @@ ROUNDING_ONLY = frozenset({"contract"})
 SUMS_IN_ANY_ORDER = frozenset({"contract", "reassoc"})  # lets a sum be kept in several lanes; fixed when compiled
 
 # Array expressions within a task stay loops: making them parallel, too, would only take time to compile.
-PRANGE_ONLY = {
-    "prange": True,
-    **dict.fromkeys(("comprehension", "fusion", "inplace_binop", "numpy", "reduction", "setitem", "stencil"), False),
-}
+# No dict: numba empties the one that it is given, and an empty one means everything.
+OTHERS = ("comprehension", "fusion", "inplace_binop", "numpy", "reduction", "setitem", "stencil")
+PRANGE_ONLY = ParallelOptions({"prange": True, **dict.fromkeys(OTHERS, False)})
 
 KERNELS: list[Any] = []  # what has been compiled for numba's threads, for the test that counts its versions
 
