@@ -48,7 +48,10 @@ def table(results: list[tuple[Mutant, str]]) -> str:
         numbers = [counts[path, outcome] for outcome in OUTCOMES]
         rows.append((path, str(sum(numbers)), *map(str, numbers)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(f"{c:{'<' if i == 0 else '>'}{w}}" for i, (c, w) in enumerate(zip(row, widths, strict=True))) for row in rows)
+    return "\n".join(
+        "  ".join(f"{c:{'<' if i == 0 else '>'}{w}}" for i, (c, w) in enumerate(zip(row, widths, strict=True)))
+        for row in rows
+    )
 
 
 def arguments_of(argv: list[str]) -> argparse.Namespace:

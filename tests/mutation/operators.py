@@ -85,11 +85,10 @@ OTHER_NAMES = {
 WRAPPERS = {
     *("abs", "sum", "exp", "log", "sqrt", "max", "min", "reshape", "broadcast_to", "squeeze", "unsqueeze", "floating"),
     *("as_dtype", "contiguous", "ascontiguousarray", "batch_innermost", "batch_first", "pad_image", "crop_image"),
-    *("tuple", "sorted", "reversed", "int", "bool", "set"),
+    *("sorted", "reversed"),
 }
 METHODS = {
     *("sum", "mean", "max", "min", "all", "any", "reshape", "transpose", "squeeze", "copy", "astype", "detach"),
-    *("item", "tolist", "strip"),
 }
 
 PAIRS = {"stride", "padding", "dilation", "kernel", "image", "output"}  # of (height, width)
@@ -149,7 +148,7 @@ def other_comparison(source: Source, node: ast.AST) -> Iterator[Edit]:
 
 def other_constant(source: Source, node: ast.AST) -> Iterator[Edit]:
     """An integer one more and one less, a number doubled and a thousandth larger, True for False."""
-    if not isinstance(node, ast.Constant):
+    if not isinstance(node, ast.Constant) or getattr(source.parents[node], "arg", "") == "strict":
         return
     if isinstance(node.value, bool):
         yield source.instead(node, str(not node.value))
@@ -208,7 +207,7 @@ def lost_keyword(source: Source, node: ast.AST) -> Iterator[Edit]:
         parts = sorted([*node.args, *node.keywords], key=source.start)
         for keyword in node.keywords:
             rest = [source.text(part) for part in parts if part is not keyword]
-            if keyword.arg is not None:
+            if keyword.arg not in (None, "strict"):  # which only asserts something
                 yield Edit(source.start(parts[0]), source.end(parts[-1]), ", ".join(rest))
 
 

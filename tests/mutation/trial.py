@@ -8,7 +8,9 @@ import gc
 import json
 import os
 import resource
+import signal
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +27,7 @@ import threadpoolctl
 PRELOADED = (hypothesis, numba, threadpoolctl)  # imported here, before the processes are forked, and not in each
 
 MEMORY = 8 << 30  # bytes that a mutant may ask for
-LONGEST_TEST = 2.0  # seconds; slower ones are left out, as no mutant should need them
+LONGEST_TEST = 1.5  # seconds, watched; slower ones are left out, as are those that fail where nothing is compiled
 OPTIONS = ["-q", "--assert=plain", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
 
 
@@ -40,9 +42,18 @@ def run_tests(folder: Path, arguments: list[str], plugin: Any, log: Path, compil
     os.chdir(folder)
     sys.dont_write_bytecode = True
     sys.path.insert(0, str(folder))
+    numba.config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(dir=folder.parent)  # nobody else's
     if not compiled:
         interpreted.install()
     return int(pytest.main([*OPTIONS, *arguments], plugins=[plugin]))
+
+
+class TooLong(BaseException):
+    """What ends a test that takes too long; nothing in a test catches it."""
+
+
+def _too_long(*_: Any) -> None:
+    raise TooLong
 
 
 class Selection:
@@ -69,6 +80,7 @@ class Record:
         self.folder, self.part, self.result = f"{folder}/", part, result
         self.tests: dict[str, Any] = {}
         self.failed: set[str] = set()
+        self.caches: list[Any] = []
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         index, parts = self.part
@@ -82,12 +94,16 @@ class Record:
             if event == "call":
                 codes.add(frame.f_code)
 
-        for cache in _caches():
+        self.caches = self.caches or _caches()
+        for cache in self.caches:
             cache.cache_clear()  # so that each test runs what it needs
         start = time.perf_counter()
+        signal.signal(signal.SIGALRM, _too_long)
+        signal.setitimer(signal.ITIMER_REAL, LONGEST_TEST)
         sys.setprofile(note)
         yield
         sys.setprofile(None)
+        signal.setitimer(signal.ITIMER_REAL, 0)
         seconds = time.perf_counter() - start
         own = {code for code in codes if code.co_filename.startswith(self.folder)}
         places = sorted({f"{code.co_filename.removeprefix(self.folder)}:{code.co_firstlineno}" for code in own})
@@ -99,7 +115,7 @@ class Record:
 
     def pytest_sessionfinish(self) -> None:
         usable = {test: found for test, found in self.tests.items() if test not in self.failed}
-        self.result.write_text(json.dumps({"tests": usable, "left out": sorted(self.failed)}))
+        self.result.write_text(json.dumps(usable))
 
 
 def _caches() -> list[Any]:

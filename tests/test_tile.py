@@ -1,0 +1,141 @@
+"""The operations on tiles, compiled, beside their twins in plain NumPy (mutation/interpreted.py), and those with loops.
+
+Arrays are full of NaN wherever an operation has nothing to read, and of -77 where it has nothing to write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import interpreted
+import numpy as np
+import pytest
+
+pytest.importorskip("numba")
+
+import numba
+
+from minigrad.backends.numba import tile as compiled
+
+OPERATIONS = ("spread", "load_tile", "store_tile", "add_products", "no_sums", "add_dot_products", "add_lanes")
+NUMBERS = {"float32": (1, 3, 7, 8), "float64": (1, 3, 4)}  # breadths of tiles that are cut short
+SHAPES = [(dtype, breadth) for dtype in NUMBERS for breadth in (*[(0,) * v for v in (1, 2, 4)], *NUMBERS[dtype])]
+each_shape = pytest.mark.parametrize(("dtype", "breadth"), SHAPES)
+BETWEEN = 5  # numbers between those that a tile reads or writes, so that no run lies on a boundary
+
+
+@pytest.fixture(autouse=True)
+def registers_of_this_machine(monkeypatch) -> None:
+    monkeypatch.setattr(interpreted, "REGISTER_BYTES", compiled.REGISTER_BYTES)
+
+
+def length(dtype: str, breadth: Any) -> int:
+    return len(breadth) * compiled.REGISTER_BYTES // np.dtype(dtype).itemsize if isinstance(breadth, tuple) else breadth
+
+
+def rows_of(count: int, size: int, dtype: str) -> tuple[np.ndarray, int, int]:
+    """Rows of random numbers with NaN around each, flat; where the first begins, and how far the next is."""
+    step = size + BETWEEN
+    array = np.full((count, step), np.nan, dtype)
+    array[:, BETWEEN:] = np.random.default_rng(count).integers(-9, 10, (count, size))
+    return array.reshape(-1), BETWEEN, step
+
+
+def target(count: int, size: int, dtype: str) -> np.ndarray:
+    return np.full(count * (size + BETWEEN) + BETWEEN, -77, dtype)
+
+
+def both(make: Callable[..., Callable], *arguments: Any) -> tuple[np.ndarray, np.ndarray]:
+    """What a kernel writes into its last argument, as compiled and as its twin has it."""
+    results = []
+    for operations, decorate in ((compiled, numba.njit), (interpreted, lambda function: function)):
+        own = [argument.copy() if isinstance(argument, np.ndarray) else argument for argument in arguments]
+        decorate(make(*(getattr(operations, name) for name in OPERATIONS)))(*own)
+        results.append(own[-1])
+    assert not np.isnan(results[1]).any(), "the twin read what it should not"
+    assert (results[1] != arguments[-1]).any(), "nothing was written"
+    return results[0], results[1]
+
+
+def spread_and_store(spread, load_tile, store_tile, *_):
+    def kernel(rows, breadth, values, first, step, y_step, y):
+        store_tile(spread(rows, breadth, values, first, step), breadth, y, 5, y_step)
+
+    return kernel
+
+
+def load_and_store(spread, load_tile, store_tile, *_):
+    def kernel(rows, breadth, x, at, step, y_step, y):
+        store_tile(load_tile(rows, breadth, x, at, step), breadth, y, 5, y_step)
+
+    return kernel
+
+
+def products(spread, load_tile, store_tile, add_products, *_):
+    def kernel(rows, breadth, weight, first, step, x, at, apart, y_step, y):
+        tile = spread(rows, breadth, weight, first, step)
+        tile = add_products(tile, breadth, weight, first + 1, step, x, at, apart)
+        store_tile(add_products(tile, breadth, weight, first, step, x, at, apart), breadth, y, 5, y_step)
+
+    return kernel
+
+
+def dots(spread, load_tile, store_tile, add_products, no_sums, add_dot_products, add_lanes):
+    def kernel(rows, columns, breadth, y, y_at, y_step, x, x_at, x_step, size, steps, sums):
+        tile = no_sums(rows, columns, y)
+        tile = add_dot_products(tile, breadth, y, y_at, y_step, x, x_at, x_step)
+        tile = add_dot_products(tile, breadth, y, y_at, y_step, x, x_at + x_step, 0)
+        add_lanes(tile, size, sums, 2, steps)
+
+    return kernel
+
+
+@each_shape
+def test_numbers_are_spread_over_rows(dtype: str, breadth: Any) -> None:
+    size = length(dtype, breadth)
+    values, first, step = rows_of(3, 1, dtype)
+    actual, expected = both(spread_and_store, (0,) * 3, breadth, values, first, step, size + 2, target(3, size, dtype))
+    np.testing.assert_array_equal(actual, expected)
+
+
+@each_shape
+def test_rows_are_loaded_and_stored(dtype: str, breadth: Any) -> None:
+    size = length(dtype, breadth)
+    x, at, step = rows_of(3, size, dtype)
+    actual, expected = both(load_and_store, (0,) * 3, breadth, x, at, step, size + 1, target(3, size, dtype))
+    np.testing.assert_array_equal(actual, expected)
+
+
+@each_shape
+def test_products_are_added(dtype: str, breadth: Any) -> None:
+    """The vectors of x need not be neighbours."""
+    size, vectors = length(dtype, breadth), len(breadth) if isinstance(breadth, tuple) else 1
+    weight, first, step = rows_of(3, 2, dtype)
+    x, at, apart = rows_of(vectors, size // vectors, dtype)
+    arguments = (weight, first, step, x, at, apart, size + 3, target(3, size, dtype))
+    actual, expected = both(products, (0,) * 3, breadth, *arguments)
+    np.testing.assert_array_equal(actual, expected)
+
+
+@pytest.mark.parametrize("size", [(2, 3), (1, 3), (2, 1), (2, 2)])
+@pytest.mark.parametrize(("dtype", "breadth"), [shape for shape in SHAPES if shape[1] in ((0,), 1, 3)])
+def test_dot_products_are_added_for_as_many_rows_and_columns_as_count(dtype: str, breadth: Any, size) -> None:
+    numbers = length(dtype, breadth)
+    y, y_at, y_step = rows_of(2, numbers, dtype)
+    x, x_at, x_step = rows_of(3, numbers, dtype)
+    arguments = (y, y_at, y_step, x, x_at, x_step, size, (10, 3), target(1, 20, dtype))
+    actual, expected = both(dots, (0,) * 2, (0,) * 3, breadth, *arguments)
+    np.testing.assert_array_equal(actual, expected)
+
+
+def test_the_twins_are_the_sums_that_they_stand_for() -> None:
+    """x times the weights, in loops; so that compiled code and twin are not wrong in the same way."""
+    weight, x = np.arange(1.0, 5.0), np.arange(40.0)
+    y = np.zeros(40)
+    lanes = compiled.REGISTER_BYTES // 8
+    kernel = products(*(getattr(interpreted, name) for name in OPERATIONS))
+    kernel((0, 0), (0, 0), weight, 0, 2, x, 3, lanes + 1, 2 * lanes, y[5 - 5 :])
+    for r, v, t in np.ndindex(2, 2, lanes):
+        own = x[3 + v * (lanes + 1) + t]
+        assert y[5 + r * 2 * lanes + v * lanes + t] == weight[2 * r] + (weight[2 * r + 1] + weight[2 * r]) * own
