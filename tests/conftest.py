@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, settings
 
 import minigrad
 from minigrad.backends import get_backend
@@ -14,9 +14,6 @@ from minigrad.backends import get_backend
 # How long an example takes says nothing about whether it is right, and a kernel is compiled at its first call.
 UNTIMED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("ci", max_examples=8, database=None, print_blob=True, **UNTIMED)
-settings.register_profile(  # the same examples each time, and none made smaller that fails: see mutation/mutate.py
-    "mutants", settings.get_profile("ci"), derandomize=True, phases=[Phase.explicit, Phase.generate], print_blob=False
-)
 settings.register_profile("long", max_examples=1000, print_blob=True, **UNTIMED)
 
 

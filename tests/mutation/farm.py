@@ -1,25 +1,39 @@
-"""Where mutants are tried: copies of the project, in each of which a forked process runs the tests that should notice.
-
-Those are the tests that run the changed function when nothing is changed, the quickest first.
-"""
+"""Tries mutants: a process that has collected the tests is forked for each of them, and runs those that should notice."""
 
 from __future__ import annotations
 
-import compileall
+import importlib
 import json
 import os
-import shutil
-import signal
-import time
-from collections import deque
+import resource
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, TextIO
 
+import hypothesis
+import hypothesis.extra.numpy
+import interpreted
+import numba
+import pytest
+import threadpoolctl
 from mutants import Mutant
-from trial import Record, Selection, forked
+from record import Record, functions_run, record
+from trial import (
+    IMPORT_ANEW,
+    ImportAnew,
+    Selection,
+    Trial,
+    forked,
+    import_with,
+    outcomes,
+    put_into_functions,
+    run_items,
+)
 
-COPIED = ("minigrad", "tests", "setup.cfg", "README.md")
+PRELOADED = (hypothesis.extra.numpy, threadpoolctl)  # imported before the processes are forked, and not in each
+
 TESTS = (
     *("tests/test_ops_*.py", "tests/test_autograd*.py", "tests/test_engine*.py", "tests/test_kernels*.py"),
     *("tests/test_core_errors.py", "tests/test_tensor*.py", "tests/test_backends.py", "tests/test_explanation.py"),
@@ -30,117 +44,139 @@ COMPILED = {
     "minigrad/backends/numba/tile.py": "tests/test_tile.py",
     "minigrad/backends/numba/compiler.py": "tests/test_compiler.py",
 }
-PROFILE = "--hypothesis-profile=mutants"
-ALL_PASSED, ERRORS = 0, {5: "no test was found", 70: "the trial itself failed"}  # pytest's exit status, or ours
-PAUSE = 0.005  # seconds between looks at the running processes
+MEMORY = 16 << 30  # bytes of addresses that a mutant may ask for
+PROFILE = "mutants"
+OPTIONS = ["-q", "--assert=plain", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+
+# The same examples each time, and none made smaller that fails.
+hypothesis.settings.register_profile(
+    PROFILE,
+    max_examples=8,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 
 
-class Trial(NamedTuple):
-    mutant: Mutant
-    folder: Path
-    end: float  # when it counts as timed out
+def try_all(root: Path, mutants: list[Mutant], jobs: int) -> Iterator[tuple[Mutant, str]]:
+    """Tells of each mutant, when it is known, whether it was "killed", "timed out" or "survived"."""
+    for compiled in (False, True):
+        own = [mutant for mutant in mutants if (mutant.path in COMPILED) == compiled]
+        if own:
+            with tempfile.TemporaryDirectory() as folder:
+                yield from _try_with_tests(root, own, jobs, compiled, Path(folder))
 
 
-class Farm:
-    """The copies, for so many trials at a time: the project itself is only read, and only here."""
-
-    def __init__(self, root: Path, folder: Path, jobs: int) -> None:
-        self.folder = folder.resolve()
-        self.original, *self.copies = (self.folder / f"copy{i}" for i in range(jobs + 1))
-        for copy in (self.original, *self.copies):
-            for name in COPIED:
-                _copy(root / name, copy / name)
-            compileall.compile_dir(copy, quiet=1)
-        self.seconds: dict[str, float] = {}
-        self.tests: dict[str, list[str]] = {}  # by function and by file
-
-    def outcomes(self, mutants: list[Mutant]) -> Iterator[tuple[Mutant, str]]:
-        """Tries all, and tells of each when it is known: "killed", "timed out" or "survived"."""
-        self._record({mutant.path for mutant in mutants})
-        waiting, running, free = deque(mutants), dict[int, Trial](), deque(self.copies)
-        while waiting or running:
-            while waiting and free:
-                mutant = waiting.popleft()
-                if tests := self.noticing(mutant):
-                    child, trial = self._start(mutant, free.popleft(), tests)
-                    running[child] = trial
-                else:
-                    yield mutant, "survived"
-            time.sleep(PAUSE)
-            for child, trial in list(running.items()):
-                outcome = _outcome(child, trial)
-                if outcome is not None:
-                    del running[child]
-                    _copy(self.original / trial.mutant.path, trial.folder / trial.mutant.path)
-                    free.append(trial.folder)
-                    yield trial.mutant, outcome
-
-    def noticing(self, mutant: Mutant) -> list[str]:
-        """The tests that run the function; where none does, those that run something in its file.
-
-        The numba backend is left to its own mutants: it runs the same rules as the reference, and slower.
-        """
-        place = f"{mutant.path}:{mutant.first_line}"
-        tests = self.tests.get(place) or self.tests.get(mutant.path, [])
-        return tests if "numba" in mutant.path else [test for test in tests if "[numba" not in test]
-
-    def _record(self, paths: set[str]) -> None:
-        """Finds out, by running them, which tests run which functions of these files."""
-        places: dict[str, set[str]] = {}
-        compiled = [COMPILED[path] for path in sorted(paths & set(COMPILED))]
-        for files, interpreted in ((compiled, False), (self._files(), True)):
-            if files and (paths - set(COMPILED) or not interpreted):
-                for test, (seconds, found) in self._run_in_parts(files, not interpreted).items():
-                    self.seconds[test] = seconds
-                    for place in found:
-                        path = place.partition(":")[0]
-                        if interpreted == (path not in COMPILED):
-                            places.setdefault(place, set()).add(test)
-                            places.setdefault(path, set()).add(test)
-        self.tests = {place: sorted(tests, key=self.seconds.__getitem__) for place, tests in places.items()}
-
-    def _files(self) -> list[str]:
-        paths = [path for pattern in TESTS for path in sorted(self.original.glob(pattern))]
-        return [str(path.relative_to(self.original)) for path in paths]
-
-    def _run_in_parts(self, files: list[str], compiled: bool) -> dict[str, tuple[float, list[str]]]:
-        """Each copy runs a part of the tests: for each test the seconds it takes, and the functions that it runs."""
-        parts = range(len(self.copies))
-        results, children = [self.folder / f"tests{i}.json" for i in parts], []
-        for i in parts:
-            record, log = Record(self.copies[i], (i, len(parts)), results[i]), self.folder / f"record{i}.log"
-            children.append(forked(self.copies[i], [PROFILE, *files], record, log, compiled))
-        for child in children:
-            os.waitpid(child, 0)
-        return {test: found for result in results for test, found in json.loads(result.read_text()).items()}
-
-    def _start(self, mutant: Mutant, copy: Path, tests: list[str]) -> tuple[int, Trial]:
-        (copy / mutant.path).write_text(mutant.apply((self.original / mutant.path).read_text()))
-        files = sorted({test.partition("::")[0] for test in tests})
-        log, compiled = self.folder / f"{copy.name}.log", mutant.path in COMPILED
-        child = forked(copy, ["-x", PROFILE, *files], Selection(tests), log, compiled)
-        limit = 5 + 4 * sum(self.seconds[test] for test in tests)
-        return child, Trial(mutant, copy, time.monotonic() + limit)
-
-
-def _outcome(child: int, trial: Trial) -> str | None:
-    """None where it is still running."""
-    ended, status = os.waitpid(child, os.WNOHANG)
-    if not ended:
-        if time.monotonic() < trial.end:
-            return None
-        os.killpg(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        return "timed out"
-    code = os.waitstatus_to_exitcode(status)
-    if code in ERRORS:
-        raise RuntimeError(f"{ERRORS[code]}, for\n{trial.mutant}")
-    return "survived" if code == ALL_PASSED else "killed"
-
-
-def _copy(source: Path, target: Path) -> None:
-    if source.is_dir():
-        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.nbi", "*.nbc"))
+def _try_with_tests(
+    root: Path, mutants: list[Mutant], jobs: int, compiled: bool, folder: Path
+) -> Iterator[tuple[Mutant, str]]:
+    if compiled:
+        files = sorted({COMPILED[mutant.path] for mutant in mutants})
     else:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(source, target)
+        files = [str(path.relative_to(root)) for pattern in TESTS for path in sorted(root.glob(pattern))]
+    server, left = Server(root, mutants, jobs, folder), []
+    for mutant, outcome in _results(server, files, compiled):
+        if outcome == "import anew":
+            left.append(mutant)
+        else:
+            yield mutant, outcome
+    known = Record(json.loads((folder / "record.json").read_text()))
+    yield from outcomes((_anew(server, mutant, known, compiled) for mutant in left), jobs)
+
+
+def _results(server: Server, files: list[str], compiled: bool) -> Iterator[tuple[Mutant, str]]:
+    """What the server tells, which runs in a process of its own: this one shall not have imported minigrad."""
+    reading, writing = os.pipe()
+
+    def serve() -> int:
+        server.answers = os.fdopen(writing, "w")
+        prepare(server.root, server.folder, compiled)
+        server.import_all()
+        return run_pytest(files, server)
+
+    child = forked(serve)
+    os.close(writing)
+    with os.fdopen(reading) as answers:
+        for answer in answers:
+            place, outcome = json.loads(answer)
+            yield server.mutants[place], outcome
+    if os.waitpid(child, 0)[1]:
+        log = (server.folder / f"{child}.log").read_text()
+        raise RuntimeError(f"the process that tries the mutants has failed:\n{log[-3000:]}")
+
+
+def prepare(root: Path, folder: Path, compiled: bool) -> None:
+    """Makes this process one that runs tests: for good."""
+    output = os.open(folder / f"{os.getpid()}.log", os.O_WRONLY | os.O_CREAT)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.chdir(root)
+    sys.dont_write_bytecode = True
+    sys.path.insert(0, str(root))
+    numba.config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(dir=folder)  # nobody else's
+    if not compiled:
+        interpreted.install()
+
+
+def run_pytest(arguments: list[str], plugin: Any) -> int:
+    return int(pytest.main([*OPTIONS, f"--hypothesis-profile={PROFILE}", *arguments], plugins=[plugin]))
+
+
+def _anew(server: Server, mutant: Mutant, known: Record, compiled: bool) -> Trial:
+    tests = known.tests_of(mutant.path, mutant.first_line)
+    files = sorted({test.partition("::")[0] for test in tests})
+
+    def run() -> int:
+        prepare(server.root, server.folder, compiled)
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        import_with(server.root / mutant.path, mutant.apply(server.texts[mutant.path]))
+        return run_pytest(["-x", *files], Selection(tests))
+
+    return Trial(mutant, run, _limit(known, tests))
+
+
+def _limit(known: Record, tests: list[str]) -> float:
+    return 10 + 4 * sum(known.seconds[test] for test in tests)
+
+
+class Server:
+    """A plugin of pytest: once the tests are collected, it tries the mutants instead of running the tests."""
+
+    answers: TextIO  # a line for each mutant: its place, and how its trial ended
+
+    def __init__(self, root: Path, mutants: list[Mutant], jobs: int, folder: Path) -> None:
+        self.root, self.mutants, self.jobs, self.folder = root, mutants, jobs, folder
+        self.texts = {mutant.path: (root / mutant.path).read_text() for mutant in mutants}
+        self.run_by_import: set[str] = set()
+
+    def import_all(self) -> None:
+        with functions_run(self.root) as self.run_by_import:
+            for path in self.texts:
+                importlib.import_module(path.removesuffix(".py").removesuffix("/__init__").replace("/", "."))
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        known = record(session, self.root, self.folder, self.jobs)
+        items = {item.nodeid: item for item in session.items}
+        trials = (self._trial(session, mutant, known, items) for mutant in self.mutants)
+        for mutant, outcome in outcomes(trials, self.jobs):
+            self.answers.write(json.dumps([self.mutants.index(mutant), outcome]) + "\n")
+            self.answers.flush()
+        return True
+
+    def _trial(self, session: pytest.Session, mutant: Mutant, known: Record, items: dict[str, pytest.Item]) -> Trial:
+        tests = known.tests_of(mutant.path, mutant.first_line)
+
+        def run() -> int:
+            resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+            text = self.texts[mutant.path]
+            if f"{mutant.path}:{mutant.first_line}" in self.run_by_import:
+                return IMPORT_ANEW
+            try:
+                put_into_functions(self.root / mutant.path, text, mutant.apply(text))
+            except ImportAnew:
+                return IMPORT_ANEW
+            return run_items(session, [items[test] for test in tests])
+
+        return Trial(mutant, run, _limit(known, tests))

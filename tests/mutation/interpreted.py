@@ -20,7 +20,7 @@ def install() -> None:
     import numba
     import numba.extending
 
-    llvmlite.binding.get_host_cpu_features = lambda: {}
+    llvmlite.binding.get_host_cpu_features = dict
     numba.njit = njit
     numba.extending.intrinsic = lambda function: TILE_OPERATIONS[function.__name__]
 

@@ -5,8 +5,8 @@ make mutants ARGS="minigrad/ops/conv.py"            one file or folder
 make mutants ARGS="--sample 50 --seed 0"            some of them, the same ones each time
 make mutants ARGS="--list minigrad/ops/conv.py"     what would be tried
 
-Mutants live in copies of the project in a temporary folder; operators.py has the changes, equivalent.txt those that
-are known to change nothing. The exit status is 1 where a mutant survives or an entry of equivalent.txt is out of date.
+Changes are made in memory, and no file is touched. operators.py has the kinds of them, equivalent.txt those that are
+known to change nothing. The exit status is 1 where a mutant survives or an entry of equivalent.txt is out of date.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ import argparse
 import os
 import random
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # no threads that a fork would lose
 
-from farm import Farm
+from farm import try_all
 from mutants import Equivalents, Mutant, mutants_of
 from tqdm import tqdm
 
@@ -82,8 +81,8 @@ def main(argv: list[str], root: Path = ROOT) -> int:
         return 0
     results = [(mutant, "equivalent") for mutant in chosen if mutant in equivalents]
     tried = [mutant for mutant in chosen if mutant not in equivalents]
-    with tempfile.TemporaryDirectory() as folder, tqdm(total=len(tried), unit="mutant", disable=None) as progress:
-        for result in Farm(root, Path(folder), options.jobs).outcomes(tried):
+    with tqdm(total=len(tried), unit="mutant") as progress:
+        for result in try_all(root, tried, options.jobs):
             results.append(result)
             if result[1] == "survived":
                 progress.write(f"{result[0]}\n", file=sys.stdout)

@@ -7,6 +7,7 @@ in order, so that the mutants of a file are the same ones, in the same order, ea
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -67,18 +68,53 @@ Operator = Callable[[Source, ast.AST], Iterator[Edit]]
 ARITHMETIC = {"+": "-", "-": "+", "*": "/", "/": "*", "//": "*", "%": "*", "**": "*"}
 OTHER_SYMBOL = {**ARITHMETIC, "&": "|", "|": "&", "^": "&", "<<": ">>", ">>": "<<"}
 SYMBOLS = {
-    **{ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Mod: "%", ast.Pow: "**"},
-    **{ast.BitAnd: "&", ast.BitOr: "|", ast.BitXor: "^", ast.LShift: "<<", ast.RShift: ">>", ast.MatMult: "@"},
-    **{ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!="},
-    **{ast.Is: "is", ast.IsNot: "is not", ast.In: "in", ast.NotIn: "not in"},
+    ast.Add: "+",
+    ast.Sub: "-",
+    ast.Mult: "*",
+    ast.Div: "/",
+    ast.FloorDiv: "//",
+    ast.Mod: "%",
+    ast.Pow: "**",
+    ast.BitAnd: "&",
+    ast.BitOr: "|",
+    ast.BitXor: "^",
+    ast.LShift: "<<",
+    ast.RShift: ">>",
+    ast.MatMult: "@",
+    ast.Lt: "<",
+    ast.LtE: "<=",
+    ast.Gt: ">",
+    ast.GtE: ">=",
+    ast.Eq: "==",
+    ast.NotEq: "!=",
+    ast.Is: "is",
+    ast.IsNot: "is not",
+    ast.In: "in",
+    ast.NotIn: "not in",
 }
 OTHER_COMPARISONS = {
-    **{"<": ("<=", ">="), "<=": ("<", ">"), ">": (">=", "<="), ">=": (">", "<"), "==": ("!=",), "!=": ("==",)},
-    **{"is": ("is not",), "is not": ("is",), "in": ("not in",), "not in": ("in",)},
+    "<": ("<=", ">="),
+    "<=": ("<", ">"),
+    ">": (">=", "<="),
+    ">=": (">", "<"),
+    "==": ("!=",),
+    "!=": ("==",),
+    "is": ("is not",),
+    "is not": ("is",),
+    "in": ("not in",),
+    "not in": ("in",),
 }
 OTHER_NAMES = {
-    **{"min": "max", "max": "min", "any": "all", "all": "any", "zeros": "ones", "ones": "zeros"},
-    **{"maximum": "minimum", "minimum": "maximum", "argmax": "argmin", "argmin": "argmax"},
+    "min": "max",
+    "max": "min",
+    "any": "all",
+    "all": "any",
+    "zeros": "ones",
+    "ones": "zeros",
+    "maximum": "minimum",
+    "minimum": "maximum",
+    "argmax": "argmin",
+    "argmin": "argmax",
 }
 
 # Calls that are dropped, so that their first argument or their object takes their place.
@@ -193,7 +229,7 @@ def swapped_arguments(source: Source, node: ast.AST) -> Iterator[Edit]:
         values = node.args
     if isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):
         values = node.value.elts
-    for first, second in zip(values, values[1:], strict=False):
+    for first, second in itertools.pairwise(values):
         fixed = any(isinstance(v, ast.Starred) or isinstance(getattr(v, "value", 0), str) for v in (first, second))
         if not fixed and source.text(first) != source.text(second):
             gap = source.bytes[source.end(first) : source.start(second)].decode()

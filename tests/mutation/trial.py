@@ -1,134 +1,162 @@
-"""Runs the tests in a copy of the project, in a forked process: which tests run what, and whether a mutant survives."""
+"""Tries mutants in forked processes, which have the tests collected already and change the code in memory alone.
+
+A function's new code is put into the functions that are there. What runs when modules are imported (constants, defaults
+of arguments, tables) needs a process that imports everything anew: there the tests are collected again.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import gc
-import json
+import importlib.machinery
 import os
-import resource
-import signal
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from types import CodeType, FunctionType
+from typing import Any, NamedTuple
 
-import hypothesis
-import hypothesis.extra.numpy
-import hypothesis.strategies
-import interpreted
-import numba
 import pytest
-import threadpoolctl
+from mutants import Mutant
 
-PRELOADED = (hypothesis, numba, threadpoolctl)  # imported here, before the processes are forked, and not in each
-
-MEMORY = 8 << 30  # bytes that a mutant may ask for
-LONGEST_TEST = 1.5  # seconds, watched; slower ones are left out, as are those that fail where nothing is compiled
-OPTIONS = ["-q", "--assert=plain", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+SURVIVED, KILLED, IMPORT_ANEW, BROKEN = 0, 1, 71, 70  # a trial's exit status; pytest's others are kills, too
+NO_TESTS = 5  # as pytest has it
+PAUSE = 0.002  # seconds between looks at the running processes
 
 
-def run_tests(folder: Path, arguments: list[str], plugin: Any, log: Path, compiled: bool) -> int:
-    """pytest's exit status; for a forked process, which this changes beyond repair."""
-    os.setpgid(0, 0)
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    sys.stdout.flush()
-    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    os.chdir(folder)
-    sys.dont_write_bytecode = True
-    sys.path.insert(0, str(folder))
-    numba.config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(dir=folder.parent)  # nobody else's
-    if not compiled:
-        interpreted.install()
-    return int(pytest.main([*OPTIONS, *arguments], plugins=[plugin]))
+class Trial(NamedTuple):
+    mutant: Mutant
+    run: Callable[[], int]  # in a process of its own, which exits with what it returns
+    limit: float  # seconds
 
 
-class TooLong(BaseException):
-    """What ends a test that takes too long; nothing in a test catches it."""
+def outcomes(trials: Iterable[Trial], jobs: int) -> Iterator[tuple[Mutant, str]]:
+    """Runs so many trials at a time, and tells of each how it ended."""
+    waiting, running = iter(trials), dict[int, tuple[Trial, float]]()
+    while True:
+        while len(running) < jobs and (trial := next(waiting, None)) is not None:
+            running[forked(trial.run)] = trial, time.monotonic() + trial.limit
+        if not running:
+            return
+        time.sleep(PAUSE)
+        for child, (trial, end) in list(running.items()):
+            outcome = _outcome(child, end)
+            if outcome is not None:
+                del running[child]
+                if outcome == "broken":
+                    raise RuntimeError(f"the trial itself failed, of\n{trial.mutant}")
+                yield trial.mutant, outcome
 
 
-def _too_long(*_: Any) -> None:
-    raise TooLong
+def forked(run: Callable[[], int]) -> int:
+    """The id of a new process, at the head of a group, that exits with what `run` returns."""
+    child = os.fork()
+    if child == 0:
+        status = BROKEN
+        try:
+            os.setpgid(0, 0)
+            status = run()
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+        finally:
+            sys.stdout.flush()
+            os._exit(status)
+    return child
+
+
+def _outcome(child: int, end: float) -> str | None:
+    """None where it is still running."""
+    ended, status = os.waitpid(child, os.WNOHANG)
+    if ended:
+        code = os.waitstatus_to_exitcode(status)
+        special = {SURVIVED: "survived", IMPORT_ANEW: "import anew", BROKEN: "broken", NO_TESTS: "broken"}
+        return special.get(code, "killed")
+    if time.monotonic() < end:
+        return None
+    os.killpg(child, 9)
+    os.waitpid(child, 0)
+    return "timed out"
+
+
+# ----------------------------------------------------------------------------------------------- code put into functions
+
+
+class ImportAnew(Exception):
+    """The change shows only when modules are imported."""
+
+
+def put_into_functions(path: Path, before: str, after: str) -> None:
+    """Gives the functions of a module that are there the code that they would have, had the module this text."""
+    alive: dict[CodeType, list[FunctionType]] = {}
+    for function in gc.get_objects():
+        if isinstance(function, FunctionType) and function.__code__.co_filename == str(path):
+            alive.setdefault(function.__code__, []).append(function)
+    old, new = (compile(text, str(path), "exec", dont_inherit=True) for text in (before, after))
+    if not _put(old, new, alive):
+        raise ImportAnew
+    for cache in caches():
+        cache.cache_clear()
+
+
+def _put(old: CodeType, new: CodeType, alive: dict[CodeType, list[FunctionType]]) -> bool:
+    """Whether all that differs is in functions now. Codes are compared by value, with those inside them."""
+    if old == new:
+        return True
+    for function in alive.get(old, []):
+        try:
+            function.__code__ = new
+        except ValueError:  # another number of variables from outside
+            return False
+    inside, new_inside = ([c for c in code.co_consts if isinstance(c, CodeType)] for code in (old, new))
+    if old in alive:
+        for a, b in zip(inside, new_inside, strict=False):  # functions made by this one, where they are alive
+            _put(a, b, alive)
+        return True
+    if [c.co_name for c in inside] != [c.co_name for c in new_inside]:
+        return False
+    same_frame = old == new.replace(co_consts=tuple(_with(new.co_consts, inside)))
+    return same_frame and all([_put(a, b, alive) for a, b in zip(inside, new_inside, strict=True)])
+
+
+def _with(constants: tuple[Any, ...], codes: list[CodeType]) -> Iterator[Any]:
+    """The constants, with these code objects in place of those among them."""
+    others = iter(codes)
+    return (next(others) if isinstance(constant, CodeType) else constant for constant in constants)
+
+
+def caches() -> list[Any]:
+    wrapper = type(functools.lru_cache(lambda: None))
+    return [c for c in gc.get_objects() if isinstance(c, wrapper) and (c.__module__ or "").startswith("minigrad")]
+
+
+def import_with(path: Path, text: str) -> None:
+    """From here on, the file is imported as if it held this text."""
+    original = importlib.machinery.SourceFileLoader.get_code
+
+    def get_code(self: Any, fullname: str) -> CodeType | None:
+        return compile(text, str(path), "exec", dont_inherit=True) if self.path == str(path) else original(self, fullname)
+
+    importlib.machinery.SourceFileLoader.get_code = get_code  # type: ignore[method-assign]
+
+
+# ---------------------------------------------------------------------------------------------------------- pytest's part
 
 
 class Selection:
-    """Keeps the given tests, in the given order."""
+    """A plugin that keeps the given tests, in the given order."""
 
     def __init__(self, tests: list[str]) -> None:
         self.places = {test: place for place, test in enumerate(tests)}
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        items[:] = sorted((item for item in items if item.nodeid in self.places), key=self._place)
-
-    def _place(self, item: pytest.Item) -> int:
-        return self.places[item.nodeid]
+        items[:] = sorted((i for i in items if i.nodeid in self.places), key=lambda i: self.places[i.nodeid])
 
 
-class Record:
-    """Notes of each test how long it takes and which functions it runs, by file and first line.
-
-    Attributes:
-        part: which of how many parts of the tests are run.
-    """
-
-    def __init__(self, folder: Path, part: tuple[int, int], result: Path) -> None:
-        self.folder, self.part, self.result = f"{folder}/", part, result
-        self.tests: dict[str, Any] = {}
-        self.failed: set[str] = set()
-        self.caches: list[Any] = []
-
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        index, parts = self.part
-        items[:] = items[index::parts]
-
-    @pytest.hookimpl(hookwrapper=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        codes = set()
-
-        def note(frame: Any, event: str, _: Any) -> None:
-            if event == "call":
-                codes.add(frame.f_code)
-
-        self.caches = self.caches or _caches()
-        for cache in self.caches:
-            cache.cache_clear()  # so that each test runs what it needs
-        start = time.perf_counter()
-        signal.signal(signal.SIGALRM, _too_long)
-        signal.setitimer(signal.ITIMER_REAL, LONGEST_TEST)
-        sys.setprofile(note)
-        yield
-        sys.setprofile(None)
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        seconds = time.perf_counter() - start
-        own = {code for code in codes if code.co_filename.startswith(self.folder)}
-        places = sorted({f"{code.co_filename.removeprefix(self.folder)}:{code.co_firstlineno}" for code in own})
-        self.tests[item.nodeid] = (seconds, [place for place in places if place.startswith("minigrad/")])
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if not report.passed:
-            self.failed.add(report.nodeid)
-
-    def pytest_sessionfinish(self) -> None:
-        usable = {test: found for test, found in self.tests.items() if test not in self.failed}
-        self.result.write_text(json.dumps(usable))
-
-
-def _caches() -> list[Any]:
-    wrapper = type(functools.lru_cache(lambda: None))
-    return [c for c in gc.get_objects() if isinstance(c, wrapper) and (c.__module__ or "").startswith("minigrad")]
-
-
-def forked(*arguments: Any) -> int:
-    """The id of a new process that runs the tests and exits with their status."""
-    child = os.fork()
-    if child == 0:
-        status = 70
-        with contextlib.suppress(BaseException):
-            status = run_tests(*arguments)
-        os._exit(status)
-    return child
+def run_items(session: pytest.Session, items: list[pytest.Item]) -> int:
+    """Runs tests that are collected, to the first that fails."""
+    for item, after in zip(items, [*items[1:], None], strict=True):
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
+        if session.testsfailed:
+            return KILLED
+    return SURVIVED if items else NO_TESTS

@@ -1,0 +1,94 @@
+"""Which tests run which functions, found out by running them all once: the tests that should notice a mutant."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from trial import caches, forked
+
+LONGEST_TEST = 1.5  # seconds, watched; slower tests are left out, as are those that fail where nothing is compiled
+
+
+class Record:
+    """For each test the seconds it takes; for each function, by file and first line, and each file its tests."""
+
+    def __init__(self, found: dict[str, Any]) -> None:
+        self.seconds = {test: seconds for test, (seconds, _) in found.items()}
+        self.tests: dict[str, list[str]] = {}
+        for test in sorted(found, key=self.seconds.__getitem__):
+            for place in {p for place in found[test][1] for p in (place, place.partition(":")[0])}:
+                self.tests.setdefault(place, []).append(test)
+
+    def tests_of(self, path: str, first_line: int) -> list[str]:
+        """The tests that run the function; where none does, those that run something in its file, or else all. The
+        quickest first.
+
+        The numba backend is left to its own mutants: it runs the same rules as the reference, and slower.
+        """
+        tests = self.tests.get(f"{path}:{first_line}") or self.tests.get(path) or list(self.seconds)
+        return tests if "numba" in path else [test for test in tests if "[numba" not in test]
+
+
+def record(session: pytest.Session, root: Path, folder: Path, jobs: int) -> Record:
+    """Runs the session's tests, as many processes as there are jobs each a part of them."""
+    children = [forked(lambda i=i: _run_part(session, root, i, jobs, folder / f"part{i}.json")) for i in range(jobs)]
+    for child in children:
+        os.waitpid(child, 0)
+    found: dict[str, Any] = {}
+    for i in range(jobs):
+        found.update(json.loads((folder / f"part{i}.json").read_text()))
+    (folder / "record.json").write_text(json.dumps(found))
+    return Record(found)
+
+
+@contextmanager
+def functions_run(root: Path) -> Iterator[set[str]]:
+    """Fills a set with the functions of the project that run inside, by file and first line."""
+    places: set[str] = set()
+    codes = set()
+
+    def note(frame: Any, event: str, _: Any) -> None:
+        if event == "call":
+            codes.add(frame.f_code)
+
+    sys.setprofile(note)
+    try:
+        yield places
+    finally:
+        sys.setprofile(None)
+        own = (code for code in codes if code.co_filename.startswith(f"{root}/minigrad/"))
+        places.update(f"{os.path.relpath(code.co_filename, root)}:{code.co_firstlineno}" for code in own)
+
+
+class TooLong(BaseException):
+    """What ends a test that takes too long; nothing in a test catches it."""
+
+
+def _run_part(session: pytest.Session, root: Path, part: int, parts: int, result: Path) -> int:
+    def too_long(*_: Any) -> None:
+        raise TooLong
+
+    signal.signal(signal.SIGALRM, too_long)
+    found, filled = {}, caches()
+    items = session.items[part::parts]
+    for item, after in zip(items, [*items[1:], None], strict=True):
+        for cache in filled:
+            cache.cache_clear()  # so that each test runs what it needs
+        failed, start = session.testsfailed, time.perf_counter()
+        signal.setitimer(signal.ITIMER_REAL, LONGEST_TEST)
+        with functions_run(root) as places:
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        if session.testsfailed == failed:
+            found[item.nodeid] = time.perf_counter() - start, sorted(places)
+    result.write_text(json.dumps(found))
+    return 0
