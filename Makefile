@@ -1,6 +1,7 @@
 # make lenet    sets everything up and trains LeNet-5 on Fashion-MNIST
 # make test     sets everything up and runs all tests, the linter and the type checker
 # make bench    measures minigrad beside PyTorch, which is installed for this alone, into .venv-bench
+# make mutants  changes the rules and kernels, one small change at a time, and shows which changes no test notices
 # make docs     builds the documentation into docs/_build
 # Needs Python 3.10 or later; everything else is installed into .venv, nothing elsewhere.
 
@@ -20,7 +21,7 @@ RULES := --select E,F,W,I,UP,B,C4,SIM,RUF,PIE,RET --ignore E741,SIM110,SIM300,RU
 
 CHECK_PYTHON = $(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 10) or sys.exit(f"minigrad needs Python 3.10 or later, this is {v[0]}.{v[1]}; choose another with make PYTHON=python3.12")'
 
-.PHONY: lenet test lint bench docs clean
+.PHONY: lenet test lint mutants bench docs clean
 
 lenet: .venv/all
 	$(BIN)/python examples/lenet.py $(ARGS)
@@ -32,6 +33,9 @@ lint: .venv/test
 	$(BIN)/ruff format --check $(RUFF) .
 	$(BIN)/ruff check $(RUFF) $(RULES) .
 	$(BIN)/mypy --config-file setup.cfg
+
+mutants: .venv/test
+	$(BIN)/python tests/mutation/mutate.py $(ARGS)
 
 bench: .venv-bench/made
 	.venv-bench/bin/python tests/benchmarks/bench.py $(ARGS)

@@ -6,6 +6,8 @@ the traversal itself is tested in test_engine.py.
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -155,6 +157,13 @@ def test_the_gradient_given_may_be_anything_that_makes_a_tensor(seed) -> None:
     assert x.grad.tolist() == [3.0, 30.0]
 
 
+def test_the_gradient_given_goes_to_the_tensors_backend_whatever_new_tensors_get() -> None:
+    others = [name for name in minigrad.backend_names() if name != minigrad.backends.default_backend().name]
+    x = Tensor._wrap(np.ones(2), minigrad.backends.get_backend(others[0])).requires_grad_()
+    (x * 3.0).backward([1.0, 10.0])
+    assert x.grad.tolist() == [3.0, 30.0]
+
+
 @pytest.mark.parametrize(
     ("seed", "message"),
     [
@@ -290,3 +299,23 @@ def test_grad_by_an_unused_input_is_an_error_or_none() -> None:
         minigrad.grad(x * x, [x, unused])
     by_x, by_unused = minigrad.grad(x * x, [x, unused], allow_unused=True)
     assert (by_x.item(), by_unused) == (4.0, None)
+
+
+def test_what_was_a_constant_when_it_was_used_stays_one() -> None:
+    x, y = leaf(2.0), Tensor(np.array(3.0))
+    product = x * y
+    y.requires_grad_()
+    assert minigrad.grad(product, [x, y], allow_unused=True, retain_graph=True)[1] is None
+    total = x * y.detach().requires_grad_() + product * y
+    total.backward()
+    assert (x.grad.item(), y.grad.item()) == (12.0, 6.0)
+
+
+def test_the_first_node_ever_recorded_is_a_node_like_others(monkeypatch) -> None:
+    monkeypatch.setattr(minigrad.autograd.function, "_numbers", itertools.count(1))
+    x = leaf(2.0)
+    y = x * x
+    y.backward()
+    for again in (y.backward, lambda: minigrad.grad(y, x)):
+        with pytest.raises(RuntimeError, match="the values saved by <Mul> were released"):
+            again()

@@ -126,6 +126,23 @@ def test_a_hook_sees_no_recorded_gradient_unless_one_is_asked_for() -> None:
     x.grad = None
 
 
+@pytest.mark.parametrize("steps", [False, True])
+def test_hooks_run_with_recording_off_unless_a_graph_is_asked_for(steps: bool) -> None:
+    x = leaf(2.0)
+    seen = []
+    x.register_hook(lambda gradient: seen.append(minigrad.is_grad_enabled()))
+    for make in (lambda: x, lambda: x * x):
+        for create_graph in (False, True):
+            tensor = make()
+            if steps:
+                list(tensor.backward_steps(create_graph=create_graph))
+            else:
+                with minigrad.no_grad():
+                    tensor.backward(create_graph=create_graph)
+    assert seen == [False, True, False, True]
+    x.grad = None
+
+
 def test_a_replaced_gradient_is_part_of_the_second_derivative() -> None:
     x = leaf(2.0)
     y = x * x * x

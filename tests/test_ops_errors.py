@@ -106,6 +106,7 @@ ERRORS = [
     ("reshape", lambda f: f(V, -1, -1), ValueError, r"reshape: \(-1, -1\) must have sizes from 0, and -1 at most once"),
     ("reshape", lambda f: f(V, -2), ValueError, r"reshape: \(-2,\) must have sizes from 0"),
     ("reshape", lambda f: f(V, 2.0), TypeError, r"reshape: expected integers, got 2\.0"),
+    ("reshape", lambda f: f(V, (2,), 1), TypeError, r"reshape: expected integers, got \(2,\)"),
     ("reshape", lambda f: f(V, True), TypeError, "reshape: expected integers, got True"),
     ("flatten", lambda f: f(M, 1, 0), ValueError, "flatten: start_dim 1 comes after end_dim 0"),
     ("flatten", lambda f: f(M, 5), ValueError, NO_SUCH_AXIS),
@@ -127,6 +128,7 @@ ERRORS = [
         ValueError,
         r"broadcast_to: shape \(\) cannot be repeated to \(-1,\)",
     ),
+    ("broadcast_to", lambda f: f(V[:1], 3, -1), ValueError, r"broadcast_to: .* cannot be repeated to \(3, -1\)"),
     ("broadcast_to", lambda f: f(V, "two"), TypeError, "broadcast_to: expected integers, got 'two'"),
     ("broadcast_to", lambda f: f("text", 2), TypeError, NOT_A_TENSOR),
     *(
@@ -135,6 +137,10 @@ ERRORS = [
     ),
     *(
         (name, lambda f: f(V), TypeError, "{}: expected a list or tuple .* got Tensor")
+        for name in ("concatenate", "stack")
+    ),
+    *(
+        (name, lambda f: f(iter([V])), TypeError, "{}: expected a list or tuple .* got list_iterator")
         for name in ("concatenate", "stack")
     ),
     *((name, lambda f: f([V, "text"]), TypeError, NOT_AN_OPERAND) for name in ("concatenate", "stack")),
@@ -146,6 +152,7 @@ ERRORS = [
     ("stack", lambda f: f([V, V], 5), ValueError, "stack: axis 5 is out of range for a tensor of 2 dimensions"),
     ("stack", lambda f: f([V, M]), ValueError, r"stack: all shapes must be equal, got \(2,\) and \(2, 2\)"),
     ("pad", lambda f: f(V, -1), ValueError, "pad: pad_width must hold integers from 0, got -1"),
+    ("pad", lambda f: f(V, (-1, 2)), ValueError, r"pad: pad_width must hold integers from 0, got \(-1, 2\)"),
     ("pad", lambda f: f(V, 1.5), ValueError, r"pad: pad_width must hold integers from 0, got 1\.5"),
     ("pad", lambda f: f(V, "text"), ValueError, "pad: pad_width must hold integers from 0, got text"),
     ("pad", lambda f: f(V, [[1, 1]] * 2), ValueError, "pad: pad_width .* does not give a pair for each of 1 axes"),

@@ -271,6 +271,10 @@ def test_batch_norm_in_evaluation_leaves_the_running_statistics_alone() -> None:
     assert (y.item(), center.item(), spread.item()) == (1.0, 0.5, 4.0)
 
 
+def test_everything_is_flattened_by_default() -> None:
+    assert ops.flatten(Tensor(np.arange(24.0).reshape(2, 3, 4))).tolist() == list(range(24))
+
+
 # -------------------------------------------------------------------------------------- dtypes of integers and booleans
 
 
@@ -302,6 +306,11 @@ def test_batch_norm_in_evaluation_leaves_the_running_statistics_alone() -> None:
         (lambda i: i.relu(), [1, 2], "int64"),
         (lambda i: i.abs(), [1, 2], "int64"),
         (lambda i: ops.pad(i, 1), [0, 1, 2, 0], "int64"),
+        (lambda i: ops.pad(i, 1, 7.0), [7, 1, 2, 7], "int64"),
+        (lambda i: ops.pad(i > 1, 1), [False, False, True, False], "bool"),
+        (lambda i: ops.pad(i > 1, 1, 1), [True, False, True, True], "bool"),
+        (lambda i: ops.pad(i > 1, 1, 2), [2, 0, 1, 2], "int64"),
+        (lambda i: ops.pad(i > 1, 1, -1), [-1, 0, 1, -1], "int64"),
         (lambda i: ops.pad(i, 1, 0.5), [0.5, 1.0, 2.0, 0.5], "float32"),
         (lambda i: ops.where(i > 1, i, 0), [0, 2], "int64"),
         (lambda i: ops.where(i > 1, i, 0.5), [0.5, 2.0], "float32"),

@@ -22,6 +22,8 @@ from mutants import Mutant
 from record import Record, functions_run, record
 from trial import (
     IMPORT_ANEW,
+    KILLED,
+    SURVIVED,
     ImportAnew,
     Selection,
     Trial,
@@ -150,6 +152,7 @@ class Server:
         self.root, self.mutants, self.jobs, self.folder = root, mutants, jobs, folder
         self.texts = {mutant.path: (root / mutant.path).read_text() for mutant in mutants}
         self.run_by_import: set[str] = set()
+        self.killers: dict[str, dict[str, None]] = {}  # by file, the latest one last
 
     def import_all(self) -> None:
         with functions_run(self.root) as self.run_by_import:
@@ -157,6 +160,8 @@ class Server:
                 importlib.import_module(path.removesuffix(".py").removesuffix("/__init__").replace("/", "."))
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        self.notes = os.open(self.folder / "killers.txt", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+        self.noted = (self.folder / "killers.txt").open()
         known = record(session, self.root, self.folder, self.jobs)
         items = {item.nodeid: item for item in session.items}
         trials = (self._trial(session, mutant, known, items) for mutant in self.mutants)
@@ -166,7 +171,7 @@ class Server:
         return True
 
     def _trial(self, session: pytest.Session, mutant: Mutant, known: Record, items: dict[str, pytest.Item]) -> Trial:
-        tests = known.tests_of(mutant.path, mutant.first_line)
+        tests = self._killers_first(mutant.path, known.tests_of(mutant.path, mutant.first_line))
 
         def run() -> int:
             resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
@@ -177,6 +182,19 @@ class Server:
                 put_into_functions(self.root / mutant.path, text, mutant.apply(text))
             except ImportAnew:
                 return IMPORT_ANEW
-            return run_items(session, [items[test] for test in tests])
+            place = run_items(session, [items[test] for test in tests])
+            if place is None:
+                return SURVIVED
+            os.write(self.notes, f"{mutant.path} {tests[place]}\n".encode())
+            return KILLED
 
         return Trial(mutant, run, _limit(known, tests))
+
+    def _killers_first(self, path: str, tests: list[str]) -> list[str]:
+        """The same tests; those that killed mutants of the file before come first, as they are likely to do it again."""
+        for line in self.noted:
+            file, _, test = line.rstrip("\n").partition(" ")
+            self.killers.setdefault(file, {}).pop(test, None)
+            self.killers[file][test] = None
+        places = {test: place for place, test in enumerate(self.killers.get(path, ()))}
+        return sorted(tests, key=lambda test: places.get(test, -1), reverse=True)

@@ -153,10 +153,10 @@ class Selection:
         items[:] = sorted((i for i in items if i.nodeid in self.places), key=lambda i: self.places[i.nodeid])
 
 
-def run_items(session: pytest.Session, items: list[pytest.Item]) -> int:
-    """Runs tests that are collected, to the first that fails."""
-    for item, after in zip(items, [*items[1:], None], strict=True):
+def run_items(session: pytest.Session, items: list[pytest.Item]) -> int | None:
+    """Runs tests that are collected, to the first that fails; its place, or None."""
+    for place, (item, after) in enumerate(zip(items, [*items[1:], None], strict=True)):
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
         if session.testsfailed:
-            return KILLED
-    return SURVIVED if items else NO_TESTS
+            return place
+    return None

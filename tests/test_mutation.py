@@ -1,0 +1,163 @@
+"""The tool that tries small changes (mutation/mutate.py) on a project of a few lines."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mutants import Equivalents, mutants_of
+from mutate import ROOT, find_mutants
+
+TOY = '''"""A module."""
+
+LIMIT = 3
+
+
+def limited(a: int, b: int = 1) -> int:
+    """a + b, but at most LIMIT"""
+    total = a + b
+    if total > LIMIT:
+        return LIMIT
+    return total
+'''
+TESTS = """from minigrad.ops.toy import limited
+
+
+def test_small_sums():
+    assert limited(1) == 2
+    assert limited(0, 0) == 0
+
+
+def test_large_sums():
+    assert limited(2, 5) == 3
+"""
+UNNOTICED = "minigrad/ops/toy.py limited\n- if total > LIMIT:\n+ if total >= LIMIT:"
+
+
+def changes(text: str) -> set[str]:
+    return {mutant.after for mutant in mutants_of("toy.py", text)}
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("y = a + b", {"y = a - b", "y = a", "y = b"}),
+        ("y = a - b", {"y = a + b", "y = a", "y = (-(b))", "y = ((b) - (a))"}),
+        ("y = a @ b", {"y = ((b) @ (a))"}),
+        ("y = -a", {"y = a"}),
+        ("y = a < b", {"y = a <= b", "y = a >= b"}),
+        ("y = a is not b", {"y = a is b"}),
+        ("y = a and b", {"y = ((a))", "y = ((b))"}),
+        ("y = 3", {"y = 4", "y = 2"}),
+        ("y = 0.5", {"y = 1.0", "y = 0.5005"}),
+        ("y = True", {"y = False"}),
+        ("y = x.sum(axis=a)", {"y = x", "y = x.sum()"}),
+        ("y = exp(a)", {"y = a"}),
+        ("y = f(a, b)", {"y = f(b, a)"}),
+        ("y = f(a, stride)", {"y = f(stride, a)", "y = f(a, stride[::-1])"}),
+        ("y = x[a:b]", {"y = x[(a + 1):b]", "y = x[a:(b - 1)]"}),
+        ("y = [k for k in range(a)]", {"y = [k for k in range((a - 1))]"}),
+        ("y = H // a", {"y = H * a", "y = H", "y = ((a) // (H))", "y = (H + 1) // a"}),
+        ("y = max(a)", {"y = min(a)", "y = a"}),
+        ("x.y = a", {"pass"}),
+        ("x += a", {"x -= a", "x = a", "pass"}),
+        ("y = zip(a, b, strict=True)", {"y = zip(b, a, strict=True)"}),
+        ("raise ValueError(a + b)", set()),
+        ('y = f"{a + b}"', set()),
+        ("y: int | None = a", set()),
+    ],
+)
+def test_what_a_line_becomes(line: str, expected: set[str]) -> None:
+    assert changes(f"def function(a, b):\n    {line}\n") == expected
+
+
+def test_checks_are_dropped_and_gradients_lose_their_sign() -> None:
+    assert "if False:" in changes("def f(a):\n    if a:\n        raise ValueError\n")
+    assert changes("def backward(self, dy):\n    return (dy, None)\n") == {
+        "return (-(dy), None)",
+        "return (None, dy)",
+    }
+
+
+def test_mutants_of_the_project_are_modules_each_with_one_change() -> None:
+    mutants = list(find_mutants(ROOT))
+    assert len(mutants) > 5000
+    assert len({(mutant.path, mutant.edit) for mutant in mutants}) == len(mutants)
+    for mutant in mutants[::50]:
+        text = (ROOT / mutant.path).read_text()
+        assert ast.dump(ast.parse(mutant.apply(text))) != ast.dump(ast.parse(text)), mutant
+
+
+def test_mutants_are_known_by_their_text_wherever_it_moves() -> None:
+    before = {mutant.key for mutant in mutants_of("toy.py", TOY)}
+    assert before == {mutant.key for mutant in mutants_of("toy.py", TOY.replace("LIMIT = 3\n", "\n# moved\nLIMIT = 3\n"))}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    files = {
+        "minigrad/__init__.py": "",
+        "minigrad/ops/__init__.py": "",
+        "minigrad/ops/toy.py": TOY,
+        "tests/test_ops_toy.py": TESTS,
+        "tests/mutation/equivalent.txt": "",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def mutate(project: Path, *arguments: str) -> tuple[int, str]:
+    """The exit status and what was printed; in a process that has not imported minigrad."""
+    program = "import sys, pathlib; import mutate; sys.exit(mutate.main(sys.argv[2:], pathlib.Path(sys.argv[1])))"
+    command = [sys.executable, "-c", program, str(project), *arguments]
+    done = subprocess.run(command, cwd=ROOT / "tests/mutation", capture_output=True, text=True, timeout=120)
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.returncode, done.stdout
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_mutant_that_no_test_notices_is_shown_and_no_file_is_touched(project: Path) -> None:
+    before = contents(project)
+    status, printed = mutate(project)
+    assert status == 1
+    assert printed.count("\n+ ") == 1
+    assert UNNOTICED in printed
+    total = printed.splitlines()[-1].split()
+    killed = len(list(mutants_of("", TOY))) - 1
+    assert total == ["total", str(killed + 1), str(killed), "0", "0", "1"]
+    assert contents(project) == before
+
+
+def test_equivalent_mutants_are_listed_with_a_reason_and_not_tried(project: Path) -> None:
+    (project / "tests/mutation/equivalent.txt").write_text(f"{UNNOTICED}\n  At the limit both are the same.\n")
+    status, printed = mutate(project, "--sample", "3")
+    assert status == 0
+    assert printed.splitlines()[-1].split() == ["total", "3", "3", "0", "0", "0"]
+
+
+def test_an_entry_that_is_no_mutant_any_more_is_an_error(project: Path) -> None:
+    text = f"{UNNOTICED}\n  At the limit both are the same.\n\nminigrad/ops/toy.py gone\n- a\n+ b\n  It was.\n"
+    (project / "tests/mutation/equivalent.txt").write_text(text)
+    status, printed = mutate(project)
+    assert status == 1
+    assert "take it out of equivalent.txt:\nminigrad/ops/toy.py gone\n- a\n+ b\n" in printed
+
+
+def test_a_sample_is_the_same_each_time(project: Path) -> None:
+    first, again, other = (mutate(project, "--list", "--sample", "4", "--seed", seed)[1] for seed in ("1", "1", "2"))
+    assert first == again != other
+    assert first.count("\n+ ") == 4
+
+
+@pytest.mark.parametrize("text", ["minigrad/ops/toy.py limited\n- a\n+ b\n", "minigrad/ops/toy.py limited\n  why\n"])
+def test_an_equivalent_needs_a_change_and_a_reason(text: str) -> None:
+    with pytest.raises(ValueError, match="needs a change"):
+        Equivalents(text)
