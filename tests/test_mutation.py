@@ -93,7 +93,9 @@ def test_mutants_of_the_project_are_modules_each_with_one_change() -> None:
 
 def test_mutants_are_known_by_their_text_wherever_it_moves() -> None:
     before = {mutant.key for mutant in mutants_of("toy.py", TOY)}
-    assert before == {mutant.key for mutant in mutants_of("toy.py", TOY.replace("LIMIT = 3\n", "\n# moved\nLIMIT = 3\n"))}
+    assert before == {
+        mutant.key for mutant in mutants_of("toy.py", TOY.replace("LIMIT = 3\n", "\n# moved\nLIMIT = 3\n"))
+    }
 
 
 @pytest.fixture
@@ -141,6 +143,14 @@ def test_equivalent_mutants_are_listed_with_a_reason_and_not_tried(project: Path
     status, printed = mutate(project, "--sample", "3")
     assert status == 0
     assert printed.splitlines()[-1].split() == ["total", "3", "3", "0", "0", "0"]
+
+
+def test_a_star_stands_for_any_change_of_a_line_and_two_for_any_of_a_function() -> None:
+    mutants = list(mutants_of("toy.py", TOY))
+    line = Equivalents("toy.py limited\n- total = a + b\n+ *\n  Why not.\n")
+    assert {mutant.after for mutant in mutants if mutant in line} == {"total = a - b", "total = a", "total = b"}
+    function = Equivalents("toy.py limited\n- *\n+ *\n  Why not.\n")
+    assert [mutant.function for mutant in mutants if mutant not in function] == ["", ""]
 
 
 def test_an_entry_that_is_no_mutant_any_more_is_an_error(project: Path) -> None:

@@ -72,6 +72,7 @@ ERRORS = [
     ("to", lambda f: f(V, None), TypeError, "expected a dtype, got None"),
     ("to", lambda f: f("text", "float32"), TypeError, NOT_A_TENSOR),
     ("leaky_relu", lambda f: f(V, "steep"), TypeError, "leaky_relu: negative_slope must be a number, got 'steep'"),
+    ("leaky_relu", lambda f: f(V, 1j), TypeError, "leaky_relu: negative_slope must be a number, got 1j"),
     ("leaky_relu", lambda f: f(V, None), TypeError, "leaky_relu: negative_slope must be a number, got None"),
     ("clip", lambda f: f(V), ValueError, "clip: give at least one of low and high"),
     ("clip", lambda f: f(V, 2, 1), ValueError, "clip: low 2 is above high 1"),
@@ -174,6 +175,7 @@ ERRORS = [
     ("getitem", lambda f: f("text", 0), TypeError, NOT_A_TENSOR),
     # -- products
     ("matmul", lambda f: f(M, V3), ValueError, r"matmul: shapes \(2, 2\) and \(3,\) do not fit"),
+    ("matmul", lambda f: f(2.0, V), ValueError, r"matmul: shapes \(\) and \(2,\) do not fit"),
     ("matmul", lambda f: f(V, 2.0), ValueError, r"matmul: shapes \(2,\) and \(\) do not fit"),
     (
         "matmul",
@@ -223,6 +225,15 @@ ERRORS = [
         ValueError,
         "conv2d: stride must be an integer from 1, or a pair",
     ),
+    ("conv2d", lambda f: f(IMAGES, WEIGHT, stride=(1.0, 1.0)), ValueError, r"conv2d: stride .* got \(1\.0, 1\.0\)"),
+    ("conv2d", lambda f: f(IMAGES, WEIGHT, stride=(1, 0)), ValueError, r"conv2d: stride must be .* got \(1, 0\)"),
+    ("conv2d", lambda f: f(IMAGES, WEIGHT, stride=(1, 1.5)), ValueError, r"conv2d: stride .* got \(1, 1\.5\)"),
+    ("conv2d", lambda f: f(IMAGES, WEIGHT, stride=(1.5, 1)), ValueError, r"conv2d: stride .* got \(1\.5, 1\)"),
+    ("conv2d", lambda f: f(IMAGES, WEIGHT, stride=(1,)), ValueError, r"conv2d: stride .* got \(1,\)"),
+    ("conv2d", lambda f: f(IMAGES, WEIGHT, stride=[2, 0]), ValueError, r"conv2d: stride .* got \[2, 0\]"),
+    ("conv2d", lambda f: f(IMAGES, WEIGHT, stride=[2, True]), ValueError, r"conv2d: stride .* got \[2, True\]"),
+    ("conv2d", lambda f: f(IMAGES, WEIGHT, dilation=3, padding=1), ValueError, r"spanning \(7, 7\) .* \(6, 6\)"),
+    ("conv2d", lambda f: f(IMAGES, WEIGHT, groups=True), ValueError, "conv2d: groups must be .* got True"),
     ("conv2d", lambda f: f(IMAGES, WEIGHT, stride="x"), ValueError, "conv2d: stride must be .* got 'x'"),
     ("conv2d", lambda f: f(IMAGES, WEIGHT, dilation=0), ValueError, "conv2d: dilation must be an integer from 1"),
     (
@@ -263,6 +274,8 @@ ERRORS = [
             (name, lambda f: f(IMAGES, 2, 0), ValueError, "{}: stride must be an integer from 1"),
             (name, lambda f: f(IMAGES, 2, padding=-1), ValueError, "{}: padding must be an integer from 0"),
             (name, lambda f: f(IMAGES, 2, padding=2), ValueError, r"{}: padding \(2, 2\) is more than half the window"),
+            (name, lambda f: f(IMAGES, (2, 4), padding=(2, 0)), ValueError, r"{}: padding \(2, 0\) is more than half"),
+            (name, lambda f: f(IMAGES, (4, 2), padding=(0, 2)), ValueError, r"{}: padding \(0, 2\) is more than half"),
             (name, lambda f: f(IMAGES, 9), ValueError, r"{}: a kernel spanning \(9, 9\) does not fit .* \(4, 4\)"),
             (name, lambda f: f(NO_PIXELS, 2, padding=1), ValueError, r"{}: an image of size \(0, 4\) has no pixels"),
             (name, lambda f: f("text", 2), TypeError, NOT_A_TENSOR),
@@ -282,6 +295,7 @@ ERRORS = [
         ValueError,
         r"expected logits \(N, K\) and labels \(N,\), got \(2,\) and \(1,\)",
     ),
+    ("cross_entropy", lambda f: f(np.ones((2, 2, 2)), [0, 1]), ValueError, r"got \(2, 2, 2\) and \(2,\)"),
     ("cross_entropy", lambda f: f(M, [0]), ValueError, r"expected logits \(N, K\) .* got \(2, 2\) and \(1,\)"),
     ("cross_entropy", lambda f: f(M, [0, 2]), ValueError, "labels must lie from 0 to 1, got 0 to 2"),
     ("cross_entropy", lambda f: f(M, [-1, 0]), ValueError, "labels must lie from 0 to 1, got -1 to 0"),
@@ -314,6 +328,7 @@ ERRORS = [
     ),
     ("batch_norm", lambda f: f(M, None, None), ValueError, "without training, running_mean and running_var are needed"),
     ("batch_norm", lambda f: f(M, V, None), ValueError, "without training, running_mean and running_var are needed"),
+    ("batch_norm", lambda f: f(M, None, V), ValueError, "without training, running_mean and running_var are needed"),
     ("batch_norm", lambda f: f(M, V3, V), ValueError, r"running_mean has shape \(3,\).* expected \(2,\)"),
     ("batch_norm", lambda f: f(M, V, V, V3), ValueError, r"weight has shape \(3,\).* expected \(2,\)"),
     (
@@ -346,6 +361,12 @@ def test_a_refused_batch_norm_leaves_the_running_statistics_alone() -> None:
     with pytest.raises(ValueError, match="running_var has shape"):
         ops.batch_norm(M, center, spread, training=True)
     assert center.tolist() == [0.0, 0.0]
+
+
+def test_every_function_of_one_tensor_is_a_method() -> None:
+    others = {"astype", "broadcast_to", "to", "unsqueeze"}
+    wanted = {*ONE_TENSOR, *others} - {"dropout", "neg", "logical_not"}
+    assert {method.__name__ for method in ops.TENSOR_METHODS} == wanted
 
 
 @pytest.mark.parametrize("method", sorted({m.__name__ for m in ops.TENSOR_METHODS}))

@@ -86,6 +86,27 @@ def test_the_gradient_of_zero_to_a_power_by_the_exponent_is_zero(exponent, expec
     assert gradient(0**b, b) == [expected]
 
 
+def test_to_the_power_of_zero_the_slope_still_depends_on_the_exponent() -> None:
+    """d/db of b a^(b-1) at b = 0 is 1 / a."""
+    a, b = leaf([2.0]), leaf([0.0])
+    (slope,) = minigrad.grad((a**b).sum(), a, create_graph=True)
+    assert slope.tolist() == [0.0]
+    assert gradient(slope, b) == [0.5]
+
+
+def test_zero_to_a_negative_power_falls_without_bound() -> None:
+    b = leaf([-1.0])
+    with np.errstate(divide="ignore"):
+        assert gradient(Tensor(np.array([0.0])) ** b, b) == [-math.inf]
+
+
+@pytest.mark.parametrize("operation", [ops.maximum, ops.minimum])
+def test_beside_a_number_a_nan_gets_the_gradient(operation) -> None:
+    a, b = leaf([math.nan, 1.0]), leaf([1.0, math.nan])
+    operation(a, b).sum().backward()
+    assert (a.grad.tolist(), b.grad.tolist()) == ([1.0, 0.0], [0.0, 1.0])
+
+
 def test_a_negative_base_has_a_gradient_by_the_base_alone() -> None:
     a, b = leaf([-2.0]), leaf([3.0])
     assert gradient(a ** Tensor(np.array([3.0])), a) == [12.0]
@@ -133,10 +154,25 @@ def test_cross_entropy_is_exact_where_the_loss_is_small() -> None:
     np.testing.assert_allclose(gradient(ops.cross_entropy(logits, [0]), logits)[0][1], 2.0611536e-9, rtol=1e-6)
 
 
+def test_a_loss_and_its_gradient_are_differentiated_in_one_pass() -> None:
+    """Then both outputs of the kernel's node get a gradient: the losses, and the probabilities of which its rule is."""
+    z, along = leaf([[0.5, -1.0, 2.0], [0.25, 1.0, -0.5]]), Tensor(np.array([[1.0, -2.0, 0.5], [0.0, 1.5, -1.0]]))
+    loss = ops.cross_entropy(z, [2, 0])
+    (g,) = minigrad.grad(loss, z, create_graph=True)
+    slope = (g * along).sum()
+    apart = [minigrad.grad(y, z, retain_graph=True)[0].data for y in (loss, slope)]
+    (together,) = minigrad.grad(loss + slope, z)
+    np.testing.assert_allclose(together.data, apart[0] + apart[1], rtol=1e-12)
+
+
 def test_log_softmax_of_huge_logits_is_finite() -> None:
     x = leaf([0.0, 1e4])
     assert ops.log_softmax(x).tolist() == [-1e4, 0.0]
     assert gradient(ops.log_softmax(x)[0], x) == [1.0, -1.0]
+
+
+def test_logsumexp_of_infinity_and_a_large_number_is_infinity() -> None:
+    assert ops.logsumexp(Tensor([math.inf, 1e4])).item() == math.inf
 
 
 def test_logsumexp_of_nothing_but_minus_infinity_is_minus_infinity() -> None:
@@ -204,6 +240,11 @@ def test_an_index_array_may_change_after_the_forward_pass() -> None:
     assert gradient(y, x) == [1.0, 1.0, 0.0]
 
 
+def test_repeats_count_beside_slices_too() -> None:
+    x = leaf([[1.0, 2.0], [3.0, 4.0]])
+    assert gradient(x[[0, 0], 1:], x) == [[0.0, 2.0], [0.0, 0.0]]
+
+
 def test_masks_and_new_axes() -> None:
     x = leaf([[1.0, -2.0], [-3.0, 4.0]])
     assert x[x > 0].tolist() == [1.0, 4.0]
@@ -265,6 +306,12 @@ def test_batch_norm_moves_the_running_statistics_towards_the_batch() -> None:
     )
 
 
+def test_the_running_variance_is_the_unbiased_one() -> None:
+    x, spread = Tensor([[1.0], [2.0], [6.0], [7.0]]), Tensor([0.0])
+    ops.batch_norm(x, None, spread, training=True, momentum=1.0)
+    np.testing.assert_allclose(spread.data, np.var(x.data, ddof=1), rtol=1e-6)
+
+
 def test_batch_norm_in_evaluation_leaves_the_running_statistics_alone() -> None:
     center, spread = Tensor([0.5]), Tensor([4.0])
     y = ops.batch_norm(Tensor([[2.5]]), center, spread, eps=0.0)
@@ -302,6 +349,9 @@ def test_everything_is_flattened_by_default() -> None:
         (lambda i: i.max(), 2, "int64"),
         (lambda i: (i > 1).max(), True, "bool"),
         (lambda i: i.clip(2), [2, 2], "int64"),
+        (lambda i: i.clip(None, 1.5), [1.0, 1.5], "float32"),
+        (lambda i: (i > 1).clip(0), [0.0, 1.0], "float32"),
+        (lambda i: (-i).leaky_relu(), [-0.01, -0.02], "float32"),
         (lambda i: i.clip(1.5), [1.5, 2.0], "float32"),
         (lambda i: i.relu(), [1, 2], "int64"),
         (lambda i: i.abs(), [1, 2], "int64"),
@@ -317,6 +367,11 @@ def test_everything_is_flattened_by_default() -> None:
         (lambda i: ops.where(i > 1, 1.0, 2.0), [2.0, 1.0], "float32"),
         (lambda i: ops.where(i > 1, True, False), [False, True], "bool"),
         (lambda i: ops.concatenate([i, Tensor([0.5])]), [1.0, 2.0, 0.5], "float32"),
+        (lambda i: ops.concatenate([i, Tensor([0.5]), i]), [1.0, 2.0, 0.5, 1.0, 2.0], "float32"),
+        (lambda i: ops.concatenate([i, [3], i]), [1, 2, 3, 1, 2], "int64"),
+        (lambda i: ops.add([1.0, 2.0], 2.0), [3.0, 4.0], "float32"),
+        (lambda i: ops.linear(i.reshape(1, 2), i.reshape(1, 2), Tensor([3])), [[8.0]], "float32"),
+        (lambda i: ops.mse_loss(i, i + 1, "none"), [1.0, 1.0], "float32"),
         (lambda i: i @ i, 5, "int64"),
         (lambda i: i == 2, [False, True], "bool"),
         (lambda i: (i == 2) & (i > 0), [False, True], "bool"),

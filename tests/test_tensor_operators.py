@@ -82,6 +82,17 @@ def test_in_place_operators_make_new_tensors() -> None:
         numbers += before
 
 
+def test_in_place_operators_keep_the_order_of_their_operands() -> None:
+    x = Tensor([[1.0, 2.0], [3.0, 4.0]])
+    y = other = Tensor([[0.5, 1.0], [2.0, 0.25]])
+    y -= x
+    assert y.tolist() == (other - x).tolist()
+    y /= x
+    assert y.tolist() == ((other - x) / x).tolist()
+    y @= x
+    assert y.tolist() == ((other - x) / x @ x).tolist()
+
+
 def test_in_place_operators_update_a_leaf_under_no_grad_and_refuse_while_recording() -> None:
     w = Tensor([1.0, 2.0], requires_grad=True)
     (w * w).sum().backward()

@@ -235,7 +235,7 @@ def pad(x: Tensor, pad_width: Any, value: float = 0.0) -> Tensor:
 
 
 def _several(name: str, tensors: Any) -> tuple[Tensor, ...]:
-    if isinstance(tensors, Tensor) or not isinstance(tensors, Sequence) or not tensors:
+    if not isinstance(tensors, Sequence) or not tensors:
         given = "an empty one" if isinstance(tensors, Sequence) else type(tensors).__name__
         raise TypeError(f"{name}: expected a list or tuple of Tensors, got {given}")
     return operands(name, *tensors)

@@ -182,7 +182,7 @@ class Server:
                 put_into_functions(self.root / mutant.path, text, mutant.apply(text))
             except ImportAnew:
                 return IMPORT_ANEW
-            place = run_items(session, [items[test] for test in tests])
+            place = run_items(session, [items[test] for test in tests], [known.seconds[test] for test in tests])
             if place is None:
                 return SURVIVED
             os.write(self.notes, f"{mutant.path} {tests[place]}\n".encode())

@@ -113,6 +113,7 @@ class Equivalents:
     """The list in a text file: blocks of what is printed of survivors, each with the reason below it, indented.
 
     In a block, several changes (+) of one line may follow it, and several lines (-) of the function share the reason.
+    A star stands for any change of a line, and two for any of a function.
     """
 
     def __init__(self, text: str) -> None:
@@ -136,9 +137,14 @@ class Equivalents:
         self.reasons.update(dict.fromkeys(keys, reason))
 
     def __contains__(self, mutant: Mutant) -> bool:
-        return mutant.key in self.reasons
+        return any(key in self.reasons for key in _covering(mutant))
 
     def stale(self, mutants: list[Mutant]) -> list[str]:
         """Those that are no mutants any more."""
-        known = {mutant.key for mutant in mutants}
+        known = {key for mutant in mutants for key in _covering(mutant)}
         return ["{} {}\n- {}\n+ {}".format(*key) for key in self.reasons if key not in known]
+
+
+def _covering(mutant: Mutant) -> tuple[tuple[str, str, str, str], ...]:
+    path, function, before, after = mutant.key
+    return (path, function, before, after), (path, function, before, "*"), (path, function, "*", "*")

@@ -10,6 +10,7 @@ import functools
 import gc
 import importlib.machinery
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -70,11 +71,17 @@ def _outcome(child: int, end: float) -> str | None:
     ended, status = os.waitpid(child, os.WNOHANG)
     if ended:
         code = os.waitstatus_to_exitcode(status)
-        special = {SURVIVED: "survived", IMPORT_ANEW: "import anew", BROKEN: "broken", NO_TESTS: "broken"}
+        special = {
+            -signal.SIGALRM: "timed out",
+            SURVIVED: "survived",
+            IMPORT_ANEW: "import anew",
+            BROKEN: "broken",
+            NO_TESTS: "broken",
+        }
         return special.get(code, "killed")
     if time.monotonic() < end:
         return None
-    os.killpg(child, 9)
+    os.killpg(child, signal.SIGKILL)
     os.waitpid(child, 0)
     return "timed out"
 
@@ -135,7 +142,9 @@ def import_with(path: Path, text: str) -> None:
     original = importlib.machinery.SourceFileLoader.get_code
 
     def get_code(self: Any, fullname: str) -> CodeType | None:
-        return compile(text, str(path), "exec", dont_inherit=True) if self.path == str(path) else original(self, fullname)
+        return (
+            compile(text, str(path), "exec", dont_inherit=True) if self.path == str(path) else original(self, fullname)
+        )
 
     importlib.machinery.SourceFileLoader.get_code = get_code  # type: ignore[method-assign]
 
@@ -153,10 +162,15 @@ class Selection:
         items[:] = sorted((i for i in items if i.nodeid in self.places), key=lambda i: self.places[i.nodeid])
 
 
-def run_items(session: pytest.Session, items: list[pytest.Item]) -> int | None:
-    """Runs tests that are collected, to the first that fails; its place, or None."""
+def run_items(session: pytest.Session, items: list[pytest.Item], seconds: list[float]) -> int | None:
+    """Runs tests that are collected, to the first that fails; its place, or None.
+
+    A test that takes far longer than the given seconds ends the process.
+    """
     for place, (item, after) in enumerate(zip(items, [*items[1:], None], strict=True)):
+        signal.setitimer(signal.ITIMER_REAL, 3 + 10 * seconds[place])
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
         if session.testsfailed:
             return place
+    signal.setitimer(signal.ITIMER_REAL, 0)
     return None
