@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import pickle
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
 
 import minigrad
-from minigrad import BackendError, Tensor
+from minigrad import BackendError, Tensor, backends
 from minigrad.backends import get_backend
 
 
@@ -387,3 +390,91 @@ def test_a_kernel_is_compiled_once_for_each_dtype_whatever_the_arguments_layout(
         print({name: number for name, number in versions.items() if number not in (1, 2)}, len(versions) > 8)
     """
     assert python(code) == "{} True"
+
+
+# ------------------------------------------------------------------------------------- how many threads, asked of whom
+
+
+class Kernels(types.SimpleNamespace):
+    """Kernels that keep the number of threads they are told, and refuse more than `most`."""
+
+    def __init__(self, most: int = 8) -> None:
+        super().__init__(most=most, number=None)
+
+    def set_num_threads(self, number: int) -> None:
+        if number > self.most:
+            raise ValueError("too many")
+        self.number = number
+
+    def get_num_threads(self) -> int | None:
+        return self.number
+
+
+@pytest.fixture
+def registry(monkeypatch) -> dict[str, backends.Backend]:
+    """Three backends, the first of them the default: with kernels, with some that refuse 3 threads, and unused yet."""
+    registry = {
+        name: backends.Backend(name, arrays="numpy", install="nothing") for name in ("first", "strict", "unused")
+    }
+    registry["first"].__dict__["kernels"], registry["strict"].__dict__["kernels"] = Kernels(), Kernels(most=2)
+    monkeypatch.setattr(backends, "_REGISTRY", registry)
+    monkeypatch.setattr(backends, "_default", registry["first"])
+    monkeypatch.setattr(backends, "_num_threads", None)
+    return registry
+
+
+def test_all_backends_in_use_are_told_the_number_of_threads(registry) -> None:
+    minigrad.set_num_threads(2)
+    assert [registry[name].kernels.number for name in ("first", "strict")] == [2, 2]
+    assert "kernels" not in vars(registry["unused"])
+    assert minigrad.get_num_threads() == 2
+
+
+def test_a_number_that_a_backend_refuses_changes_no_other(registry) -> None:
+    minigrad.set_num_threads(1)
+    with pytest.raises(ValueError, match="too many"):
+        minigrad.set_num_threads(3)
+    assert registry["first"].kernels.number == 1
+
+
+def test_the_default_backend_is_told_though_it_has_not_been_used(registry, monkeypatch) -> None:
+    monkeypatch.setattr(backends, "_default", registry["unused"])
+    monkeypatch.setattr(backends.Backend, "kernels", Kernels())
+    minigrad.set_num_threads(2)
+    assert backends.Backend.kernels.number == 2
+
+
+def test_a_backend_is_told_the_number_when_it_is_first_used(registry, monkeypatch) -> None:
+    kernels = Kernels()
+    monkeypatch.setattr(backends.importlib, "import_module", lambda name: kernels)
+    assert registry["unused"].kernels.number is None
+    minigrad.set_num_threads(2)
+    late = backends.Backend("late", arrays="numpy", install="nothing")
+    kernels.number = None
+    assert late.kernels.number == 2
+
+
+def test_where_there_is_nothing_to_tell_there_is_one_thread(registry) -> None:
+    registry["first"].__dict__["kernels"] = types.SimpleNamespace()
+    assert minigrad.get_num_threads() == 1
+
+
+def test_copies_of_a_backend_are_the_backend_itself(backend) -> None:
+    one = backends.get_backend(backend)
+    assert copy.deepcopy(one) is copy.copy(one) is pickle.loads(pickle.dumps(one)) is one
+
+
+@pytest.mark.parametrize(("numbers", "expected"), [([1, 4, 2], 4), ([], 1)])
+def test_numpy_has_as_many_threads_as_its_libraries_at_most(monkeypatch, numbers: list[int], expected: int) -> None:
+    threads = backends.get_backend("numpy").kernels.threads
+    info = [{"num_threads": number} for number in numbers]
+    monkeypatch.setattr(threads, "_threadpoolctl", lambda: types.SimpleNamespace(threadpool_info=lambda: info))
+    assert threads.get_num_threads() == expected
+
+
+def test_numpy_limits_the_threads_of_its_matrix_products(monkeypatch) -> None:
+    threads, told = backends.get_backend("numpy").kernels.threads, []
+    fake = types.SimpleNamespace(threadpool_limits=lambda number, user_api: told.append((number, user_api)))
+    monkeypatch.setattr(threads, "_threadpoolctl", lambda: fake)
+    threads.set_num_threads(3)
+    assert told == [(3, "blas")]

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from reference import elementwise, window
 
 from minigrad.backends import contract, get_backend
+from minigrad.backends.numpy import layout
 
 each_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
@@ -330,6 +331,14 @@ def test_kernels_equal_their_loops_and_are_pure(name: str, dtype: str, backend: 
         assert_close(actual, wanted, dtype)
         assert not any(np.shares_memory(actual, value) for value in inputs), "a result is a view of an input"
     assert [value.tobytes() for value in inputs] == before, "an input was changed"
+
+
+@pytest.mark.parametrize("padding", [(0, 0), (1, 0), (0, 2), (2, 3)])
+def test_an_image_is_padded_on_each_side_and_cropped_again(padding: tuple[int, int]) -> None:
+    x, (PH, PW) = random(2, 3, 4, 5), padding
+    padded = layout.pad_image(x, padding, fill=7.0)
+    np.testing.assert_array_equal(padded, np.pad(x, ((0, 0), (PH, PH), (PW, PW), (0, 0)), constant_values=7.0))
+    np.testing.assert_array_equal(layout.crop_image(padded, padding), x)
 
 
 # ------------------------------------------------------------------------------------------------------ adjoint kernels

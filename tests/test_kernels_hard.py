@@ -49,6 +49,16 @@ def test_where_all_is_minus_infinity_the_first_pixel_inside_wins_not_the_padding
     assert winners[0, 0].tolist() == [[3, 2, 2], [1, 0, 0], [1, 0, 0]]
 
 
+@pytest.mark.parametrize(
+    ("kernel_size", "stride", "padding"),
+    [((3, 2), (1, 2), (1, 0)), ((2, 3), (2, 1), (0, 1)), ((4, 4), (2, 1), (2, 1)), ((4, 5), (1, 2), (1, 2))],
+)
+def test_the_first_pixel_inside_is_known_for_every_window(backend: str, kernel_size, stride, padding) -> None:
+    x = np.full((2, 1, 5, 6), -math.inf)
+    _, winners = kernel(backend, "max_pool2d")(x, kernel_size, stride, padding)
+    np.testing.assert_array_equal(winners, reference.max_pool2d_with_winners(x, kernel_size, stride, padding)[1])
+
+
 @pytest.mark.parametrize("name", ["sigmoid", "tanh", "softplus", "relu"])
 @each_dtype
 def test_activations_of_extreme_numbers(name: str, dtype: str, backend: str) -> None:

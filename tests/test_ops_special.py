@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 
 import numpy as np
@@ -264,6 +265,46 @@ def test_labels_may_change_after_the_forward_pass() -> None:
     loss = ops.cross_entropy(x, labels)
     labels[:] = 0
     assert gradient(loss, x) == expected
+
+
+def test_what_is_left_out_has_the_documented_value() -> None:
+    defaults = {
+        name: {
+            p.name: p.default
+            for p in inspect.signature(getattr(ops, name)).parameters.values()
+            if p.default is not p.empty
+        }
+        for name in ops.__all__
+    }
+    assert defaults == {
+        **{name: {} for name in ops.__all__},
+        **{
+            name: {"axis": None, "keepdims": False}
+            for name in ("argmax", "argmin", "logsumexp", "max", "mean", "min", "sum")
+        },
+        "var": {"axis": None, "keepdims": False, "ddof": 0},
+        **{name: {"axis": -1} for name in ("softmax", "log_softmax")},
+        **{name: {"axis": 0} for name in ("concatenate", "stack")},
+        **{name: {"reduction": "mean"} for name in ("cross_entropy", "mse_loss")},
+        "squeeze": {"axis": None},
+        "pad": {"value": 0.0},
+        "clip": {"low": None, "high": None},
+        "flatten": {"start_dim": 0, "end_dim": -1},
+        "leaky_relu": {"negative_slope": 0.01},
+        "linear": {"bias": None},
+        "conv2d": {"bias": None, "stride": 1, "padding": 0, "dilation": 1, "groups": 1},
+        "avg_pool2d": {"stride": None, "padding": 0, "count_include_pad": True},
+        "max_pool2d": {"stride": None, "padding": 0},
+        "dropout": {"p": 0.5, "training": True},
+        "batch_norm": {"weight": None, "bias": None, "training": False, "momentum": 0.1, "eps": 1e-5},
+    }
+
+
+def test_comparisons_and_logic_go_by_the_names_they_are_known_by() -> None:
+    for name in ("equal", "greater", "less_equal", "logical_and", "logical_xor"):
+        operation = getattr(ops, name)
+        assert (operation.__name__, operation.__qualname__) == (name, name)
+        assert "; also the operator." in operation.__doc__
 
 
 # ------------------------------------------------------------------------------------------------------- regularization
