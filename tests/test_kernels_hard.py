@@ -169,3 +169,14 @@ def test_the_sigmoid_is_right_to_four_units_in_the_last_place(backend) -> None:
     assert difference.max() < 4
     far = np.array([-np.inf, -120, -104, 89, 104, np.inf], np.float32)
     assert kernels.sigmoid(far).tolist() == [0, 0, pytest.approx(0, abs=1e-44), 1, 1, 1]
+
+
+@each_dtype
+def test_the_exponential_of_the_sigmoid_is_right_to_a_unit_in_the_last_place(dtype: str) -> None:
+    """Everywhere between two powers of two, and for each power."""
+    activation = pytest.importorskip("minigrad.backends.numba.activation")
+    exponential, ends = getattr(activation, f"_exp_{dtype}"), {"float32": (-87, 88), "float64": (-708, 709)}[dtype]
+    x = np.concatenate([np.linspace(-0.35, 0.35, 701), np.linspace(*ends, 400)]).astype(dtype)
+    expected = np.exp(x.astype(np.longdouble))
+    error = np.abs(np.array([exponential(number) for number in x]) - expected) / np.spacing(expected.astype(dtype))
+    assert error.max() < 1

@@ -81,6 +81,7 @@ def main(argv: list[str], root: Path = ROOT) -> int:
         return 0
     results = [(mutant, "equivalent") for mutant in chosen if mutant in equivalents]
     tried = [mutant for mutant in chosen if mutant not in equivalents]
+    tqdm.monitor_interval = 0  # no thread beside this one, which forks
     with tqdm(total=len(tried), unit="mutant") as progress:
         for result in try_all(root, tried, options.jobs):
             results.append(result)

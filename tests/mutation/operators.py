@@ -189,12 +189,20 @@ def other_constant(source: Source, node: ast.AST) -> Iterator[Edit]:
     if isinstance(node.value, bool):
         yield source.instead(node, str(not node.value))
     elif isinstance(node.value, int):
-        yield source.instead(node, str(node.value + 1))
+        if not _is_rest(source, node):
+            yield source.instead(node, str(node.value + 1))
         yield source.instead(node, str(node.value - 1) if node.value else "(-1)")
     elif isinstance(node.value, float):
         yield source.instead(node, repr(node.value * 2 or 1.0))
         if node.value:
             yield source.instead(node, repr(node.value * 1.001))
+
+
+def _is_rest(source: Source, node: ast.AST) -> bool:
+    """Whether it is the 1 of reshape(..., -1), where NumPy takes any negative number."""
+    minus = source.parents[node]
+    call = source.parents.get(minus)
+    return isinstance(minus, ast.UnaryOp) and isinstance(call, ast.Call) and getattr(call.func, "attr", "") == "reshape"
 
 
 def other_name(source: Source, node: ast.AST) -> Iterator[Edit]:

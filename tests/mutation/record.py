@@ -32,10 +32,13 @@ class Record:
         """The tests that run the function; where none does, those that run something in its file, or else all. The
         quickest first.
 
-        The numba backend is left to its own mutants: it runs the same rules as the reference, and slower.
+        The rules are tried on the reference alone, and the numba backend with the tests of kernels: anything else runs
+        the same code again, and slower.
         """
         tests = self.tests.get(f"{path}:{first_line}") or self.tests.get(path) or list(self.seconds)
-        return tests if "numba" in path else [test for test in tests if "[numba" not in test]
+        if "numba" in path:
+            return [test for test in tests if not test.startswith(("tests/test_ops", "tests/test_autograd"))]
+        return [test for test in tests if "[numba" not in test]
 
 
 def record(session: pytest.Session, root: Path, folder: Path, jobs: int) -> Record:

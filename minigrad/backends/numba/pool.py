@@ -24,7 +24,7 @@ def avg_pool2d(x: np.ndarray, kernel: Pair, stride: Pair, padding: Pair, count_i
     windows = outputs_view(output_size((H, W), kernel, stride, padding), (H, W), kernel, stride, padding)
     shares = _shares(H, W, kernel, stride, padding, count_include_pad, x.dtype)
     y = empty((C, *shares.shape, N), x.dtype)
-    _avg_pool2d(batch_innermost(x), windows.rows, windows.columns, windows.steps, shares, y)
+    _avg_pool2d(batch_innermost(x), windows.rows, windows.columns, shares, y)
     return batch_first(y)
 
 
@@ -35,7 +35,7 @@ def avg_pool2d_grad(
     view = inputs_view(image, (OH, OW), kernel, stride, padding)
     shares = _shares(*image, kernel, stride, padding, count_include_pad, dy.dtype)
     dx = empty((C, *image, N), dy.dtype)
-    _avg_pool2d_grad(batch_innermost(dy), view.rows, view.columns, view.steps, shares, dx)
+    _avg_pool2d_grad(batch_innermost(dy), view.rows, view.columns, shares, dx)
     return batch_first(dx)
 
 
@@ -53,7 +53,7 @@ def max_pool2d(x: np.ndarray, kernel: Pair, stride: Pair, padding: Pair) -> tupl
     (N, C, *image), output = x.shape, output_size(x.shape[2:], kernel, stride, padding)
     view = outputs_view(output, tuple(image), kernel, stride, padding)
     y, winners = empty((C, *output, N), x.dtype), empty((C, *output, N), WINNER)
-    _max_pool2d(batch_innermost(x), view.rows, view.columns, view.steps, kernel[1], y, winners)
+    _max_pool2d(batch_innermost(x), view.rows, view.columns, kernel[1], y, winners)
     return batch_first(y), batch_first(winners)
 
 
@@ -76,43 +76,43 @@ def max_pool2d_scatter(
 
 
 @compiled_kernel()
-def _avg_pool2d(x, rows, columns, steps, shares, y):
-    (C, OH, OW, N), (_, row_step), (_, column_step) = y.shape, steps[0], steps[1]
+def _avg_pool2d(x, rows, columns, shares, y):
+    C, OH, OW, N = y.shape
     for task in prange(OH * C):
         p, c = task // C, task % C
         y_row = y[c, p]
         y_row[:] = 0
         for i in range(rows[p, 1]):
-            x_row = x[c, rows[p, 2] + i * row_step]
+            x_row = x[c, rows[p, 2] + i]
             for q in range(OW):
                 total, share = y_row[q], shares[p, q]
                 for j in range(columns[q, 1]):
-                    pixel = x_row[columns[q, 2] + j * column_step]
+                    pixel = x_row[columns[q, 2] + j]
                     for n in range(N):
                         total[n] += pixel[n] * share
 
 
 @compiled_kernel()
-def _avg_pool2d_grad(dy, rows, columns, steps, shares, dx):
-    (C, H, W, N), (_, row_step), (_, column_step) = dx.shape, steps[0], steps[1]
+def _avg_pool2d_grad(dy, rows, columns, shares, dx):
+    C, H, W, N = dx.shape
     for task in prange(H * C):
         h, c = task // C, task % C
         dx_row = dx[c, h]
         dx_row[:] = 0
         for i in range(rows[h, 1]):
-            p = rows[h, 2] + i * row_step
+            p = rows[h, 2] - i  # through a later tap an earlier window sees
             for w in range(W):
                 total = dx_row[w]
                 for j in range(columns[w, 1]):
-                    q = columns[w, 2] + j * column_step
+                    q = columns[w, 2] - j
                     gradient, share = dy[c, p, q], shares[p, q]
                     for n in range(N):
                         total[n] += gradient[n] * share
 
 
 @compiled_kernel()
-def _max_pool2d(x, rows, columns, steps, KW, y, winners):
-    (C, OH, OW, N), (_, row_step), (_, column_step) = y.shape, steps[0], steps[1]
+def _max_pool2d(x, rows, columns, KW, y, winners):
+    C, OH, OW, N = y.shape
     for task in prange(OH * C):
         p, c = task // C, task % C
         y_row, winners_row = y[c, p], winners[c, p]
@@ -120,11 +120,11 @@ def _max_pool2d(x, rows, columns, steps, KW, y, winners):
         for q in range(OW):  # where all is minus infinity, the first pixel inside wins
             winners_row[q] = rows[p, 0] * KW + columns[q, 0]
         for i in range(rows[p, 1]):
-            x_row = x[c, rows[p, 2] + i * row_step]
+            x_row = x[c, rows[p, 2] + i]
             for q in range(OW):
                 best, winner = y_row[q], winners_row[q]
                 for j in range(columns[q, 1]):
-                    pixel = x_row[columns[q, 2] + j * column_step]
+                    pixel = x_row[columns[q, 2] + j]
                     place = np.int32((rows[p, 0] + i) * KW + columns[q, 0] + j)
                     for n in range(N):
                         # "not <=" lets a NaN win, and only the first one

@@ -1,0 +1,123 @@
+"""The numba backend's ways through one kernel (backends/numba/ways.py) give the same, for any sizes and any cuts.
+
+Which way is taken, and into which pieces and tasks the work is cut, is a matter of speed. So each way is taken here for
+shapes that it is not made for, and the work of small arrays is cut as that of large ones is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import itertools
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+pytest.importorskip("numba")
+
+from minigrad.backends import get_backend
+from minigrad.backends.numba import activation, conv, sums
+from minigrad.backends.numpy.layout import output_size
+
+linear = importlib.import_module("minigrad.backends.numba.linear")  # which has a function of that name
+numba, reference = get_backend("numba").kernels, get_backend("numpy").kernels
+
+WAYS = {
+    "pieces": {"takes_pieces": lambda *_: True, "takes_outer_products": lambda *_: False},
+    "columns": {"takes_pieces": lambda *_: False, "takes_outer_products": lambda *_: False},
+    "outer products": {"takes_pieces": lambda *_: True, "takes_outer_products": lambda *_: True},
+}
+# As for arrays a thousand times as large. Those in compiled code are fixed when it is compiled; the others hold anyway.
+SMALL = {"TASKS": 5, "BAND": 3, "DEPTH": 7, "PIECE": 64}
+
+
+class Geometry(NamedTuple):
+    N: int
+    C: int
+    O: int
+    groups: int
+    image: tuple[int, int]
+    kernel: tuple[int, int]
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+
+
+GEOMETRIES = [
+    Geometry(1, 5, 13, 1, (5, 9), (3, 2)),
+    Geometry(3, 2, 9, 1, (6, 7), (2, 3), padding=(1, 2)),
+    Geometry(8, 3, 7, 1, (5, 6), (2, 3), stride=(2, 1), padding=(1, 1)),
+    Geometry(8, 2, 3, 1, (4, 9), (2, 2), stride=(1, 3)),
+    Geometry(4, 2, 5, 1, (7, 8), (3, 2), stride=(3, 2), padding=(2, 1), dilation=(1, 3)),
+    Geometry(9, 6, 14, 2, (4, 5), (2, 2), padding=(0, 1), dilation=(2, 1)),
+    Geometry(27, 3, 21, 3, (3, 4), (2, 1), stride=(1, 2)),
+    Geometry(2, 9, 40, 1, (3, 5), (2, 2), stride=(1, 2), padding=(1, 0)),
+    Geometry(1, 7, 1, 1, (4, 4), (1, 4), padding=(0, 3)),
+    Geometry(70, 1, 2, 1, (3, 3), (2, 2)),
+]
+each_geometry = pytest.mark.parametrize("g", GEOMETRIES, ids=lambda g: "-".join(map(str, g[:4])))
+
+
+@contextlib.contextmanager
+def forced(module, **names) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in names.items():
+            patch.setattr(module, name, value)
+        yield
+
+
+def numbers(*shape: int, dtype: str) -> np.ndarray:
+    """Small binary fractions, so that sums are exact in any order; no two neighbours alike."""
+    return (np.random.default_rng(sum(shape)).integers(-32, 33, shape) / 8).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("cuts", [{}, SMALL], ids=["large cuts", "small cuts"])
+@pytest.mark.parametrize("way", WAYS)
+@each_geometry
+def test_all_ways_of_a_convolution_are_the_reference(g: Geometry, way: str, cuts: dict[str, int], dtype: str) -> None:
+    moves = g.stride, g.padding, g.dilation, g.groups
+    output = output_size(g.image, g.kernel, g.stride, g.padding, g.dilation)
+    x, weight = numbers(g.N, g.C, *g.image, dtype=dtype), numbers(g.O, g.C // g.groups, *g.kernel, dtype=dtype)
+    dy, bias = numbers(g.N, g.O, *output, dtype=dtype), numbers(g.O, dtype=dtype)
+    with forced(conv, **WAYS[way]), forced(sums, **cuts):
+        for name, arguments in {
+            "conv2d": (x, weight, bias, *moves),
+            "conv2d_grad_input": (dy, weight, g.image, *moves),
+            "conv2d_grad_weight": (dy, x, g.kernel, *moves),
+        }.items():
+            np.testing.assert_array_equal(getattr(numba, name)(*arguments), getattr(reference, name)(*arguments))
+        np.testing.assert_array_equal(
+            numba.conv2d(x, weight, None, *moves), reference.conv2d(x, weight, None, *moves), "without a bias"
+        )
+
+
+LAYOUTS = {"rows": lambda a: a, "columns": np.asfortranarray, "reversed": lambda a: a[::-1, ::-1].copy()[::-1, ::-1]}
+
+
+@pytest.mark.parametrize("cuts", [{}, SMALL], ids=["large cuts", "small cuts"])
+@pytest.mark.parametrize("way", ["columns", "rows", "dots", "BLAS"])
+@pytest.mark.parametrize("sizes", [(1, 1, 1), (5, 3, 13), (19, 7, 2), (2, 70, 5), (3, 5, 40)])
+def test_all_ways_of_a_product_are_the_reference(sizes: tuple[int, int, int], way: str, cuts: dict[str, int]) -> None:
+    (I, J, K), bias = sizes, numbers(sizes[2], dtype="float32")
+    with forced(linear, product_of=lambda *_: way), forced(sums, **cuts):
+        for left, right in itertools.product(LAYOUTS.values(), repeat=2):
+            a, b = left(numbers(I, J, dtype="float32")), right(numbers(J, K, dtype="float32"))
+            np.testing.assert_array_equal(numba.matmul(a, b), a @ b)
+            np.testing.assert_array_equal(numba.linear(a, b.T, bias), a @ b + bias)
+            np.testing.assert_array_equal(numba.linear(a, b.T, None), a @ b)
+
+
+@pytest.mark.parametrize("shape", [(7, 3, 2, 5), (5, 8), (30,), ()])
+def test_activations_are_the_reference_however_channels_are_cut(shape: tuple[int, ...]) -> None:
+    x, dy = numbers(*shape, dtype="float32"), numbers(*shape[::-1], dtype="float32").reshape(shape)
+    turned = np.moveaxis(np.moveaxis(dy, 0, -1).copy(), -1, 0) if shape else dy
+    with forced(activation, PIECE=4):
+        for own in (x, x.T.copy().T, np.moveaxis(np.moveaxis(x, 0, -1).copy(), -1, 0) if shape else x):
+            for other in (dy, turned):
+                np.testing.assert_allclose(numba.sigmoid(own), reference.sigmoid(x), rtol=1e-6)
+                np.testing.assert_array_equal(numba.relu(own), reference.relu(x))
+                np.testing.assert_array_equal(numba.relu_grad(other, own), reference.relu_grad(dy, x))
+                np.testing.assert_allclose(numba.sigmoid_grad(other, own), reference.sigmoid_grad(dy, x), rtol=1e-6)
