@@ -248,3 +248,10 @@ def test_a_node_keeps_its_backend_when_the_default_changes() -> None:
     y.backward()
     assert x.grad.backend.name == "numpy"
     assert x.grad.tolist() == [2.0, 4.0]
+
+
+def test_a_rule_may_give_no_gradient_to_what_was_computed_from_several() -> None:
+    a, b = leaf(2.0), leaf(3.0)
+    cut = operation(lambda self, dy: (None,), forward=lambda self, x: x + 0).apply(a * b)
+    (cut + a).backward()
+    assert (a.grad.item(), b.grad) == (1.0, None)

@@ -1,4 +1,4 @@
-"""What the table of random inputs seldom reaches of the convolution: even kernels padded to "same", parts of its rules."""
+"""What the table of random inputs seldom reaches: even kernels padded to "same", parts of the convolution's rules."""
 
 from __future__ import annotations
 

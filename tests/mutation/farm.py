@@ -1,4 +1,4 @@
-"""Tries mutants: a process that has collected the tests is forked for each of them, and runs those that should notice."""
+"""Tries mutants: a process that has collected the tests is forked for each, and runs those that should notice."""
 
 from __future__ import annotations
 
@@ -39,7 +39,12 @@ PRELOADED = (hypothesis.extra.numpy, threadpoolctl)  # imported before the proce
 TESTS = (
     *("tests/test_ops_*.py", "tests/test_autograd*.py", "tests/test_engine*.py", "tests/test_kernels*.py"),
     *("tests/test_core_errors.py", "tests/test_tensor*.py", "tests/test_backends.py", "tests/test_threads.py"),
-    *("tests/test_explanation.py", "minigrad/ops/*.py", "minigrad/autograd/*.py", "minigrad/backends/__init__.py"),  # their examples
+    *(
+        "tests/test_explanation.py",
+        "minigrad/ops/*.py",
+        "minigrad/autograd/*.py",
+        "minigrad/backends/__init__.py",
+    ),  # their examples
 )
 # What can't be shown without compiling has tests of its own, which compile next to nothing.
 COMPILED = {
@@ -191,7 +196,7 @@ class Server:
         return Trial(mutant, run, _limit(known, tests))
 
     def _killers_first(self, path: str, tests: list[str]) -> list[str]:
-        """The same tests; those that killed mutants of the file before come first, as they are likely to do it again."""
+        """The same tests, those first that killed mutants of the file before: they are likely to do it again."""
         for line in self.noted:
             file, _, test = line.rstrip("\n").partition(" ")
             self.killers.setdefault(file, {}).pop(test, None)

@@ -19,9 +19,6 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # no threads that a fork would lose
-
-from farm import try_all
 from mutants import Equivalents, Mutant, mutants_of
 from tqdm import tqdm
 
@@ -79,6 +76,9 @@ def main(argv: list[str], root: Path = ROOT) -> int:
     if options.list:
         print("\n\n".join(map(str, chosen)))
         return 0
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # no threads that a fork would lose
+    from farm import try_all  # which imports NumPy
+
     results = [(mutant, "equivalent") for mutant in chosen if mutant in equivalents]
     tried = [mutant for mutant in chosen if mutant not in equivalents]
     tqdm.monitor_interval = 0  # no thread beside this one, which forks

@@ -25,7 +25,8 @@ class Record:
         self.seconds = {test: seconds for test, (seconds, _) in found.items()}
         self.tests: dict[str, list[str]] = {}
         for test in sorted(found, key=self.seconds.__getitem__):
-            for place in {p for place in found[test][1] for p in (place, place.partition(":")[0])}:
+            functions = found[test][1]
+            for place in {*functions, *(function.partition(":")[0] for function in functions)}:
                 self.tests.setdefault(place, []).append(test)
 
     def tests_of(self, path: str, first_line: int) -> list[str]:

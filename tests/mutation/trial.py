@@ -86,7 +86,7 @@ def _outcome(child: int, end: float) -> str | None:
     return "timed out"
 
 
-# ----------------------------------------------------------------------------------------------- code put into functions
+# ---------------------------------------------------------------------------------------------- code put into functions
 
 
 class ImportAnew(Exception):
@@ -94,7 +94,7 @@ class ImportAnew(Exception):
 
 
 def put_into_functions(path: Path, before: str, after: str) -> None:
-    """Gives the functions of a module that are there the code that they would have, had the module this text."""
+    """Gives a module's functions, where they are alive, the code that they would have had the module this text."""
     alive: dict[CodeType, list[FunctionType]] = {}
     for function in gc.get_objects():
         if isinstance(function, FunctionType) and function.__code__.co_filename == str(path):
@@ -123,7 +123,10 @@ def _put(old: CodeType, new: CodeType, alive: dict[CodeType, list[FunctionType]]
     if [c.co_name for c in inside] != [c.co_name for c in new_inside]:
         return False
     same_frame = old == new.replace(co_consts=tuple(_with(new.co_consts, inside)))
-    return same_frame and all([_put(a, b, alive) for a, b in zip(inside, new_inside, strict=True)])
+    if not same_frame:
+        return False
+    done = [_put(a, b, alive) for a, b in zip(inside, new_inside, strict=True)]
+    return all(done)
 
 
 def _with(constants: tuple[Any, ...], codes: list[CodeType]) -> Iterator[Any]:
@@ -142,14 +145,14 @@ def import_with(path: Path, text: str) -> None:
     original = importlib.machinery.SourceFileLoader.get_code
 
     def get_code(self: Any, fullname: str) -> CodeType | None:
-        return (
-            compile(text, str(path), "exec", dont_inherit=True) if self.path == str(path) else original(self, fullname)
-        )
+        if self.path != str(path):
+            return original(self, fullname)
+        return compile(text, self.path, "exec", dont_inherit=True)
 
     importlib.machinery.SourceFileLoader.get_code = get_code  # type: ignore[method-assign]
 
 
-# ---------------------------------------------------------------------------------------------------------- pytest's part
+# -------------------------------------------------------------------------------------------------------- pytest's part
 
 
 class Selection:
