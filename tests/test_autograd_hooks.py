@@ -62,6 +62,15 @@ def test_hooks_run_in_order_each_on_what_the_one_before_returned() -> None:
     assert x.grad.item() == 30.0
 
 
+def test_all_hooks_of_a_computed_tensor_run() -> None:
+    y = leaf(2.0) * 3.0
+    seen = []
+    for name in ("first", "second"):
+        y.register_hook(lambda gradient, name=name: seen.append(name))
+    (y * y).backward()
+    assert seen == ["first", "second"]
+
+
 def test_a_removed_hook_is_not_called_again() -> None:
     x = leaf(1.0)
     y = x * 2.0

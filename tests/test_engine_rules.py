@@ -72,7 +72,7 @@ def test_only_an_operation_that_broadcasts_may_return_a_larger_gradient(shape) -
             operation(rule).apply(small, large).sum().backward()
 
 
-@pytest.mark.parametrize("shape", [(3, 2), (2, 2), (4, 2, 3)])
+@pytest.mark.parametrize("shape", [(3, 2), (2, 2), (4, 2, 3), (), (2,), (3,)])
 def test_a_gradient_that_no_broadcast_explains_is_refused(shape) -> None:
     def rule(self, dy):
         return Tensor(np.ones(shape)), dy
