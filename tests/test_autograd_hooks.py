@@ -122,6 +122,11 @@ def test_hooks_of_one_of_several_outputs() -> None:
     assert triple.grad.item() == 7.0
     assert double.grad is None
     assert x.grad.item() == 31.0
+    double, triple = Both.apply(x)
+    double.retain_grad()
+    triple.retain_grad()
+    (double * 5.0 + triple * 7.0).backward()
+    assert (double.grad.item(), triple.grad.item()) == (5.0, 7.0)
 
 
 def test_a_hook_sees_no_recorded_gradient_unless_one_is_asked_for() -> None:
