@@ -484,3 +484,24 @@ def test_what_is_missing_is_named_with_the_way_to_get_it() -> None:
     nowhere = backends.Backend("nowhere", arrays="numpy", install="pip install somewhere")
     with pytest.raises(BackendError, match="the nowhere backend cannot be used: .* Install it with pip install somewhere"):
         nowhere.check_usable()
+
+
+@pytest.mark.parametrize(
+    ("chosen", "installed", "expected"),
+    [
+        ("numpy", {"numba", "threadpoolctl"}, "numpy"),
+        ("numba", set(), "numba"),
+        ("", {"numba", "threadpoolctl"}, "numba"),
+        ("", {"numba"}, "numpy"),
+        (None, {"threadpoolctl"}, "numpy"),
+        (None, {"numba", "threadpoolctl"}, "numba"),
+    ],
+)
+def test_the_first_default_is_what_the_environment_says_or_what_is_installed(
+    monkeypatch, chosen: str | None, installed: set[str], expected: str
+) -> None:
+    monkeypatch.delenv("MINIGRAD_BACKEND", raising=False)
+    if chosen is not None:
+        monkeypatch.setenv("MINIGRAD_BACKEND", chosen)
+    monkeypatch.setattr(backends.importlib.util, "find_spec", lambda package: package in installed or None)
+    assert backends._initial_backend().name == expected

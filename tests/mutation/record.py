@@ -30,13 +30,13 @@ class Record:
                 self.tests.setdefault(place, []).append(test)
 
     def tests_of(self, path: str, first_line: int) -> list[str]:
-        """The tests that run the function; where none does, those that run something in its file, or else all. The
-        quickest first.
+        """The tests that run the function, the quickest first; where none does, those that run something in its file,
+        and then all others.
 
         The rules are tried on the reference alone, and the numba backend with the tests of kernels: anything else runs
         the same code again, and slower.
         """
-        tests = self.tests.get(f"{path}:{first_line}") or self.tests.get(path) or list(self.seconds)
+        tests = self.tests.get(f"{path}:{first_line}") or list(dict.fromkeys([*self.tests.get(path, ()), *self.seconds]))
         if "numba" in path:
             return [test for test in tests if not test.startswith(("tests/test_ops", "tests/test_autograd"))]
         return [test for test in tests if "[numba" not in test]
