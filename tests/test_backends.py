@@ -482,7 +482,9 @@ def test_numpy_limits_the_threads_of_its_matrix_products(monkeypatch) -> None:
 
 def test_what_is_missing_is_named_with_the_way_to_get_it() -> None:
     nowhere = backends.Backend("nowhere", arrays="numpy", install="pip install somewhere")
-    with pytest.raises(BackendError, match="the nowhere backend cannot be used: .* Install it with pip install somewhere"):
+    with pytest.raises(
+        BackendError, match="the nowhere backend cannot be used: .* Install it with pip install somewhere"
+    ):
         nowhere.check_usable()
 
 

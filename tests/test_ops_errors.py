@@ -313,6 +313,12 @@ ERRORS = [
     ("cross_entropy", lambda f: f(EMPTY, np.zeros(0, int)), ValueError, "the mean over an empty batch is undefined"),
     ("cross_entropy", lambda f: f(np.ones((2, 0)), [0, 0]), ValueError, r"logits of shape \(2, 0\) have no classes"),
     ("mse_loss", lambda f: f(V, M), ValueError, r"input \(2,\) and target \(2, 2\) must have the same shape"),
+    (
+        "mse_loss",
+        lambda f: f(V, V, np.array(["mean"])),
+        ValueError,
+        "reduction must be .mean., .sum. or .none., got array",
+    ),
     ("mse_loss", lambda f: f(V, V, "median"), ValueError, "reduction must be 'mean', 'sum' or 'none', got 'median'"),
     ("mse_loss", lambda f: f(EMPTY, EMPTY), ValueError, "the mean over an empty batch is undefined"),
     ("mse_loss", lambda f: f(V, "text"), TypeError, NOT_AN_OPERAND),

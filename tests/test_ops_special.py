@@ -467,3 +467,10 @@ def test_the_hessian_of_a_network_is_symmetric() -> None:
     hessian = np.array(rows)
     assert np.abs(hessian).max() > 1e-3
     np.testing.assert_allclose(hessian, hessian.T, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["sum", "mean", "max", "min", "var", "logsumexp", "argmax", "argmin"])
+def test_reductions_drop_their_axis_unless_asked_to_keep_it(name) -> None:
+    x = minigrad.ones(2, 3)
+    assert getattr(ops, name)(x, axis=1).shape == (2,)
+    assert getattr(ops, name)(x, axis=1, keepdims=True).shape == (2, 1)

@@ -36,7 +36,9 @@ class Record:
         The rules are tried on the reference alone, and the numba backend with the tests of kernels: anything else runs
         the same code again, and slower.
         """
-        tests = self.tests.get(f"{path}:{first_line}") or list(dict.fromkeys([*self.tests.get(path, ()), *self.seconds]))
+        tests = self.tests.get(f"{path}:{first_line}") or list(
+            dict.fromkeys([*self.tests.get(path, ()), *self.seconds])
+        )
         if "numba" in path:
             return [test for test in tests if not test.startswith(("tests/test_ops", "tests/test_autograd"))]
         return [test for test in tests if "[numba" not in test]
