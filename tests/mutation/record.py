@@ -47,8 +47,9 @@ class Record:
 def record(session: pytest.Session, root: Path, folder: Path, jobs: int) -> Record:
     """Runs the session's tests, as many processes as there are jobs each a part of them."""
     children = [forked(lambda i=i: _run_part(session, root, i, jobs, folder / f"part{i}.json")) for i in range(jobs)]
-    for child in children:
-        os.waitpid(child, 0)
+    failed = [child for child in children if os.waitpid(child, 0)[1]]
+    if failed:
+        raise RuntimeError("the tests could not be run to see which functions they run")
     found: dict[str, Any] = {}
     for i in range(jobs):
         found.update(json.loads((folder / f"part{i}.json").read_text()))
@@ -79,21 +80,32 @@ class TooLong(BaseException):
     """What ends a test that takes too long; nothing in a test catches it."""
 
 
-def _run_part(session: pytest.Session, root: Path, part: int, parts: int, result: Path) -> int:
-    def too_long(*_: Any) -> None:
+class TimeLimit:
+    """A plugin that ends tests which take too long; and nothing around them, where pytest would not expect it."""
+
+    def __init__(self) -> None:
+        signal.signal(signal.SIGALRM, self.end)
+
+    def end(self, *_: Any) -> None:
         raise TooLong
 
-    signal.signal(signal.SIGALRM, too_long)
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_call(self) -> Iterator[None]:
+        signal.setitimer(signal.ITIMER_REAL, LONGEST_TEST)
+        yield
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _run_part(session: pytest.Session, root: Path, part: int, parts: int, result: Path) -> int:
+    session.config.pluginmanager.register(TimeLimit())
     found, filled = {}, caches()
     items = session.items[part::parts]
     for item, after in zip(items, [*items[1:], None], strict=True):
         for cache in filled:
             cache.cache_clear()  # so that each test runs what it needs
         failed, start = session.testsfailed, time.perf_counter()
-        signal.setitimer(signal.ITIMER_REAL, LONGEST_TEST)
         with functions_run(root) as places:
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
-        signal.setitimer(signal.ITIMER_REAL, 0)
         if session.testsfailed == failed:
             found[item.nodeid] = time.perf_counter() - start, sorted(places)
     result.write_text(json.dumps(found))
