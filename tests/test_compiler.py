@@ -23,6 +23,7 @@ def kernels(monkeypatch, tmp_path) -> list:
     own: list = []
     monkeypatch.setattr(compiler, "KERNELS", own)
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(threads, "forked", False)  # also where mutants are tried, in forks of a process without threads
     return own
 
 
