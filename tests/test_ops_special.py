@@ -300,6 +300,14 @@ def test_what_is_left_out_has_the_documented_value() -> None:
     }
 
 
+def test_what_is_left_out_counts_as_documented() -> None:
+    assert ops.logsumexp(Tensor([[0.0, 0.0]])).shape == ()
+    assert set(ops.dropout(Tensor(np.ones(100))).tolist()) == {0.0, 2.0}
+    center = Tensor([0.0])
+    ops.batch_norm(Tensor([[10.0], [20.0]]), center, None, training=True)
+    assert center.item() == pytest.approx(1.5, rel=1e-6)
+
+
 def test_comparisons_and_logic_go_by_the_names_they_are_known_by() -> None:
     for name in ("equal", "greater", "less_equal", "logical_and", "logical_xor"):
         operation = getattr(ops, name)
