@@ -53,7 +53,8 @@ COMPILED = {
 }
 MEMORY = 16 << 30  # bytes of addresses that a mutant may ask for
 PROFILE = "mutants"
-OPTIONS = ["-q", "--assert=plain", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+OPTIONS = ["-q", "--assert=plain", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+OPTIONS += ["-p", "no:cacheprovider", "-p", "no:minigrad.pytest_plugin"]  # a package that is tried may have no such plugin
 
 # The same examples each time, and none made smaller that fails.
 hypothesis.settings.register_profile(
