@@ -54,7 +54,7 @@ COMPILED = {
 MEMORY = 16 << 30  # bytes of addresses that a mutant may ask for
 PROFILE = "mutants"
 OPTIONS = ["-q", "--assert=plain", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
-OPTIONS += ["-p", "no:cacheprovider", "-p", "no:minigrad.pytest_plugin"]  # a package that is tried may have no such plugin
+OPTIONS += ["-p", "no:cacheprovider", "-p", "no:minigrad.pytest_plugin"]  # what is tried may have no such plugin
 
 # The same examples each time, and none made smaller that fails.
 hypothesis.settings.register_profile(
