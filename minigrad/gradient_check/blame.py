@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,10 @@ from ..autograd.engine import topological_order
 from ..autograd.function import AsRecorded
 from ..tensor import Tensor
 from .causes import NOTHING, UNKNOWN, Cause, likely_cause
-from .examine import DISCONNECTED, WRONG, Tolerance, examine_input
+from .examine import DISCONNECTED, PRECISION, WRONG, Tolerance, examine_input
 from .options import Options
 from .report import InputReport
-from .slopes import Arrays, Line, copies
+from .slopes import Arrays, Line, copies, differ
 from .subjects import Node, SecondOrder, Subject, TensorFunction
 
 ELEMENTS = 24  # of each input of a node that are looked at one by one
@@ -30,7 +31,12 @@ DETACHED = Cause(
     "no_grad(), where it has to be computed from self.inputs and self.outputs as Tensors",
 )
 NONE_RETURNED = Cause("term missing", "the rule returns None for it")
+TOO_SMALL = "each operation has the right rule; slopes this small are lost in rounding where numbers within are about 1"
 CHANGED = Cause("saved value changed", "a value that the rule reads was changed after forward")
+BY_NEEDS = Cause(
+    "needs misread", "its gradient is another where no other input needs one: the rule has to look at self.needs"
+)
+BY_OUTPUT = Cause("unused output", "the rule is wrong where the gradient of an output is None, as nothing used it")
 SHARED = Cause("saved value changed", "in the graph its rule reads other values than when it is applied alone")
 
 Causes = dict[int, Cause]  # by the input of a node
@@ -51,7 +57,19 @@ def blame(found: list[InputReport], subject: Subject, arrays: Arrays, options: O
     if not faults:
         operation, cause = _fault_of_the_whole(subject, arrays, options, order)
         for i, one in at_fault:
-            one.operation, one.cause = operation, cause or likely_cause(subject, arrays, i, options.seed)
+            if cause in (CUT, DETACHED) and _below_rounding(one, arrays[i]):
+                one.verdict, one.detail = PRECISION, TOO_SMALL
+            else:
+                one.operation, one.cause = operation, cause or likely_cause(subject, arrays, i, options.seed)
+
+
+def _below_rounding(one: InputReport, x: np.ndarray) -> bool:
+    """Whether the slopes are smaller than what rounding leaves at the usual step of numbers about 1 in the function."""
+    if one.verdict != WRONG or one.worst is None:
+        return False
+    eps = float(np.finfo(x.dtype).eps)
+    usual = float(np.median(np.abs(x[x != 0]))) if x.any() else 1.0
+    return max(abs(one.worst.analytic), abs(one.worst.numeric)) <= eps ** (2 / 3) / usual
 
 
 def _faults_of(nodes: list[Function], options: Options) -> dict[Function, Causes]:
@@ -111,10 +129,11 @@ def _wrong_rule(subject: Subject, arrays: Arrays, options: Options) -> Causes:
     cotangents = options.cotangents(outputs, 3)
     gradients = subject.backward(copies(arrays), cotangents)
     line = Line(subject.forward, arrays, cotangents)
+    wanted = subject.wanted if isinstance(subject, Node) else [i for i, x in enumerate(arrays) if x.dtype.kind == "f"]
     return {
         i: likely_cause(subject, arrays, i, options.seed)
         for i, (x, g) in enumerate(zip(arrays, gradients, strict=True))
-        if x.dtype.kind == "f" and x.size and not _right(line, i, x, g, options)
+        if i in wanted and x.size and not _right(line, i, x, g, options)
     }
 
 
@@ -134,8 +153,34 @@ def _fault_of_the_whole(
     """What is wrong where each node by itself is right."""
     if isinstance(subject, SecondOrder):
         return _second_order_fault(subject, arrays, options)
+    cause = None
+    for node in subject.graph(copies(arrays))[1]:
+        with suppress(RuntimeError, ValueError, TypeError, IndexError, AttributeError):  # a rule that fails says so
+            cause = _fault_apart(node, options)
+        if cause is not None:
+            return node.name(), cause
     forgetful = _forgetful(subject, arrays, options)
     return (forgetful, SHARED) if forgetful is not None else (None, CUT)
+
+
+def _fault_apart(node: Function, options: Options) -> Cause | None:
+    """Why a rule is wrong that is right where all of its inputs need gradients and all of its outputs were used."""
+    if isinstance(node, AsRecorded):
+        return None
+    alone = Node(node)
+    cotangents = options.cotangents(alone.forward(copies(alone.arrays)), 6)
+    floating = [i for i, x in enumerate(alone.arrays) if x.dtype.kind == "f"]
+    together = alone.backward(copies(alone.arrays), cotangents, floating)
+    for i in floating:
+        if differ(together[i : i + 1], alone.backward(copies(alone.arrays), cotangents, [i])[i : i + 1]):
+            return BY_NEEDS
+    for k in range(len(cotangents)) if len(cotangents) > 1 else ():
+        others = [None if j == k else v for j, v in enumerate(cotangents)]
+        zero = [0 * v if j == k else v for j, v in enumerate(cotangents)]
+        expected, found = (alone.backward(copies(alone.arrays), given, floating) for given in (zero, others))
+        if differ(expected, found):
+            return BY_OUTPUT
+    return None
 
 
 def _forgetful(subject: TensorFunction, arrays: Arrays, options: Options) -> str | None:

@@ -103,12 +103,13 @@ def examine_element(line: Line, index: int, e: int, gradient: np.ndarray, tolera
     if first.moved or not _depends_on(line, index, e):
         if _agrees(first, analytic, tolerance.of(analytic, first.central) + _rounding(line, index, e, first.size)):
             return Element(where, OK, analytic, first.central, first.noise, first.left, first.right, "smooth")
-        closer = line.move(index, e, 0.1 * first.step)
+        closer, farther = line.move(index, e, 0.1 * first.step), line.move(index, e, 10 * first.step)
         allowed = 0.1 * tolerance.rtol * max(abs(first.central), abs(closer.central))
         # a small step may leave outputs as they are that depend on the element all the same
         far = abs(first.central - analytic) > 20 * (allowed + closer.noise + line.eps * line.size / closer.step)
-        if far and closer.moved and _agrees(first, closer.central, allowed) and _agrees(closer, first.central, allowed):
-            # two steps see one slope, and not this one: no doubt that would need a sweep
+        alike = _agrees(first, closer.central, allowed) and _agrees(closer, first.central, allowed)
+        if far and closer.moved and alike and abs(farther.central - first.central) <= allowed:
+            # three steps see one slope, and not this one: no doubt that would need a sweep
             error = max(abs(first.central - closer.central), first.noise)
             return Element(where, WRONG, analytic, first.central, error, first.left, first.right, "smooth")
     slope = line.sweep(index, e, tolerance.of(analytic))
@@ -172,7 +173,10 @@ def verdict_of(slope: Slope, analytic: float, tolerance: Tolerance, line: Line, 
         return OK
     if slope.error > max(allowed, 2 * rounding):
         return WRONG if off > allowed + 100 * slope.error else PRECISION
-    return OK if off <= allowed + SAFELY * slope.error else WRONG
+    if off <= allowed + SAFELY * slope.error:
+        return OK
+    # where larger steps show another slope than smaller ones, and nearly this one, none can be trusted
+    return PRECISION if _supported(slope.curve, analytic, 10 * allowed) else WRONG
 
 
 def _supported(curve: tuple[Difference, ...], analytic: float, allowed: float) -> bool:
@@ -183,7 +187,7 @@ def _supported(curve: tuple[Difference, ...], analytic: float, allowed: float) -
     most = max(d.moved for d in curve)
     for three in zip(curve, curve[1:], curve[2:], strict=False):
         apart = [abs(d.right - d.left) for d in three]
-        closer = all(b <= max(0.3 * a, allowed) for a, b in pairwise(apart))
+        closer = all(b <= max(0.3 * a, 10 * allowed) for a, b in pairwise(apart))
         if closer and all(abs(d.central - analytic) <= allowed and d.moved == most > 0 for d in three):
             return True
     return False

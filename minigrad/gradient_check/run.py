@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from .examine import (
 )
 from .options import Options, constant
 from .report import GradcheckError, InputReport, Report
-from .slopes import Arrays, Line, copies
+from .slopes import Arrays, Line, copies, differ
 from .subjects import Gradients, SecondOrder, TensorFunction
 
 FLOAT32 = "float32 allows no more than about three digits: tolerances were widened to rtol 1e-2 and atol 1e-3"
@@ -102,11 +101,15 @@ class Check:
             scaled = subject.backward(copies(arrays), [-8 * v for v in cotangents])
         except (RuntimeError, TypeError, ValueError, IndexError) as error:
             return self._rule_failed(subject, arrays, found, error, order)
-        if _differ(outputs, again) or _differ(gradients, repeated):
-            what = "value" if _differ(outputs, again) else "gradient"
+        if differ(outputs, again) or differ(gradients, repeated):
+            what = "value" if differ(outputs, again) else "gradient"
             detail = f"called twice with the same inputs, its {what} was not the same; fix the seed inside the function"
-            return _all(found, NONDETERMINISTIC, f"{detail}, or put a module with dropout into eval()")
-        if isinstance(subject, TensorFunction) and _differ(outputs, subject.recorded(copies(arrays))):
+            return _all(
+                found,
+                NONDETERMINISTIC,
+                f"{detail}, put a module with dropout into eval(), or let no call change what the next one uses",
+            )
+        if isinstance(subject, TensorFunction) and differ(outputs, subject.recorded(copies(arrays))):
             detail = "its value is another where gradients are recorded than under no_grad()"
             return _all(found, NONDETERMINISTIC, detail)
         line = Line(subject.forward, arrays, cotangents, self.options.eps)
@@ -115,9 +118,11 @@ class Check:
                 one.detail = one.detail or "not floating, so not differentiated"
                 continue
             self._examine(one, line, i, gradients[i])
-            if one.verdict == OK and _differ([scaled[i]], _times(-8, gradients[i : i + 1])):
+            if one.verdict == OK and differ([scaled[i]], _times(-8, gradients[i : i + 1])):
                 one.verdict = WRONG
                 one.detail = "what arrives times -8 does not make it -8 times what it was: a derivative is linear"
+        if isinstance(subject, TensorFunction):
+            self._look_apart(subject, arrays, cotangents, gradients, found)
         if any(one.verdict in (WRONG, DISCONNECTED) for one in found):
             blame(found, subject, arrays, self.options, order)
         return found
@@ -127,6 +132,32 @@ class Check:
         gradients = subject.backward(passed, [v.copy() for v in cotangents])
         _note_changes(found, arrays, passed, "computing the gradient")
         return [None if g is None else np.array(g) for g in gradients]
+
+    def _look_apart(
+        self,
+        subject: TensorFunction,
+        arrays: Arrays,
+        cotangents: Arrays,
+        gradients: Gradients,
+        found: list[InputReport],
+    ) -> None:
+        """A gradient must be the same where it alone is wanted, and where each output is used without the others."""
+        if len(arrays) == len(cotangents) == 1:
+            return
+        try:
+            alone, by_output = subject.apart(copies(arrays), cotangents)
+        except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
+            self.report.notes.append(f"where not all is needed, or not every output used, a rule fails: {error}")
+            return
+        for one, whole, single, summed in zip(found, gradients, alone, by_output, strict=True):
+            if one.verdict == OK and differ([whole], [single]):
+                one.verdict, one.detail, one.worst = WRONG, "where it alone needs a gradient, that is another", None
+            elif one.verdict == OK and differ([whole], [summed]):
+                one.verdict, one.detail, one.worst = (
+                    WRONG,
+                    "where not all outputs are used, its gradient is another",
+                    None,
+                )
 
     def _rule_failed(
         self, subject: Any, arrays: Arrays, found: list[InputReport], error: Exception, order: int
@@ -212,25 +243,8 @@ def _apart(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.abs(a - b).max(initial=0.0) / (np.abs(a).max(initial=0.0) or 1.0))
 
 
-def _differ(first: Sequence[np.ndarray | None], second: Sequence[np.ndarray | None]) -> bool:
-    """Whether two computations of the same thing differ by more than another order of summation would make."""
-    for a, b in zip(first, second, strict=True):
-        if (a is None) != (b is None):
-            return True
-        if a is None or b is None:
-            continue
-        exact = 1e-3 if a.dtype == np.float32 else 1e-9
-        if a.shape != b.shape or not np.allclose(a, b, rtol=exact, atol=_largest(a) * exact / 1e3, equal_nan=True):
-            return True
-    return False
-
-
 def _times(factor: int, gradients: Gradients) -> Gradients:
     return [None if g is None else factor * g for g in gradients]
-
-
-def _largest(x: np.ndarray) -> float:
-    return float(np.abs(x[np.isfinite(x)]).max(initial=0.0))
 
 
 def _note_changes(found: list[InputReport], before: Arrays, after: Arrays, doing: str) -> None:

@@ -198,3 +198,20 @@ def _is_jump(curve: list[Difference], noises: list[float]) -> bool:
     slopes = [d.central for d, noise in zip(curve, noises, strict=True) if d.finite and abs(d.central) > 1e3 * noise]
     ratios = [b / a for a, b in zip(slopes[-5:], slopes[-4:], strict=False) if a]
     return len(ratios) == 4 and all(9 < ratio < 11 for ratio in ratios)
+
+
+def differ(first: Sequence[np.ndarray | None], second: Sequence[np.ndarray | None]) -> bool:
+    """Whether two computations of the same thing differ by more than another order of summation would make."""
+    for a, b in zip(first, second, strict=True):
+        if (a is None) != (b is None):
+            return True
+        if a is None or b is None:
+            continue
+        exact = 1e-3 if a.dtype == np.float32 else 1e-9
+        if a.shape != b.shape or not np.allclose(a, b, rtol=exact, atol=_largest(a) * exact / 1e3, equal_nan=True):
+            return True
+    return False
+
+
+def _largest(x: np.ndarray) -> float:
+    return float(np.abs(x[np.isfinite(x)]).max(initial=0.0))

@@ -96,6 +96,16 @@ class TensorFunction:
         found = grad([y for y, _ in pairs], tensors, [v for _, v in pairs], allow_unused=True, retain_graph=True)
         return [None if g is None else self.backend.to_numpy(g.data) for g in found]
 
+    def apart(self, arrays: Arrays, cotangents: Arrays) -> tuple[Gradients, Gradients]:
+        """The same gradients, each computed where it is the only one that is wanted; and all, an output at a time."""
+        tensors = [x.requires_grad_() for x in self.tensors(arrays)]
+        with enable_grad():
+            outputs = self.outputs(tensors)
+        leaves = self.leaves(tensors)
+        alone = [self.gradients(outputs, [leaf], cotangents)[0] for leaf in leaves]
+        by_output = [self.gradients([y], leaves, [v]) for y, v in zip(outputs, cotangents, strict=True)]
+        return alone, [_sum(parts) for parts in zip(*by_output, strict=True)]
+
     def graph(self, arrays: Arrays) -> tuple[list[Tensor], list[Function]]:
         """The leaves, one for each array, and the nodes that one call records, in the order of recording."""
         tensors = [x.requires_grad_() for x in self.tensors(arrays)]
@@ -105,6 +115,11 @@ class TensorFunction:
 
     def leaves(self, tensors: list[Tensor]) -> list[Tensor]:
         return tensors
+
+
+def _sum(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    arrived = [g for g in parts if g is not None]
+    return sum(arrived[1:], start=arrived[0]) if arrived else None
 
 
 class SecondOrder(TensorFunction):
@@ -204,20 +219,23 @@ class Node:
         self.parameters = {name: value for name, value in vars(node).items() if name not in OF_THE_ENGINE}
         self.title = node.name()
         self.arrays = [self.backend.to_numpy(x) for x in node._input_arrays]
+        self.wanted = [i for i, x in enumerate(self.arrays) if x.dtype.kind == "f" and node.needs[i]]
 
     def forward(self, arrays: Arrays) -> Arrays:
         with no_grad():
-            return [y for y in self._results(self._apply(arrays, False)) if y.dtype.kind == "f"]
+            return [y for y in self._results(self._apply(arrays, ())) if y.dtype.kind == "f"]
 
-    def backward(self, arrays: Arrays, cotangents: Arrays) -> Gradients:
+    def backward(
+        self, arrays: Arrays, cotangents: Sequence[np.ndarray | None], wanted: Sequence[int] | None = None
+    ) -> Gradients:
+        """The rule applied as in the graph; or with other inputs wanted, and None for an output that nothing uses."""
         with enable_grad():
-            result = self._apply(arrays, True)
+            result = self._apply(arrays, self.wanted if wanted is None else wanted)
         node = (result[0] if isinstance(result, tuple) else result).grad_fn
         assert node is not None
         given = iter(cotangents)
-        wrapped = [
-            Tensor(next(given), backend=self.backend) if y.dtype.kind == "f" else None for y in self._results(result)
-        ]
+        floating = (next(given) if y.dtype.kind == "f" else None for y in self._results(result))
+        wrapped = [None if v is None else Tensor(v, backend=self.backend) for v in floating]
         with no_grad():
             gradients = node.backward(*wrapped)
         if not isinstance(gradients, (tuple, list)):
@@ -229,10 +247,8 @@ class Node:
                 found[index] = self.backend.to_numpy(g.data)
         return found
 
-    def _apply(self, arrays: Arrays, record: bool) -> Any:
-        tensors = [Tensor(x, backend=self.backend) for x in arrays]
-        if record:
-            tensors = [x.requires_grad_() if x.dtype.kind == "f" else x for x in tensors]
+    def _apply(self, arrays: Arrays, wanted: Sequence[int]) -> Any:
+        tensors = [Tensor(x, requires_grad=i in wanted, backend=self.backend) for i, x in enumerate(arrays)]
         return self.operation.apply(*tensors, **self.parameters)
 
     def _results(self, result: Any) -> Arrays:

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from trial import caches, forked
 
-# Slower tests, in seconds and watched, are left out, as are those that fail where nothing is compiled. What counts is the
-# processor's time, as others may use the machine too; the clock's ends what waits for other processes.
+# Slower tests, in seconds and watched, are left out, as are those that fail where nothing is compiled. What counts is
+# the processor's time, as others may use the machine too; the clock's ends what waits for other processes.
 LONGEST_TEST = {signal.ITIMER_PROF: 1.5, signal.ITIMER_REAL: 6.0}
 
 
