@@ -59,6 +59,18 @@ def test_the_first_pixel_inside_is_known_for_every_window(backend: str, kernel_s
     np.testing.assert_array_equal(winners, reference.max_pool2d_with_winners(x, kernel_size, stride, padding)[1])
 
 
+@pytest.mark.parametrize(("kernel_size", "stride"), [((3, 5), (1, 2)), ((5, 3), (2, 1)), ((4, 5), (3, 2))])
+def test_a_pixel_gets_the_gradients_of_all_windows_that_it_won(backend: str, kernel_size, stride) -> None:
+    x, padding = np.random.default_rng(0).permutation(2 * 63).reshape(1, 2, 7, 9).astype(float), (1, 1)
+    _, winners = kernel(backend, "max_pool2d")(x, kernel_size, stride, padding)
+    dy, expected = np.random.default_rng(1).integers(1, 9, winners.shape).astype(float), np.zeros(x.shape)
+    for n, c, p, q in np.ndindex(*winners.shape):
+        i, j = divmod(int(winners[n, c, p, q]), kernel_size[1])
+        expected[n, c, p * stride[0] + i - padding[0], q * stride[1] + j - padding[1]] += dy[n, c, p, q]
+    dx = kernel(backend, "max_pool2d_scatter")(dy, winners, (7, 9), kernel_size, stride, padding)
+    np.testing.assert_array_equal(dx, expected)
+
+
 @pytest.mark.parametrize("name", ["sigmoid", "tanh", "softplus", "relu"])
 @each_dtype
 def test_activations_of_extreme_numbers(name: str, dtype: str, backend: str) -> None:
