@@ -121,3 +121,9 @@ def test_activations_are_the_reference_however_channels_are_cut(shape: tuple[int
                 np.testing.assert_array_equal(numba.relu(own), reference.relu(x))
                 np.testing.assert_array_equal(numba.relu_grad(other, own), reference.relu_grad(dy, x))
                 np.testing.assert_allclose(numba.sigmoid_grad(other, own), reference.sigmoid_grad(dy, x), rtol=1e-6)
+
+
+def test_a_channel_is_summed_in_64_parts_whatever_its_size() -> None:
+    for size in (1, 64, 99):
+        with forced(conv, _channel_sum=lambda x, parts: parts.fill(1)):
+            assert numba.channel_sum(numbers(1, 2, size, 1, dtype="float32")).tolist() == [64, 64]
