@@ -143,3 +143,9 @@ def test_a_channel_is_cut_into_pieces_of_1024_numbers_that_do_not_overlap(size: 
     pieces = [activation._piece(x, 1, piece) for piece in range(activation._pieces(x))]
     assert [piece.size for piece in pieces] == expected
     np.testing.assert_array_equal(np.concatenate([[], *pieces]), x[1])
+
+
+def test_a_channel_is_summed_in_64_parts_whatever_its_size() -> None:
+    for size in (1, 64, 99):
+        with forced(conv, _channel_sum=lambda x, parts: parts.fill(1)):
+            assert numba.channel_sum(numbers(1, 2, size, 1, dtype="float32")).tolist() == [64, 64]
