@@ -277,6 +277,19 @@ def test_rules_are_also_tried_where_one_gradient_or_one_output_is_wanted(fn, inp
     assert {(one.verdict, one.operation, one.cause.name) for one in report.inputs} == {("wrong", operation, cause)}
 
 
+def test_a_rule_that_returns_too_many_gradients_is_reported() -> None:
+    class Generous(Function):
+        def forward(self, x):
+            return x * x
+
+        def backward(self, dy):
+            return dy * self.inputs[0] * 2.0, dy
+
+    (one,) = gradcheck(Generous.apply, draw(3), raise_error=False).inputs
+    assert (one.verdict, one.operation, one.cause.name) == ("wrong", "Generous", "rule fails")
+    assert "must return a tuple of 1 gradients" in one.detail
+
+
 def test_a_rule_that_cannot_be_differentiated_again_is_found() -> None:
     class Square(Function):
         def forward(self, x):

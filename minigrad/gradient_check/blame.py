@@ -107,7 +107,7 @@ def _faults(node: Function, options: Options) -> Causes:
     try:
         return _wrong_rule(alone, alone.arrays, options)
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        return dict.fromkeys(range(len(alone.arrays)), Cause(UNKNOWN, f"its rule fails: {error}"))
+        return dict.fromkeys(range(len(alone.arrays)), Cause("rule fails", f"by itself, too: {error}"))
 
 
 def _changed_since(node: Function, alone: Node) -> bool:

@@ -240,8 +240,10 @@ class Node:
             gradients = node.backward(*wrapped)
         if not isinstance(gradients, (tuple, list)):
             gradients = (gradients,)
+        if len(gradients) != len(arrays):
+            raise ValueError(f"it returned {len(gradients)} gradients, and has inputs: {len(arrays)}")
         found: Gradients = [None] * len(arrays)
-        for index, (x, g) in enumerate(zip(arrays, gradients, strict=False)):
+        for index, (x, g) in enumerate(zip(arrays, gradients, strict=True)):
             if isinstance(g, Tensor):
                 g = sum_to_shape(g, x.shape) if self.operation.broadcasts and g.shape != x.shape else g
                 found[index] = self.backend.to_numpy(g.data)
