@@ -1,0 +1,35 @@
+"""How this backend lays out images: the batch innermost, as the twin numpy/layout.py does and for the same reason.
+
+Threads that are neighbours then work on neighbouring images, and read and write whole lines of memory.
+"""
+
+from __future__ import annotations
+
+import cupy
+
+from ..numpy.layout import Pair, output_size
+
+__all__ = ["Pair", "batch_first", "batch_innermost", "elementwise_layout", "output_size"]
+
+
+def batch_innermost(x: cupy.ndarray) -> cupy.ndarray:
+    """(N, C, H, W) -> (C, H, W, N), contiguous: a view where x lies that way already, else a copy."""
+    return cupy.ascontiguousarray(x.transpose(1, 2, 3, 0))
+
+
+def batch_first(x: cupy.ndarray) -> cupy.ndarray:
+    """(C, H, W, N) -> (N, C, H, W), a view."""
+    return x.transpose(3, 0, 1, 2)
+
+
+def elementwise_layout(*arrays: cupy.ndarray) -> tuple[list[cupy.ndarray], cupy.ndarray, cupy.ndarray]:
+    """Arrays of one shape as they lie in memory if the first one's layout is theirs; a new one of that layout, and the
+    same with the axes in their order."""
+    first = arrays[0]
+    if first.flags.c_contiguous or first.ndim < 2:
+        result = cupy.empty(first.shape, first.dtype)
+        return [cupy.ascontiguousarray(array) for array in arrays], result, result
+    inwards = (*range(1, first.ndim), 0)
+    inner = [cupy.ascontiguousarray(array.transpose(inwards)) for array in arrays]
+    result = cupy.empty(inner[0].shape, first.dtype)
+    return inner, result, result.transpose(first.ndim - 1, *range(first.ndim - 1))
