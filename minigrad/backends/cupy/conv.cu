@@ -76,7 +76,7 @@ extern "C" __global__ void channel_sum(const REAL* x, REAL* sums, INDEX pixels)
         total += row[i];
     partial[threadIdx.x] = total;
     __syncthreads();  // until every thread has written its sum
-    for (int half = blockDim.x / 2; half > 0; half /= 2) {
+    for (unsigned half = blockDim.x / 2; half > 0; half /= 2) {
         if (threadIdx.x < half)
             partial[threadIdx.x] += partial[threadIdx.x + half];
         __syncthreads();

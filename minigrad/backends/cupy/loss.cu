@@ -10,7 +10,7 @@ __device__ REAL block_max(REAL value, REAL* shared)
 {
     shared[threadIdx.x] = value;
     __syncthreads();  // until every thread has written its value
-    for (int half = THREADS / 2; half > 0; half /= 2) {
+    for (unsigned half = THREADS / 2; half > 0; half /= 2) {
         if (threadIdx.x < half && shared[threadIdx.x] < shared[threadIdx.x + half])
             shared[threadIdx.x] = shared[threadIdx.x + half];
         __syncthreads();
@@ -25,7 +25,7 @@ __device__ REAL block_sum(REAL value, REAL* shared)
 {
     shared[threadIdx.x] = value;
     __syncthreads();
-    for (int half = THREADS / 2; half > 0; half /= 2) {
+    for (unsigned half = THREADS / 2; half > 0; half /= 2) {
         if (threadIdx.x < half)
             shared[threadIdx.x] += shared[threadIdx.x + half];
         __syncthreads();
