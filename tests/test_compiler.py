@@ -92,3 +92,11 @@ def test_both_versions_are_kept_on_disk_under_names_of_their_own(kernels) -> Non
     names = {(version.py_func.__name__, version.py_func.__qualname__) for version in versions}
     assert names == {("reciprocals", "reciprocals"), ("reciprocals_unthreaded", "reciprocals_unthreaded")}
     assert {version.py_func.__module__ for version in versions} == {__name__}
+
+
+def test_a_function_of_no_file_is_compiled_though_it_cannot_be_kept() -> None:
+    names: dict = {}
+    exec("def product(x):\n    return x[0] * x[1]", names)
+    product = compiled_function(for_python=True)(names["product"])
+    assert isinstance(product._cache, NullCache)
+    assert product(np.array([2.0, 3.0])) == 6.0

@@ -59,6 +59,18 @@ def test_the_first_pixel_inside_is_known_for_every_window(backend: str, kernel_s
     np.testing.assert_array_equal(winners, reference.max_pool2d_with_winners(x, kernel_size, stride, padding)[1])
 
 
+@pytest.mark.parametrize(("kernel_size", "stride"), [((3, 5), (1, 2)), ((5, 3), (2, 1)), ((4, 5), (3, 2))])
+def test_a_pixel_gets_the_gradients_of_all_windows_that_it_won(backend: str, kernel_size, stride) -> None:
+    x, padding = np.random.default_rng(0).permutation(2 * 63).reshape(1, 2, 7, 9).astype(float), (1, 1)
+    _, winners = kernel(backend, "max_pool2d")(x, kernel_size, stride, padding)
+    dy, expected = np.random.default_rng(1).integers(1, 9, winners.shape).astype(float), np.zeros(x.shape)
+    for n, c, p, q in np.ndindex(*winners.shape):
+        i, j = divmod(int(winners[n, c, p, q]), kernel_size[1])
+        expected[n, c, p * stride[0] + i - padding[0], q * stride[1] + j - padding[1]] += dy[n, c, p, q]
+    dx = kernel(backend, "max_pool2d_scatter")(dy, winners, (7, 9), kernel_size, stride, padding)
+    np.testing.assert_array_equal(dx, expected)
+
+
 @pytest.mark.parametrize("name", ["sigmoid", "tanh", "softplus", "relu"])
 @each_dtype
 def test_activations_of_extreme_numbers(name: str, dtype: str, backend: str) -> None:
@@ -180,3 +192,39 @@ def test_the_exponential_of_the_sigmoid_is_right_to_a_unit_in_the_last_place(dty
     expected = np.exp(x.astype(np.longdouble))
     error = np.abs(np.array([exponential(number) for number in x]) - expected) / np.spacing(expected.astype(dtype))
     assert error.max() < 1
+
+
+POLYNOMIALS = {  # powers of two, ln 2 in two parts, coefficients from the highest one on down to that of r^2
+    "float32": (
+        range(-125, 128),
+        (0.693359375, -2.12194440e-4),
+        (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1),
+    ),
+    "float64": (
+        range(-1020, 1024),
+        (6.93147180369123816490e-01, 1.90821492927058770002e-10),
+        [1 / math.factorial(k) for k in range(13, 1, -1)],
+    ),
+}
+
+
+@each_dtype
+def test_the_exponential_of_the_sigmoid_is_its_polynomial_bit_for_bit(dtype: str) -> None:
+    """For each power of two, and for many numbers between two of them: a coefficient's last digits are seldom seen."""
+    activation, number = pytest.importorskip("minigrad.backends.numba.activation"), np.dtype(dtype).type
+    powers, (high, low), coefficients = POLYNOMIALS[dtype]
+    in_powers = np.concatenate([np.array(powers) - 0.45, np.array(powers) + 0.45, np.linspace(-0.49, 0.49, 10_000)])
+    x, n = (in_powers * math.log(2)).astype(dtype), np.rint(in_powers).astype(dtype)
+    r, p = (x - n * number(high)) - n * number(low), np.zeros_like(x)
+    for coefficient in coefficients:
+        p = p * r + number(coefficient)
+    expected = np.ldexp(p * r * r + r + number(1), n.astype(int))
+    exponential = getattr(activation, f"_exp_{dtype}")
+    np.testing.assert_array_equal([exponential(argument) for argument in x], expected)
+
+
+@pytest.mark.parametrize(("dtype", "lowest"), [("float32", -87), ("float64", -708)])
+def test_the_exponential_of_the_sigmoid_falls_no_lower(dtype: str, lowest: int) -> None:
+    activation, number = pytest.importorskip("minigrad.backends.numba.activation"), np.dtype(dtype).type
+    exponential = getattr(activation, f"_exp_{dtype}")
+    assert exponential(number(-math.inf)) == exponential(number(lowest)) > 0

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("numba")
 
-from minigrad.backends.numba import memory
+from minigrad.backends.numba import loss, memory
 
 
 @pytest.mark.parametrize("dtype", [np.dtype("float32"), np.dtype("float64"), np.dtype("int32")])
@@ -24,6 +24,15 @@ def test_a_new_array_that_is_not_small_begins_with_a_cache_line(shape: tuple[int
     assert not any(np.shares_memory(kept[0], other) for other in kept[1:])
 
 
+@pytest.mark.parametrize("dtype", [np.dtype("float32"), np.dtype("float64")])
+@pytest.mark.parametrize(("nbytes", "beyond"), [(0, None), (2**14 - 8, None), (2**14, 64), (2**20, 64)])
+def test_only_what_is_not_small_takes_more_memory_by_a_cache_line(
+    nbytes: int, beyond: int | None, dtype: np.dtype
+) -> None:
+    array = memory.empty((nbytes // dtype.itemsize,), dtype)
+    assert (None if array.base is None else array.base.nbytes - nbytes) == beyond
+
+
 def test_what_compiled_code_would_tell_apart_is_copied() -> None:
     x = np.arange(12.0).reshape(3, 4)
     assert memory.contiguous(x) is x
@@ -34,9 +43,21 @@ def test_what_compiled_code_would_tell_apart_is_copied() -> None:
         copy = memory.contiguous(other)
         assert copy.flags.carray
         np.testing.assert_array_equal(copy, other)
-    y = np.arange(24).reshape(1, 2, 3, 4)
-    assert memory.batch_innermost(y).shape == (2, 3, 4, 1)
-    assert memory.batch_innermost(y).flags.c_contiguous
+    labels = np.arange(12)
+    assert loss._int64(labels) is labels
+    for others in (labels[::2], labels.astype("int32"), labels.astype("uint8")[::-1]):
+        converted = loss._int64(others)
+        assert (converted.dtype, converted.flags.carray) == (np.int64, True)
+        np.testing.assert_array_equal(converted, others)
+
+
+def test_the_batch_lies_innermost_as_a_view_where_it_does_already() -> None:
+    x = np.arange(120).reshape(2, 3, 4, 5)
+    innermost = memory.batch_innermost(x)
+    assert innermost.shape == (3, 4, 5, 2)
+    assert innermost.flags.carray
+    assert innermost[2, 1, 3, 0] == x[0, 2, 1, 3]
+    assert np.shares_memory(memory.batch_innermost(innermost.transpose(3, 0, 1, 2)), innermost)
 
 
 def test_glibc_is_asked_to_keep_a_gigabyte_and_to_map_no_blocks(monkeypatch) -> None:

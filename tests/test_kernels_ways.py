@@ -121,3 +121,31 @@ def test_activations_are_the_reference_however_channels_are_cut(shape: tuple[int
                 np.testing.assert_array_equal(numba.relu(own), reference.relu(x))
                 np.testing.assert_array_equal(numba.relu_grad(other, own), reference.relu_grad(dy, x))
                 np.testing.assert_allclose(numba.sigmoid_grad(other, own), reference.sigmoid_grad(dy, x), rtol=1e-6)
+
+
+def test_activations_lie_in_memory_as_their_output_does() -> None:
+    rows = numbers(7, 3, 2, 5, dtype="float32")
+    turned = np.moveaxis(np.moveaxis(rows, 0, -1).copy(), -1, 0)
+    for y, dy in itertools.product((rows, turned), repeat=2):
+        for result in (numba.relu(y), numba.relu_grad(dy, y), numba.sigmoid_grad(dy, y)):
+            assert result.strides == y.strides
+
+
+def test_the_relu_of_minus_zero_is_zero() -> None:
+    assert not np.signbit(numba.relu(np.full(100, -0.0))).any()
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [(0, []), (1, [1]), (1024, [1024]), (1025, [1024, 1]), (2500, [1024, 1024, 452])]
+)
+def test_a_channel_is_cut_into_pieces_of_1024_numbers_that_do_not_overlap(size: int, expected: list[int]) -> None:
+    x = numbers(2, size, dtype="float64")
+    pieces = [activation._piece(x, 1, piece) for piece in range(activation._pieces(x))]
+    assert [piece.size for piece in pieces] == expected
+    np.testing.assert_array_equal(np.concatenate([[], *pieces]), x[1])
+
+
+def test_a_channel_is_summed_in_64_parts_whatever_its_size() -> None:
+    for size in (1, 64, 99):
+        with forced(conv, _channel_sum=lambda x, parts: parts.fill(1)):
+            assert numba.channel_sum(numbers(1, 2, size, 1, dtype="float32")).tolist() == [64, 64]

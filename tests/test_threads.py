@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from importlib.util import module_from_spec
+
 import pytest
 
 pytest.importorskip("numba")
@@ -17,6 +20,7 @@ def test_the_environment_may_say_how_many(monkeypatch, omp: str, expected: int |
     monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
     monkeypatch.setenv("OMP_NUM_THREADS", omp)
     assert threads._number_from_environment() == expected
+    assert threads.Threads().number == expected
     monkeypatch.setenv("NUMBA_NUM_THREADS", "2")
     assert threads._number_from_environment() is None
     monkeypatch.delenv("NUMBA_NUM_THREADS")
@@ -62,6 +66,16 @@ def test_after_a_fork_nobody_holds_the_turn() -> None:
     assert not own.turn.locked()
 
 
+def test_forks_are_noted_where_the_system_has_them(monkeypatch) -> None:
+    asked = []
+    monkeypatch.setattr(os, "register_at_fork", lambda **calls: asked.append(calls), raising=False)
+    again = module_from_spec(threads.__spec__)
+    again.__loader__.exec_module(again)
+    assert asked == [{"after_in_child": again.threads.after_fork}]
+    monkeypatch.delattr(os, "register_at_fork")
+    again.__loader__.exec_module(again)
+
+
 class Library:
     """As threadpoolctl has one."""
 
@@ -75,23 +89,40 @@ class Library:
         self.num_threads = number
 
 
-def test_matrix_products_run_on_one_thread_inside_and_get_the_others_back(monkeypatch) -> None:
-    libraries, asked = [Library(3), Library(5)], []
+@pytest.fixture
+def libraries(monkeypatch) -> list[Library]:
+    """What threadpoolctl finds here, where it is asked for libraries of matrix products."""
+    found = [Library(3), Library(5)]
 
     class Controller:
+        lib_controllers = found
+
         def select(self, **what):
-            asked.append(what)
+            assert what == {"user_api": "blas"}
             return self
 
-        lib_controllers = libraries
-
     monkeypatch.setattr(threads.threadpoolctl, "ThreadpoolController", Controller)
+    return found
+
+
+def test_matrix_products_run_on_one_thread_inside_and_get_the_others_back(libraries) -> None:
+    def numbers() -> list[int]:
+        return [library.num_threads for library in libraries]
+
     one = threads.OneBlasThread()
-    assert asked == [{"user_api": "blas"}]
     libraries[0].set_num_threads(4)  # by somebody else, since
     for _ in range(2):
         with one:
+            assert numbers() == [1, 1]
             with one:
-                assert [library.num_threads for library in libraries] == [1, 1]
-            assert [library.num_threads for library in libraries] == [1, 1]
-        assert [library.num_threads for library in libraries] == [4, 5]
+                assert numbers() == [1, 1]
+            assert numbers() == [1, 1]
+        assert numbers() == [4, 5]
+
+
+def test_no_two_python_threads_set_the_number_for_matrix_products_at_once(libraries, monkeypatch) -> None:
+    one, locked = threads.OneBlasThread(), []
+    monkeypatch.setattr(Library, "set_num_threads", lambda *_: locked.append(one._lock.locked()))
+    with one:
+        assert not one._lock.locked()
+    assert locked == [True] * 4

@@ -6,6 +6,7 @@ Arrays are full of NaN wherever an operation has nothing to read, and of -77 whe
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import module_from_spec
 from typing import Any
 
 import interpreted
@@ -14,6 +15,7 @@ import pytest
 
 pytest.importorskip("numba")
 
+import llvmlite.binding
 import numba
 
 from minigrad.backends.numba import tile as compiled
@@ -127,6 +129,32 @@ def test_dot_products_are_added_for_as_many_rows_and_columns_as_count(dtype: str
     arguments = (y, y_at, y_step, x, x_at, x_step, size, (10, 3), target(1, 20, dtype))
     actual, expected = both(dots, (0,) * 2, (0,) * 3, breadth, *arguments)
     np.testing.assert_array_equal(actual, expected)
+
+
+@pytest.mark.parametrize(
+    ("features", "register", "wide", "half", "rows"), [({"avx512f": True}, 64, 4, 2, 4), ({"avx2": True}, 32, 2, 1, 2)]
+)
+def test_shapes_of_tiles_follow_the_registers(monkeypatch, features, register, wide, half, rows) -> None:
+    monkeypatch.setattr(llvmlite.binding, "get_host_cpu_features", lambda: features)
+    again = module_from_spec(compiled.__spec__)
+    again.__loader__.exec_module(again)
+    assert again.REGISTER_BYTES == register
+    assert [len(shape) for shape in (again.WIDE, again.HALF, again.DOT_ROWS)] == [wide, half, rows]
+    assert [len(shape) for shape in (again.SIX, again.FIVE, again.FOUR, again.TWO, again.ONE)] == [6, 5, 4, 2, 1]
+
+
+def test_a_kernel_may_have_tiles_of_two_dtypes() -> None:
+    load_tile, store_tile, add_products = compiled.load_tile, compiled.store_tile, compiled.add_products
+
+    @numba.njit
+    def kernel(x, y):  # of each, three numbers and twice themselves behind them
+        store_tile(add_products(load_tile((0,), 3, x, 0, 0), 3, x, 1, 0, x, 0, 0), 3, x, 3, 0)
+        store_tile(add_products(load_tile((0,), 3, y, 0, 0), 3, y, 1, 0, y, 0, 0), 3, y, 3, 0)
+
+    x, y = np.array([3, 1, 2, 0, 0, 0], "float32"), np.array([5, 1, 4, 0, 0, 0], "float64")
+    kernel(x, y)
+    assert x.tolist() == [3, 1, 2, 6, 2, 4]
+    assert y.tolist() == [5, 1, 4, 10, 2, 8]
 
 
 def test_the_twins_are_the_sums_that_they_stand_for() -> None:

@@ -124,7 +124,9 @@ def prepare(root: Path, folder: Path, compiled: bool) -> None:
     sys.dont_write_bytecode = True
     sys.path.insert(0, str(root))
     numba.config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(dir=folder)  # nobody else's
-    if not compiled:
+    if compiled:  # conftest.py runs a kernel before the forks
+        numba.config.THREADING_LAYER = os.environ["NUMBA_THREADING_LAYER"] = "forksafe"
+    else:
         interpreted.install()
 
 

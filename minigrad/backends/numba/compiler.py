@@ -75,5 +75,4 @@ def _renamed(function: Callable, suffix: str) -> Callable:
     """The same function under another name: numba's files on disk go by the name alone."""
     copy = types.FunctionType(function.__code__, function.__globals__)
     copy.__name__, copy.__qualname__ = f"{function.__name__}_{suffix}", f"{function.__qualname__}_{suffix}"
-    copy.__module__ = function.__module__
     return copy

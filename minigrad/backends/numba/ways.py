@@ -35,7 +35,7 @@ def takes_pieces(view: View, batch: int, itemsize: int, products: int) -> bool:
     wasted = len(view.rows) * products * empty_lanes(view.lengths, batch, itemsize)
     pieces = wasted <= WORTH_COLUMNS
     if log.isEnabledFor(logging.DEBUG):
-        longest = max(view.lengths, default=0) * batch
+        longest = max(view.lengths) * batch
         log.debug(
             f"pieces of up to {longest} numbers, read where they lie"
             if pieces

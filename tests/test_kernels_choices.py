@@ -1,0 +1,151 @@
+"""Which way the numba backend takes for which shapes (backends/numba/ways.py): at each border, and beside it.
+
+With registers of 32 bytes, whatever the machine has. test_kernels_ways.py shows that all ways give the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+pytest.importorskip("numba")
+
+from minigrad.backends.numba import ways
+from minigrad.backends.numba.views import View, outputs_view
+
+
+@pytest.fixture(autouse=True)
+def registers_of_32_bytes(monkeypatch, caplog) -> Iterator[None]:
+    monkeypatch.setattr(ways, "REGISTER_BYTES", 32)
+    ways.empty_lanes.cache_clear()
+    with caplog.at_level("DEBUG", logger="minigrad.numba"):
+        yield
+    ways.empty_lanes.cache_clear()
+
+
+def one_run(rows: int, columns: int) -> View:
+    """Each pixel sees itself."""
+    return outputs_view((rows, columns), (rows, columns), (1, 1), (1, 1), (0, 0))
+
+
+@pytest.mark.parametrize(
+    ("runs", "batch", "itemsize", "expected"),
+    [
+        ((1,), 1, 4, 7 - 1),
+        ((4,), 1, 4, 4 - 4),
+        ((1,), 4, 4, 4 - 4),
+        ((8,), 1, 4, 0 - 8),
+        ((1,), 1, 8, 3 - 1),
+        ((1, 9), 1, 4, (7 + 7) - (1 + 9)),
+        ((3, 4), 3, 8, (3 + 0) - (9 + 12)),
+    ],
+)
+def test_lanes_that_stay_empty_are_counted_less_those_that_are_full(
+    runs: tuple[int, ...], batch: int, itemsize: int, expected: int
+) -> None:
+    assert ways.empty_lanes(runs, batch, itemsize) == expected
+
+
+@pytest.mark.parametrize(
+    ("image", "batch", "itemsize", "products", "expected"),
+    [
+        ((5, 2), 1, 4, 250_000, True),  # 4 lanes stay empty: 5 * 4 * 250,000 products
+        ((5, 2), 1, 4, 250_001, False),
+        ((4, 2), 1, 4, 250_001, True),
+        ((5, 1), 2, 4, 250_001, False),
+        ((5, 4), 1, 4, 10**9, True),
+        ((5, 1), 4, 4, 10**9, True),
+        ((5, 1), 1, 8, 500_000, True),  # 2 lanes
+        ((5, 1), 1, 8, 500_001, False),
+    ],
+)
+def test_pieces_are_taken_until_empty_lanes_cost_more_than_columns(
+    image: tuple[int, int], batch: int, itemsize: int, products: int, expected: bool
+) -> None:
+    assert ways.takes_pieces(one_run(*image), batch, itemsize, products) is expected
+
+
+@pytest.mark.parametrize(
+    ("products", "said"),
+    [
+        (1, "pieces of up to 10 numbers, read where they lie"),
+        (10**9, "im2col and a matrix product, an image at a time; pieces of 10 numbers leave registers empty"),
+    ],
+)
+def test_the_log_tells_the_longest_piece(caplog, products: int, said: str) -> None:
+    view = outputs_view((4, 7), (4, 7), (3, 3), (1, 1), (1, 1))
+    assert view.lengths == (1, 5, 1)
+    ways.takes_pieces(view, 2, 4, products)
+    assert caplog.messages == [said]
+
+
+@pytest.mark.parametrize(
+    ("weight", "columns", "batch", "itemsize", "expected"),
+    [
+        ((16, 3, 1, 1), 1, 24, 4, True),  # outputs for two registers, three channels, an eighth as many as images
+        ((15, 3, 1, 1), 1, 24, 4, False),
+        ((8, 3, 1, 1), 1, 24, 8, True),
+        ((7, 3, 1, 1), 1, 24, 8, False),
+        ((16, 2, 1, 1), 1, 1, 4, False),
+        ((16, 3, 1, 1), 1, 25, 4, False),
+        ((16, 8, 1, 1), 1, 64, 4, True),  # few images
+        ((16, 9, 1, 1), 1, 65, 4, False),
+        ((16, 3, 1, 1), 1, 1, 4, True),
+        ((16, 3, 1, 1), 1, 0, 4, False),  # that way cannot do without images
+        ((64, 64, 4, 4), 1, 1, 4, True),  # 2^16 sums stay in the cache
+        ((64, 64, 1, 17), 1, 1, 4, False),
+        ((64, 64, 1, 17), 4, 16, 4, True),  # long rows
+        ((64, 64, 1, 17), 9, 7, 4, False),
+    ],
+)
+def test_outer_products_are_taken_for_many_channels_and_few_images(
+    caplog, weight: tuple[int, ...], columns: int, batch: int, itemsize: int, expected: bool
+) -> None:
+    assert ways.takes_outer_products(weight, one_run(2, columns), batch, itemsize) is expected
+    assert ("outer products" in caplog.text) is expected
+
+
+LAYOUTS = {
+    "rows": lambda *shape: np.empty(shape, np.float32),
+    "columns": lambda *shape: np.empty(shape, np.float32, order="F"),
+    "neither": lambda *shape: np.empty((2, *shape), np.float32)[:, ::-1][0],
+}
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "sizes", "expected"),
+    [
+        ("columns", "rows", (16, 1, 2), "columns"),
+        ("columns", "rows", (15, 1, 2), "BLAS"),  # too short a run
+        ("columns", "rows", (16, 2, 2), "BLAS"),  # small, and no outer product
+        ("columns", "columns", (100, 30, 100), "BLAS"),  # 300,000 multiply-adds
+        ("columns", "columns", (100, 31, 100), "columns"),
+        ("rows", "columns", (100, 31, 100), "BLAS"),
+        ("columns", "columns", (47, 490, 13), "BLAS"),
+        ("columns", "columns", (47, 491, 13), "columns"),  # 300,001
+        ("rows", "rows", (2, 1, 16), "rows"),
+        ("rows", "rows", (2, 1, 15), "BLAS"),
+        ("rows", "rows", (2, 9376, 16), "rows"),
+        ("columns", "rows", (2, 9376, 16), "rows"),
+        ("neither", "rows", (2, 9376, 16), "BLAS"),
+        ("rows", "columns", (30, 512, 30), "dots"),
+        ("rows", "columns", (30, 511, 30), "BLAS"),
+        ("columns", "columns", (15, 1000, 30), "BLAS"),
+        ("rows", "neither", (30, 1000, 30), "BLAS"),
+        ("rows", "rows", (1, 200_000, 1), "BLAS"),  # small, if long
+        ("rows", "rows", (0, 5, 3), "BLAS"),
+    ],
+)
+def test_a_product_is_computed_by_the_runs_that_lie_in_memory(
+    left: str, right: str, sizes: tuple[int, int, int], expected: str
+) -> None:
+    I, J, K = sizes
+    assert ways.product_of(LAYOUTS[left](I, J), LAYOUTS[right](J, K)) == expected
+
+
+@pytest.mark.parametrize("shapes", [((3, 1000, 40), (40, 600)), ((1000, 40), (3, 40, 600))])
+def test_products_of_stacks_are_left_to_the_blas(shapes) -> None:
+    a, b = shapes
+    assert ways.product_of(LAYOUTS["columns"](*a), LAYOUTS["rows"](*b)) == "BLAS"
