@@ -58,9 +58,9 @@ def _as_argument(value: Any, dtype: np.dtype, index: type) -> Any:
     """A kernel gets what it declares: CuPy would pass Python's numbers as eight bytes each."""
     if isinstance(value, Count):
         return index(value)
-    if isinstance(value, int):
+    if isinstance(value, (int, np.integer)):
         return np.int32(value)
-    return dtype.type(value) if isinstance(value, float) else value
+    return dtype.type(value) if isinstance(value, (float, np.floating)) else value
 
 
 @lru_cache(maxsize=None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cupy
 
 from .compiler import Count, block_kernel, kernel
-from .layout import Pair, batch_first, batch_innermost, output_size
+from .layout import Pair, batch_first, batch_innermost, contiguous, output_size
 
 _im2col, _col2im, _add_bias = kernel("conv", "im2col"), kernel("conv", "col2im"), kernel("conv", "add_bias")
 _channel_sum = block_kernel("conv", "channel_sum", threads=256)
@@ -22,8 +22,7 @@ def im2col(x: cupy.ndarray, kernel: Pair, stride: Pair, padding: Pair, dilation:
 def col2im(cols: cupy.ndarray, image: Pair, stride: Pair, padding: Pair, dilation: Pair) -> cupy.ndarray:
     C, KH, KW, OH, OW, N = cols.shape
     x = cupy.empty((C, *image, N), cols.dtype)
-    cols = cupy.ascontiguousarray(cols)
-    _col2im(x.size, cols, x, N, *image, KH, KW, OH, OW, *stride, *padding, *dilation)
+    _col2im(x.size, contiguous(cols), x, N, *image, KH, KW, OH, OW, *stride, *padding, *dilation)
     return batch_first(x)
 
 
@@ -42,7 +41,7 @@ def conv2d(
     cols = im2col(x, (KH, KW), stride, padding, dilation).reshape(G, K, OH * OW * N)
     y = _product(weight.reshape(G, O // G, K), cols)  # (G, O/G, OH OW N) = (G, O/G, K) @ (G, K, OH OW N)
     if bias is not None:
-        _add_bias(y.size, y, cupy.ascontiguousarray(bias), Count(OH * OW * N))
+        _add_bias(y.size, y, contiguous(bias), Count(OH * OW * N))
     return batch_first(y.reshape(O, OH, OW, N))
 
 

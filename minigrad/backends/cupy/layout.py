@@ -9,12 +9,17 @@ import cupy
 
 from ..numpy.layout import Pair, output_size
 
-__all__ = ["Pair", "batch_first", "batch_innermost", "elementwise_layout", "output_size"]
+__all__ = ["Pair", "batch_first", "batch_innermost", "contiguous", "elementwise_layout", "output_size"]
+
+
+def contiguous(x: cupy.ndarray) -> cupy.ndarray:
+    """The array itself where it is contiguous, else a copy: a kernel sees the first number's address and no strides."""
+    return x if x.flags.c_contiguous else cupy.ascontiguousarray(x)
 
 
 def batch_innermost(x: cupy.ndarray) -> cupy.ndarray:
     """(N, C, H, W) -> (C, H, W, N), contiguous: a view where x lies that way already, else a copy."""
-    return cupy.ascontiguousarray(x.transpose(1, 2, 3, 0))
+    return contiguous(x.transpose(1, 2, 3, 0))
 
 
 def batch_first(x: cupy.ndarray) -> cupy.ndarray:
@@ -26,10 +31,10 @@ def elementwise_layout(*arrays: cupy.ndarray) -> tuple[list[cupy.ndarray], cupy.
     """Arrays of one shape as they lie in memory if the first one's layout is theirs; a new one of that layout, and the
     same with the axes in their order."""
     first = arrays[0]
-    if first.flags.c_contiguous or first.ndim < 2:
+    if first.flags.c_contiguous:
         result = cupy.empty(first.shape, first.dtype)
-        return [cupy.ascontiguousarray(array) for array in arrays], result, result
+        return [contiguous(array) for array in arrays], result, result
     inwards = (*range(1, first.ndim), 0)
-    inner = [cupy.ascontiguousarray(array.transpose(inwards)) for array in arrays]
+    inner = [contiguous(array.transpose(inwards)) for array in arrays]
     result = cupy.empty(inner[0].shape, first.dtype)
     return inner, result, result.transpose(first.ndim - 1, *range(first.ndim - 1))
