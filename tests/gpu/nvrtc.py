@@ -45,9 +45,7 @@ def double_arithmetic(ptx: str) -> list[str]:
 
 def results() -> list[dict[str, Any]]:
     found = []
-    for path, real, index in itertools.product(
-        sorted(KERNELS.glob("*.cu")), ("float", "double"), ("int", "long long")
-    ):
+    for path, real, index in itertools.product(sorted(KERNELS.glob("*.cu")), ("float", "double"), ("int", "long long")):
         options = (f"-DREAL={real}", f"-DINDEX={index}")
         for architecture in ARCHITECTURES:
             one = {"file": path.name, "REAL": real, "INDEX": index, "architecture": f"sm_{architecture}"}

@@ -6,7 +6,7 @@ A file is compiled when one of its kernels is first called, for the type of numb
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +63,12 @@ def _as_argument(value: Any, dtype: np.dtype, index: type) -> Any:
     return dtype.type(value) if isinstance(value, (float, np.floating)) else value
 
 
-@lru_cache(maxsize=None)
+@cache
 def _function(family: str, name: str, dtype: np.dtype, index: type) -> Any:
     return _module(family, dtype, index).get_function(name)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _module(family: str, dtype: np.dtype, index: type) -> Any:
     code = (Path(__file__).parent / f"{family}.cu").read_text()
     options = (f"-DREAL={REALS[dtype]}", f"-DINDEX={'int' if index is np.int32 else 'long long'}")
