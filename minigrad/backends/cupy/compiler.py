@@ -1,6 +1,7 @@
 """Compiles the CUDA C in the .cu files beside this one, and launches its kernels.
 
-A file is compiled when one of its kernels is first called, for the type of numbers at hand; CuPy keeps the result on disk.
+A file is compiled when one of its kernels is first called, for the type of numbers at hand. CuPy keeps the result on
+disk.
 """
 
 from __future__ import annotations
