@@ -55,9 +55,11 @@ class Backend:
 
     def check_usable(self) -> None:
         """Runs a real kernel, so that what is missing is found here and not in the middle of a computation."""
-        one = self.xp.ones(1, self.xp.float32)
+        kernels = self.kernels
         try:
-            self.kernels.sigmoid(one)
+            if hasattr(kernels, "check_device"):  # a CPU is always there
+                kernels.check_device()
+            kernels.sigmoid(self.xp.ones(1, self.xp.float32))
         except BackendError:
             raise
         except Exception as error:
@@ -83,6 +85,7 @@ _REGISTRY = {
     for backend in (
         Backend("numpy", arrays="numpy", install="pip install minigrad"),
         Backend("numba", arrays="numpy", install="pip install 'minigrad[numba]'"),
+        Backend("cupy", arrays="cupy", install="pip install 'minigrad[cuda12]' (or cuda13)"),
     )
 }
 

@@ -1,0 +1,45 @@
+"""NVIDIA GPUs: every kernel of the contract as CUDA C in the .cu files here, matrix products by cuBLAS."""
+
+from .activation import (
+    leaky_relu,
+    leaky_relu_grad,
+    relu,
+    relu_grad,
+    sigmoid,
+    sigmoid_grad,
+    softplus,
+    tanh,
+    tanh_grad,
+)
+from .conv import channel_sum, col2im, conv2d, conv2d_grad_input, conv2d_grad_weight, im2col
+from .device import check_device as check_device
+from .linear import linear, matmul
+from .loss import softmax_cross_entropy, softmax_cross_entropy_grad
+from .pool import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_gather, max_pool2d_scatter
+
+__all__ = [
+    "avg_pool2d",
+    "avg_pool2d_grad",
+    "channel_sum",
+    "col2im",
+    "conv2d",
+    "conv2d_grad_input",
+    "conv2d_grad_weight",
+    "im2col",
+    "leaky_relu",
+    "leaky_relu_grad",
+    "linear",
+    "matmul",
+    "max_pool2d",
+    "max_pool2d_gather",
+    "max_pool2d_scatter",
+    "relu",
+    "relu_grad",
+    "sigmoid",
+    "sigmoid_grad",
+    "softmax_cross_entropy",
+    "softmax_cross_entropy_grad",
+    "softplus",
+    "tanh",
+    "tanh_grad",
+]

@@ -1,0 +1,71 @@
+// Softmax and cross-entropy as one kernel, so that neither can overflow.
+//
+// A block of 32 threads handles one row of logits (N, K): thread t takes classes t, t + 32, t + 64, ... REAL is float or
+// double, INDEX the integer that counts elements.
+
+#define THREADS 32
+
+// The maximum of the threads' values; all threads get it.
+__device__ REAL block_max(REAL value, REAL* shared)
+{
+    shared[threadIdx.x] = value;
+    __syncthreads();  // until every thread has written its value
+    for (unsigned half = THREADS / 2; half > 0; half /= 2) {
+        if (threadIdx.x < half && shared[threadIdx.x] < shared[threadIdx.x + half])
+            shared[threadIdx.x] = shared[threadIdx.x + half];
+        __syncthreads();
+    }
+    REAL largest = shared[0];
+    __syncthreads();  // until every thread has read it: the memory is used again
+    return largest;
+}
+
+// Their sum, always added in the same order; all threads get it.
+__device__ REAL block_sum(REAL value, REAL* shared)
+{
+    shared[threadIdx.x] = value;
+    __syncthreads();
+    for (unsigned half = THREADS / 2; half > 0; half /= 2) {
+        if (threadIdx.x < half)
+            shared[threadIdx.x] += shared[threadIdx.x + half];
+        __syncthreads();
+    }
+    REAL total = shared[0];
+    __syncthreads();
+    return total;
+}
+
+// Block n computes losses[n] and row n of the probabilities (N, K).
+extern "C" __global__ void softmax_cross_entropy(const REAL* logits, const long long* labels, REAL* losses,
+                                                 REAL* probabilities, int K)
+{
+    __shared__ REAL shared[THREADS];
+    const REAL* row = logits + (INDEX)blockIdx.x * K;
+    REAL* p = probabilities + (INDEX)blockIdx.x * K;
+    REAL largest = row[0];
+    for (int k = threadIdx.x; k < K; k += THREADS)
+        if (row[k] > largest)
+            largest = row[k];
+    largest = block_max(largest, shared);
+    REAL total = 0;
+    for (int k = threadIdx.x; k < K; k += THREADS) {
+        p[k] = exp(row[k] - largest);
+        total += p[k];
+    }
+    total = block_sum(total, shared);
+    for (int k = threadIdx.x; k < K; k += THREADS)
+        p[k] /= total;
+    if (threadIdx.x == 0)
+        losses[blockIdx.x] = log(total) - (row[labels[blockIdx.x]] - largest);
+}
+
+// Thread i computes element i of dlogits (N, K).
+extern "C" __global__ void softmax_cross_entropy_grad(INDEX size, const REAL* dlosses, const REAL* probabilities,
+                                                      const long long* labels, REAL* dlogits, int K)
+{
+    INDEX i = (INDEX)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= size)
+        return;
+    INDEX n = i / K;
+    dlogits[i] = dlosses[n] * probabilities[i] - (i % K == labels[n] ? dlosses[n] : 0);
+}
