@@ -1,0 +1,131 @@
+"""The CUDA kernels' own source, run on the CPU: every one against naive loops, on drawn shapes."""
+
+from __future__ import annotations
+
+import shutil
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import reference
+from hypothesis import given
+from hypothesis import strategies as st
+from test_kernels import KERNELS, arguments, as_arrays, as_values, assert_close, each_dtype
+
+if shutil.which("g++") is None:
+    pytest.skip("needs g++ to run CUDA code on the CPU", allow_module_level=True)
+
+from host_cuda import HostModule
+from over_numpy import cupy_kernels
+
+INT = ("-DREAL=float", "-DINDEX=int")
+
+
+@pytest.fixture(scope="module")
+def cuda() -> ModuleType:
+    return cupy_kernels()
+
+
+@pytest.mark.parametrize("name", KERNELS)
+@each_dtype
+@given(data=st.data())
+def test_cuda_kernels_equal_their_loops_and_are_pure(name: str, dtype: str, cuda: ModuleType, data) -> None:
+    draw, loops = KERNELS[name]
+    drawn = data.draw(arguments(draw))
+    given_arrays = as_arrays(drawn, dtype)
+    inputs = [value for value in given_arrays if isinstance(value, np.ndarray)]
+    before = [value.tobytes() for value in inputs]
+    results, expected = getattr(cuda, name)(*given_arrays), loops(*as_values(drawn))
+    if not isinstance(expected, tuple):
+        results, expected = (results,), (expected,)
+    for actual, wanted in zip(results, expected, strict=True):
+        assert_close(actual, wanted, dtype)
+        assert not any(np.shares_memory(actual, value) for value in inputs), "a result is a view of an input"
+    assert [value.tobytes() for value in inputs] == before, "an input was changed"
+
+
+@each_dtype
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding"),
+    [((2, 2), (2, 2), (0, 0)), ((3, 2), (1, 2), (1, 1)), ((3, 5), (2, 2), (1, 2)), ((2, 3), (3, 3), (1, 1))],
+)
+def test_max_pooling_of_ties_nan_and_infinities(dtype: str, kernel, stride, padding, cuda: ModuleType) -> None:
+    values = [0.0, 1.0, -np.inf, -np.inf, np.inf, np.nan]
+    x = np.random.default_rng(0).choice(values, (9, 2, 5, 7)).astype(dtype)
+    y, winners = cuda.max_pool2d(x, kernel, stride, padding)
+    expected, places = reference.max_pool2d_with_winners(x.astype(float), kernel, stride, padding)
+    np.testing.assert_array_equal(y, expected.astype(dtype))
+    np.testing.assert_array_equal(winners, places)
+
+
+@each_dtype
+def test_more_numbers_than_a_block_has_threads(dtype: str, cuda: ModuleType) -> None:
+    rng = np.random.default_rng(0)
+    x, logits = rng.standard_normal((3, 2, 31, 29)).astype(dtype), rng.standard_normal((5, 70)).astype(dtype)
+    assert_close(cuda.relu(x), np.maximum(x, 0), dtype)
+    assert_close(cuda.channel_sum(x), x.sum(axis=(0, 2, 3)), dtype)
+    losses, probabilities = cuda.softmax_cross_entropy(logits, np.array([0, 69, 5, 33, 1]))
+    assert_close(probabilities.sum(axis=1), np.ones(5), dtype)
+    assert_close(losses, -np.log(probabilities[np.arange(5), [0, 69, 5, 33, 1]]), dtype)
+
+
+def test_huge_logits_do_not_overflow(cuda: ModuleType) -> None:
+    losses, probabilities = cuda.softmax_cross_entropy(np.array([[1e4, 0.0, -1e4]]), np.array([1]))
+    assert losses.tolist() == [1e4]
+    assert probabilities.tolist() == [[1.0, 0.0, 0.0]]
+
+
+# ------------------------------------------------------------------------------------------ what a GPU would not notice
+
+
+def run(body: str, *arguments: Any, parameters: str = "INDEX size, const REAL* x, REAL* y") -> None:
+    """A kernel of one block of four threads."""
+    code = f'extern "C" __global__ void probe({parameters})\n{{\n    int i = threadIdx.x;\n    {body}\n}}\n'
+    HostModule(code, INT).get_function("probe")((1,), (4,), arguments)
+
+
+def two() -> tuple[Any, np.ndarray, np.ndarray]:
+    return np.int32(4), np.arange(4, dtype="float32"), np.zeros(4, "float32")
+
+
+def test_a_right_kernel_runs() -> None:
+    size, x, y = two()
+    run("if (i < size) y[i] = 2 * x[i];", size, x, y)
+    assert y.tolist() == [0.0, 2.0, 4.0, 6.0]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("y[i + 1] = x[i];", "wrote outside"),
+        ("y[i - 1] = x[i];", "wrote outside"),
+        ("y[i] = x[i + 1];", "depends on memory outside"),
+        ("y[0] = x[i];", "order of threads"),
+        ("y[i] = i ? y[i - 1] + 1 : 1;", "order of threads"),
+    ],
+)
+def test_what_lies_outside_and_what_depends_on_order_is_noticed(body: str, message: str) -> None:
+    with pytest.raises(IndexError, match=message):
+        for _ in range(5):  # orders are drawn at random
+            run(body, *two())
+
+
+def test_arguments_must_be_what_the_kernel_declares() -> None:
+    size, x, y = two()
+    for wrong, message in [
+        ((4, x, y), "size must be a NumPy number of int32, got int"),
+        ((np.int64(4), x, y), "got int64"),
+        ((size, x.astype(float), y), "x must be an array of float32, got float64"),
+        ((size, x, np.zeros(8, "float32")[::2]), "y is not contiguous"),
+        ((size, x), "takes 3 arguments, got 2"),
+    ]:
+        with pytest.raises((TypeError, ValueError), match=message):
+            run("", *wrong)
+    with pytest.raises(ValueError, match="wrote into x, which is const"):
+        run("((REAL*)x)[i] = 7;", size, x, y)
+
+
+def test_double_arithmetic_in_a_kernel_of_floats_does_not_compile() -> None:
+    with pytest.raises(RuntimeError, match="double"):
+        run("y[i] = 0.3 * x[i];", *two())
