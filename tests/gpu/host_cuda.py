@@ -1,7 +1,7 @@
 """Runs CUDA kernels on the processor: compiled by g++ with cuda_host.h, launched on NumPy arrays.
 
-Each array is copied between guard zones for the launch, so that a number written outside of it is noticed, and once more
-between others, so that one read from outside is: both runs must agree.
+Each array is copied between guard zones for the launch, so that a number written outside of it is noticed, and once
+more between others, so that one read from outside is: both runs must agree.
 """
 
 from __future__ import annotations
