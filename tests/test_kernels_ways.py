@@ -29,8 +29,13 @@ WAYS = {
     "columns": {"takes_pieces": lambda *_: False, "takes_outer_products": lambda *_: False},
     "outer products": {"takes_pieces": lambda *_: True, "takes_outer_products": lambda *_: True},
 }
-# As for arrays a thousand times as large. Those in compiled code are fixed when it is compiled; the others hold anyway.
-SMALL = {"TASKS": 5, "BAND": 3, "DEPTH": 7, "PIECE": 64}
+# Cuts as of arrays a thousand times as large, and few cuts and the tiles of AVX-512. Those in compiled code are fixed
+# when it is compiled, with the first of these; the others hold anyway.
+CUTS = {
+    "as they are": {},
+    "small": {"TASKS": 5, "BAND": 3, "DEPTH": 7, "PIECE": 64},
+    "large": {"BANDS_SIZE": 1, "PIECE": 1 << 20, "WIDE": (0,) * 4, "HALF": (0,) * 2, "DOT_ROWS": (0,) * 4},
+}
 
 
 class Geometry(NamedTuple):
@@ -48,14 +53,15 @@ class Geometry(NamedTuple):
 GEOMETRIES = [
     Geometry(1, 5, 13, 1, (5, 9), (3, 2)),
     Geometry(3, 2, 9, 1, (6, 7), (2, 3), padding=(1, 2)),
-    Geometry(8, 3, 7, 1, (5, 6), (2, 3), stride=(2, 1), padding=(1, 1)),
+    Geometry(8, 3, 7, 1, (7, 6), (4, 3), stride=(2, 1), padding=(1, 1)),
     Geometry(8, 2, 3, 1, (4, 9), (2, 2), stride=(1, 3)),
     Geometry(4, 2, 5, 1, (7, 8), (3, 2), stride=(3, 2), padding=(2, 1), dilation=(1, 3)),
-    Geometry(9, 6, 14, 2, (4, 5), (2, 2), padding=(0, 1), dilation=(2, 1)),
-    Geometry(27, 3, 21, 3, (3, 4), (2, 1), stride=(1, 2)),
+    Geometry(9, 6, 14, 2, (4, 11), (2, 2), padding=(0, 1), dilation=(2, 1)),
+    Geometry(27, 3, 21, 3, (3, 10), (2, 1), stride=(1, 2)),
     Geometry(2, 9, 40, 1, (3, 5), (2, 2), stride=(1, 2), padding=(1, 0)),
     Geometry(1, 7, 1, 1, (4, 4), (1, 4), padding=(0, 3)),
     Geometry(70, 1, 2, 1, (3, 3), (2, 2)),
+    Geometry(300, 1, 1, 1, (3, 5), (1, 2), stride=(1, 2)),  # pixels longer than a piece
 ]
 each_geometry = pytest.mark.parametrize("g", GEOMETRIES, ids=lambda g: "-".join(map(str, g[:4])))
 
@@ -74,40 +80,60 @@ def numbers(*shape: int, dtype: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("cuts", [{}, SMALL], ids=["large cuts", "small cuts"])
 @pytest.mark.parametrize("way", WAYS)
 @each_geometry
-def test_all_ways_of_a_convolution_are_the_reference(g: Geometry, way: str, cuts: dict[str, int], dtype: str) -> None:
+def test_all_ways_of_a_convolution_are_the_reference(g: Geometry, way: str, dtype: str) -> None:
     moves = g.stride, g.padding, g.dilation, g.groups
     output = output_size(g.image, g.kernel, g.stride, g.padding, g.dilation)
     x, weight = numbers(g.N, g.C, *g.image, dtype=dtype), numbers(g.O, g.C // g.groups, *g.kernel, dtype=dtype)
     dy, bias = numbers(g.N, g.O, *output, dtype=dtype), numbers(g.O, dtype=dtype)
-    with forced(conv, **WAYS[way]), forced(sums, **cuts):
-        for name, arguments in {
-            "conv2d": (x, weight, bias, *moves),
-            "conv2d_grad_input": (dy, weight, g.image, *moves),
-            "conv2d_grad_weight": (dy, x, g.kernel, *moves),
-        }.items():
-            np.testing.assert_array_equal(getattr(numba, name)(*arguments), getattr(reference, name)(*arguments))
-        np.testing.assert_array_equal(
-            numba.conv2d(x, weight, None, *moves), reference.conv2d(x, weight, None, *moves), "without a bias"
-        )
+    calls = [
+        ("conv2d", (x, weight, bias, *moves)),
+        ("conv2d", (x, weight, None, *moves)),
+        ("conv2d_grad_input", (dy, weight, g.image, *moves)),
+        ("conv2d_grad_weight", (dy, x, g.kernel, *moves)),
+    ]
+    for name, arguments in calls:
+        expected = getattr(reference, name)(*arguments)
+        for cuts in CUTS:
+            with forced(conv, **WAYS[way]), forced(sums, **CUTS[cuts]):
+                np.testing.assert_array_equal(getattr(numba, name)(*arguments), expected, f"{name}, cuts: {cuts}")
+
+
+@pytest.mark.parametrize("way", ["pieces", "outer products"])
+def test_each_band_of_a_weight_gradient_has_sums_of_its_own(way: str) -> None:
+    """So that no two threads add to one number; on one thread, adding all to the same sums would be right, too."""
+    x, dy = numbers(8, 1, 5, 6, dtype="float32"), numbers(8, 16, 5, 6, dtype="float32")
+    kernel, bands = {"pieces": "_dot_products", "outer products": "_outer_products"}[way], []
+    run = getattr(sums, kernel)
+    recorded = {kernel: lambda *arguments: (run(*arguments), bands.append(arguments[-1].copy()))}
+    with forced(conv, **WAYS[way]), forced(sums, TASKS=2, BAND=1, **recorded):
+        numba.conv2d_grad_weight(dy, x, (1, 1), (1, 1), (0, 0), (1, 1), 1)
+    expected = [np.einsum("nohw,nchw->oc", dy[:, :, rows], x[:, :, rows]) for rows in (slice(0, 2), slice(2, 5))]
+    np.testing.assert_array_equal(bands[0].reshape(2, 16, 1), expected)
+
+
+def test_columns_are_timed_in_tiles_of_five_and_of_two() -> None:
+    """By which it is chosen whether the columns of a tile of dot products are channels or taps."""
+    time = getattr(sums._time_of_columns, "py_func", sums._time_of_columns)
+    assert [time(count) for count in range(1, 12)] == [4, 4, 8, 8, 10, 14, 14, 18, 18, 20, 24]
 
 
 LAYOUTS = {"rows": lambda a: a, "columns": np.asfortranarray, "reversed": lambda a: a[::-1, ::-1].copy()[::-1, ::-1]}
 
 
-@pytest.mark.parametrize("cuts", [{}, SMALL], ids=["large cuts", "small cuts"])
 @pytest.mark.parametrize("way", ["columns", "rows", "dots", "BLAS"])
-@pytest.mark.parametrize("sizes", [(1, 1, 1), (5, 3, 13), (19, 7, 2), (2, 70, 5), (3, 5, 40)])
-def test_all_ways_of_a_product_are_the_reference(sizes: tuple[int, int, int], way: str, cuts: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    "sizes", [(1, 1, 1), (5, 3, 13), (19, 7, 2), (2, 70, 5), (3, 5, 40), (0, 3, 5), (3, 0, 5), (3, 5, 0)]
+)
+def test_all_ways_of_a_product_are_the_reference(sizes: tuple[int, int, int], way: str) -> None:
     (I, J, K), bias = sizes, numbers(sizes[2], dtype="float32")
-    with forced(linear, product_of=lambda *_: way), forced(sums, **cuts):
-        for left, right in itertools.product(LAYOUTS.values(), repeat=2):
-            a, b = left(numbers(I, J, dtype="float32")), right(numbers(J, K, dtype="float32"))
-            np.testing.assert_array_equal(numba.matmul(a, b), a @ b)
-            np.testing.assert_array_equal(numba.linear(a, b.T, bias), a @ b + bias)
-            np.testing.assert_array_equal(numba.linear(a, b.T, None), a @ b)
+    for cuts, left, right in itertools.product(CUTS, LAYOUTS.values(), LAYOUTS.values()):
+        a, b = left(numbers(I, J, dtype="float32")), right(numbers(J, K, dtype="float32"))
+        with forced(linear, product_of=lambda *_: way), forced(sums, **CUTS[cuts]):
+            np.testing.assert_array_equal(numba.matmul(a, b), a @ b, f"cuts: {cuts}")
+            np.testing.assert_array_equal(numba.linear(a, b.T, bias), a @ b + bias, f"cuts: {cuts}")
+            np.testing.assert_array_equal(numba.linear(a, b.T, None), a @ b, f"cuts: {cuts}")
 
 
 @pytest.mark.parametrize("shape", [(7, 3, 2, 5), (5, 8), (30,), ()])

@@ -81,11 +81,11 @@ def dot_products(y: np.ndarray, x: np.ndarray, shape: tuple[int, int, int], kern
     Returns: (G O, C, KH, KW)
     """
     (G, O, C), OH = shape, len(view.rows)
-    if y.size == 0:
-        return np.zeros((G * O, C, *kernel), x.dtype)
     size = C * kernel[0] * kernel[1]
+    if y.size * size == 0:
+        return np.zeros((G * O, C, *kernel), x.dtype)
     # bands of rows p, each with sums of its own, which are added up in this order: where that is little beside the rest
-    bands = max(1, min(TASKS, OH, y.size * size // BAND, BANDS_SIZE // max(G * O * size, 1)))
+    bands = max(1, min(TASKS, OH, y.size * size // BAND, BANDS_SIZE // (G * O * size)))
     sums = np.zeros((bands, G * O, C, *kernel), x.dtype)
     parts = _parts(bands, O, len(DOT_ROWS))
     _dot_products(contiguous(y), contiguous(x), shape, view.rows, view.columns, view.spans, view.steps, parts, sums)
@@ -105,22 +105,19 @@ def outer_products(
     """
     (G, O, C), (_, OH, OW, N), (KH, KW) = shape, y.shape, kernel
     turned, size = empty((OH, OW, N, G * O), y.dtype), G * KH * KW * C * O
-    _turn(contiguous(y).reshape(G * O, -1), turned.reshape(-1, G * O))
+    _turn(y.reshape(G * O, -1), turned.reshape(-1, G * O))
     bands = max(1, min(TASKS, OH, BANDS_SIZE // size))
     sums = np.zeros((bands, G * KH * KW, C, O), y.dtype)
     parts = _parts(bands * G, C, len(SIX))
-    x, zeros = contiguous(x), np.zeros(1, y.dtype)
     image, dilation = x.shape[1:3], (view.steps[0][1], view.steps[1][1])
-    _outer_products(
-        turned, x.reshape(-1), (G, KH, KW), image, stride, dilation, view.rows, view.columns, parts, zeros, sums
-    )
+    _outer_products(turned, x.reshape(-1), (G, KH, KW), image, stride, dilation, view.rows, view.columns, parts, sums)
     total = sums.sum(axis=0) if bands > 1 else sums[0]
-    return np.ascontiguousarray(total.reshape(G, KH, KW, C, O).transpose(0, 4, 3, 1, 2)).reshape(G * O, C, KH, KW)
+    return np.ascontiguousarray(total.reshape(G, KH * KW, C, O).transpose(0, 3, 2, 1)).reshape(G * O, C, KH, KW)
 
 
 def _parts(tasks: int, outputs: int, tile: int) -> int:
     """Into how many parts the outputs are cut so that there are enough tasks, each of whole tiles."""
-    return min(-(-TASKS // max(tasks, 1)), -(-outputs // tile))
+    return min(-(-TASKS // tasks), -(-outputs // tile))
 
 
 @compiled_function()
@@ -148,7 +145,7 @@ def _row_of_sums(g, p, outputs, x, weight, shape, steps, bias, rows, columns, ru
     (_, O, C), (_, OH, OW, N), (_, H, W, _), (first, last) = shape, y.shape, x.shape, outputs
     w_steps = (steps[2], row_steps[0] * steps[3], column_steps[0], steps[1])  # to the next input, row, column, output
     y_step, lanes = OH * OW * N, REGISTER_BYTES // x.itemsize
-    bias = bias[g * O : (g + 1) * O]
+    bias = bias[g * O :]
     for run in range(len(runs)):
         q, length = runs[run, 0], (runs[run, 1] - runs[run, 0]) * N
         apart = (columns[q + 1, 2] - columns[q, 2]) * N if N == lanes and length > N else lanes  # a tile's vectors in x
@@ -165,7 +162,7 @@ def _row_of_sums(g, p, outputs, x, weight, shape, steps, bias, rows, columns, ru
                 at = (x_at + t // lanes * apart, w_at, y_at + t)
                 if length - t >= len(WIDE) * lanes:
                     o = _sums(SIX, WIDE, first, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step)
-                    o = _sums(TWO, WIDE, o, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step)
+                    _sums(TWO, WIDE, o, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step)
                     t += len(WIDE) * lanes
                 elif length - t >= len(HALF) * lanes:
                     o = _sums(SIX, HALF, first, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step)
@@ -176,7 +173,7 @@ def _row_of_sums(g, p, outputs, x, weight, shape, steps, bias, rows, columns, ru
                 else:
                     n = min(lanes, length - t)
                     o = _sums(SIX, n, first, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step)
-                    o = _sums(TWO, n, o, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step)
+                    _sums(TWO, n, o, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step)
                     t += lanes
 
 
@@ -186,7 +183,7 @@ def _sums(rows, breadth, o, last, terms, x, weight, bias, y, at, x_steps, w_step
 
     for each t of a tile's breadth, where "..." is c, i, j times their steps, and for outputs from o to the last, as
     long as there are as many as the tile has rows; a tile of two is also taken for a last one, in both rows. Returns
-    the first output that is left.
+    the first output that is left, if any is.
 
     Args:
         breadth: WIDE, HALF, or of a tile that is cut short the number of t.
@@ -212,7 +209,7 @@ def _sums(rows, breadth, o, last, terms, x, weight, bias, y, at, x_steps, w_step
                     tile = add_products(tile, breadth, weight, w, w_step, x, at_pixel, x_steps[3])
             x_place, w_place = x_place + x_steps[0], w_place + w_steps[0]
         store_tile(tile, breadth, y, place, store_step)
-        o = min(o + len(rows), last)
+        o += len(rows)
     return o
 
 
@@ -233,32 +230,31 @@ def _dot_products(y, x, shape, rows, columns, spans, view_steps, parts, sums):
 def _band_of_dots(band, place, outputs, y, x, shape, rows, columns, spans, row_steps, column_steps, sums):
     """A band's dot products, over its rows from the first to the last, for the outputs from the first to the last."""
     (G, O, C), (_, OH, OW, N), (_, H, W, _), (_, _, _, KH, KW) = shape, y.shape, x.shape, sums.shape
+    # a piece's numbers in each row; a pixel is cut apart only where it has many
     size, piece = C * KH * KW, max(PIECE // (place[1] - place[0]) // 64 * 64, 64, N if N < 256 else 0)
     for span in range(len(spans)):
         q, pixels = spans[span, 0], spans[span, 1] - spans[span, 0]
         shift = columns[q + 1, 2] - columns[q, 2] if pixels > 1 else 1
         # neighbours that see neighbours are one run of numbers; others are taken pixel by pixel
         count, run = (1, pixels * N) if shift == 1 else (pixels, N)
+        together = max(piece // run, 1)  # pixels that make a piece
         # a tile's columns are channels or taps, whichever fill tiles better: how many, how far apart in x and sums
         channels, taps = (C, H * W * N, KH * KW), (columns[q, 1], column_steps[1] * N, 1)
         by_channel = _time_of_columns(C) * taps[0] < _time_of_columns(taps[0]) * C
         along, across = (channels, taps) if by_channel else (taps, channels)
         y_steps, x_steps, s_steps = (OH * OW * N, OW * N, N), (W * N, along[1], shift * N), (size, along[2])
-        for first in range(0, count * run, piece // run * run if count > 1 else piece):
-            if count > 1:
-                u, t, pixel_count, length = first // run, 0, min(piece // run, count - first // run), run
-            else:
-                u, t, pixel_count, length = 0, first, 1, min(piece, run - first)
-            for g in range(G):
-                y_at = (g * O * OH * OW + q + u) * N + t
-                x_at = (g * C * H * W + columns[q, 2] + u * shift) * N + t
-                s_at = (band * G + g) * O * size + columns[q, 0]
-                for i in range(KH):
-                    seen = (i, row_steps[1], place[0], place[1], pixel_count, length)
-                    for k in range(across[0]):
-                        at = (y_at, x_at + k * across[1], s_at + i * KW + k * across[2])
-                        c = _dots(FIVE, 0, along[0], seen, rows, outputs, y, x, sums, at, y_steps, x_steps, s_steps)
-                        c = _dots(TWO, c, along[0], seen, rows, outputs, y, x, sums, at, y_steps, x_steps, s_steps)
+        for u in range(0, count, together):
+            for t in range(0, run, piece):
+                for g in range(G):
+                    y_at = (g * O * OH * OW + q + u) * N + t
+                    x_at = (g * C * H * W + columns[q, 2] + u * shift) * N + t
+                    s_at = (band * G + g) * O * size + columns[q, 0]
+                    for i in range(KH):
+                        seen = (i, row_steps[1], place[0], place[1], min(together, count - u), min(piece, run - t))
+                        for k in range(across[0]):
+                            at = (y_at, x_at + k * across[1], s_at + i * KW + k * across[2])
+                            c = _dots(FIVE, 0, along[0], seen, rows, outputs, y, x, sums, at, y_steps, x_steps, s_steps)
+                            _dots(TWO, c, along[0], seen, rows, outputs, y, x, sums, at, y_steps, x_steps, s_steps)
 
 
 @compiled_function()
@@ -328,22 +324,22 @@ def _turn(x, y):
     """y = x.T, a block at a time, so that both stay in the cache."""
     (R, size), B = x.shape, 64
     for block in prange(-(-size // B)):
-        piece, turned = x[:, block * B : (block + 1) * B], y[block * B : (block + 1) * B]
+        piece, turned = x[:, block * B : (block + 1) * B], y[block * B :]
         for r in range(R):
             for t in range(piece.shape[1]):
                 turned[t, r] = piece[r, t]
 
 
 @compiled_kernel()
-def _outer_products(y, x, taps, image, stride, dilation, rows, columns, parts, zeros, sums):
+def _outer_products(y, x, taps, image, stride, dilation, rows, columns, parts, sums):
     for task in prange(len(sums) * taps[0] * parts):
         channels = _part(task % parts, parts, sums.shape[2], len(SIX))
         place = task // parts // taps[0], task // parts % taps[0]
-        _band_of_products(place, channels, y, x, taps, image, stride, dilation, rows, columns, zeros, sums)
+        _band_of_products(place, channels, y, x, taps, image, stride, dilation, rows, columns, sums)
 
 
 @compiled_function()
-def _band_of_products(place, channels, y, x, taps, image, stride, dilation, rows, columns, zeros, sums):
+def _band_of_products(place, channels, y, x, taps, image, stride, dilation, rows, columns, sums):
     """A band's sums for a group and its channels from the first to the last. All taps take the same few pixels in turn,
     so that what y has there stays in the first-level cache."""
     (band, g), (G, KH, KW), (H, W), (OH, OW, N, GO), (B, _, C, O) = place, taps, image, y.shape, sums.shape
@@ -359,19 +355,19 @@ def _band_of_products(place, channels, y, x, taps, image, stride, dilation, rows
                     h, w = rows[p, 2] + row * dilation[0], columns[q, 2] + (j - columns[q, 0]) * dilation[1]
                     y_at, x_at = (p * OW + q) * N * GO + g * O, ((g * C * H + h) * W + w) * N
                     s_at = (((band * G + g) * KH + rows[p, 0] + row) * KW + j) * C * O
-                    # from 1 to 2, as if there were sums of an input before: they are added to what is there
+                    # from 1 to 2, as if there were sums of an input before: they are added to what is there, to no bias
                     terms = (1, 2, 1, (behind - q) * N) if stride[1] == 1 else (1, 2, behind - q, N)
                     t = 0
                     while t < O:
                         at, n = (y_at + t, x_at, s_at + t), min(lanes, O - t)
                         first, last = channels
                         if O - t >= len(WIDE) * lanes:
-                            c = _sums(SIX, WIDE, first, last, terms, y, x, zeros, sums, at, y_steps, w_steps, O)
-                            _sums(TWO, WIDE, c, last, terms, y, x, zeros, sums, at, y_steps, w_steps, O)
+                            c = _sums(SIX, WIDE, first, last, terms, y, x, x, sums, at, y_steps, w_steps, O)
+                            _sums(TWO, WIDE, c, last, terms, y, x, x, sums, at, y_steps, w_steps, O)
                             t += len(WIDE) * lanes
                         else:
-                            c = _sums(SIX, n, first, last, terms, y, x, zeros, sums, at, y_steps, w_steps, O)
-                            _sums(TWO, n, c, last, terms, y, x, zeros, sums, at, y_steps, w_steps, O)
+                            c = _sums(SIX, n, first, last, terms, y, x, x, sums, at, y_steps, w_steps, O)
+                            _sums(TWO, n, c, last, terms, y, x, x, sums, at, y_steps, w_steps, O)
                             t += lanes
 
 
