@@ -12,6 +12,7 @@ import pytest
 
 import minigrad
 from minigrad import Tensor
+from minigrad.autograd import function
 from minigrad.autograd.engine import Step, topological_order
 
 LONG = 100_000
@@ -347,3 +348,38 @@ def test_a_gradient_given_that_requires_a_gradient_itself_stays_out_of_grad() ->
     x.backward(given)
     assert not x.grad.requires_grad
     assert not np.shares_memory(x.grad.data, given.data)
+
+
+# --------------------------------------------------------------------------------------------------------- the observer
+
+
+class Notes:
+    """An observer that writes down what it is told, and doubles the gradients of leaves."""
+
+    def __init__(self) -> None:
+        self.computed_by: list[tuple[str, dict, list[float], float]] = []
+
+    def computed(self, node, parameters, inputs, results):
+        self.computed_by.append((node.name(), parameters, [x.item() for x in inputs], results.item()))
+        return results
+
+    def watching(self, apply_rule):
+        return apply_rule
+
+    def reached_leaf(self, gradient):
+        return gradient * 2.0
+
+
+def test_an_observer_is_told_of_each_operation_and_of_sums_and_of_what_reaches_leaves(monkeypatch) -> None:
+    notes, x = Notes(), leaf(3.0)
+    monkeypatch.setattr(function, "observer", notes)
+    y = x.clip(1.0, 5.0) * 2.0 + x
+    y.backward()
+    forward = [
+        ("clip", {"low": 1.0, "high": 5.0}, [3.0], 3.0),
+        ("mul", {"number": 2.0}, [3.0], 6.0),
+        ("add", {}, [6.0, 3.0], 9.0),
+    ]
+    assert notes.computed_by[:3] == forward
+    assert ("add", {}, [1.0, 2.0], 3.0) in notes.computed_by[3:]
+    assert x.grad.item() == 6.0
