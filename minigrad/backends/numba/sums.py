@@ -324,7 +324,7 @@ def _turn(x, y):
     """y = x.T, a block at a time, so that both stay in the cache."""
     (R, size), B = x.shape, 64
     for block in prange(-(-size // B)):
-        piece, turned = x[:, block * B : (block + 1) * B], y[block * B :]
+        piece, turned = x[:, block * B : (block + 1) * B], y[block * B : (block + 1) * B]
         for r in range(R):
             for t in range(piece.shape[1]):
                 turned[t, r] = piece[r, t]
@@ -376,6 +376,6 @@ def _seeing(tap, columns, first, behind):
     """Which pixels from the first on see something through the tap: the first one, and the one behind the last."""
     while first < behind and not 0 <= tap - columns[first, 0] < columns[first, 1]:
         first += 1
-    while first < behind and not 0 <= tap - columns[behind - 1, 0] < columns[behind - 1, 1]:
+    while first < behind and tap - columns[behind - 1, 0] >= columns[behind - 1, 1]:  # the first taps never grow
         behind -= 1
     return first, behind
