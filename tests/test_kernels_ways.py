@@ -107,110 +107,6 @@ def test_a_weight_gradient_lies_in_memory_as_the_weight_does(way: str) -> None:
         assert numba.conv2d_grad_weight(dy, x, (2, 3), (1, 1), (0, 0), (1, 1), 1).flags.c_contiguous
 
 
-# -------------------------------------------------------------------------------------------- how the work is cut
-
-
-def arguments_of(kernel: str, g: Geometry, **cuts: int) -> tuple[Any, ...]:
-    """What a kernel of sums.py was given, and what it has made of it."""
-    name, way = KERNELS[kernel]
-    output = output_size(g.image, g.kernel, g.stride, g.padding, g.dilation)
-    x, dy = numbers(g.N, g.C, *g.image, dtype="float32"), numbers(g.N, g.O, *output, dtype="float32")
-    weight = numbers(g.O, g.C // g.groups, *g.kernel, dtype="float32")
-    run, calls = getattr(sums, kernel), []
-
-    def recorded(*arguments: Any) -> None:
-        run(*arguments)
-        calls.append(arguments)
-
-    with forced(conv, **WAYS[way]), forced(sums, **{kernel: recorded}, **cuts):
-        first, third = (x, None) if name == "conv2d" else (dy, g.kernel)
-        second = weight if name == "conv2d" else x
-        getattr(numba, name)(first, second, third, g.stride, g.padding, g.dilation, g.groups)
-    return calls[0]
-
-
-KERNELS = {
-    "_weighted_sums": ("conv2d", "pieces"),
-    "_dot_products": ("conv2d_grad_weight", "pieces"),
-    "_outer_products": ("conv2d_grad_weight", "outer products"),
-}
-
-
-@pytest.mark.parametrize("kernel", ["_dot_products", "_outer_products"])
-@pytest.mark.parametrize(
-    ("cuts", "bands"),
-    [
-        ({"TASKS": 4}, 4),
-        ({"TASKS": 9}, 7),  # there are seven rows
-        ({"BANDS_SIZE": 5 * 72}, 5),  # 2 groups * 3 outputs * 2 channels * 3 * 2 taps
-        ({"BANDS_SIZE": 5 * 72 - 1}, 4),
-        ({"BANDS_SIZE": 71}, 1),
-        ({"BAND": 6720}, {"_dot_products": 3, "_outer_products": 7}),  # of 8 * 7 * 5 pixels * 72
-        ({"BAND": 6721}, {"_dot_products": 2, "_outer_products": 7}),
-        ({"BAND": 20161}, {"_dot_products": 1, "_outer_products": 7}),
-    ],
-)
-def test_rows_are_cut_into_bands_by_their_size(kernel: str, cuts: dict[str, int], bands: int | dict[str, int]) -> None:
-    g = Geometry(8, 4, 6, 2, (9, 6), (3, 2))
-    found = len(arguments_of(kernel, g, **{"BAND": 1, **cuts})[-1])
-    assert found == (bands if isinstance(bands, int) else bands[kernel])
-
-
-@pytest.mark.parametrize("kernel", ["_dot_products", "_outer_products"])
-def test_each_band_has_sums_of_its_own(kernel: str) -> None:
-    """So that no two threads add to one number; on one thread, adding all to the same sums would be right, too."""
-    g = Geometry(8, 1, 16, 1, (5, 6), (1, 1))
-    x, dy = numbers(8, 1, 5, 6, dtype="float32"), numbers(8, 16, 5, 6, dtype="float32")
-    bands = arguments_of(kernel, g, TASKS=2, BAND=1)[-1].reshape(2, 16, 1)
-    for band, rows in zip(bands, (slice(0, 2), slice(2, 5)), strict=True):
-        np.testing.assert_array_equal(band, np.einsum("nohw,nchw->oc", dy[:, :, rows], x[:, :, rows]))
-
-
-@pytest.mark.parametrize(("kernel", "parts"), [("_weighted_sums", 3), ("_dot_products", 6), ("_outer_products", 3)])
-def test_outputs_are_cut_into_parts_where_there_are_few_other_tasks(kernel: str, parts: int) -> None:
-    """Each of two groups has three rows, as many bands, 40 channels and 40 outputs."""
-    assert arguments_of(kernel, Geometry(1, 80, 80, 2, (3, 1), (1, 1)), TASKS=16, BAND=1)[-2] == parts
-
-
-@pytest.mark.parametrize(
-    ("tasks", "outputs", "parts"),
-    [
-        (1, 100, 16),
-        (1, 90, 15),
-        (1, 96, 16),
-        (5, 100, 4),
-        (15, 100, 2),
-        (16, 100, 1),
-        (17, 100, 1),
-        (5, 13, 3),
-        (5, 0, 0),
-    ],
-)
-def test_parts_are_as_many_as_make_enough_tasks_of_whole_tiles(tasks: int, outputs: int, parts: int) -> None:
-    assert sums._parts(tasks, outputs, 6) == parts
-
-
-def uncompiled(function: Callable) -> Callable:
-    return getattr(function, "py_func", function)
-
-
-@pytest.mark.parametrize(
-    ("parts", "outputs", "bounds"),
-    [(1, 13, [(0, 13)]), (2, 12, [(0, 6), (6, 12)]), (3, 40, [(0, 12), (12, 24), (24, 40)])],
-)
-def test_parts_are_whole_tiles_that_follow_each_other(parts: int, outputs: int, bounds: list[tuple[int, int]]) -> None:
-    assert [uncompiled(sums._part)(part, parts, outputs, 6) for part in range(parts)] == bounds
-
-
-def test_columns_are_timed_in_tiles_of_five_and_of_two() -> None:
-    """By which it is chosen whether the columns of a tile of dot products are channels or taps."""
-    times = [uncompiled(sums._time_of_columns)(count) for count in range(1, 12)]
-    assert times == [4, 4, 8, 8, 10, 14, 14, 18, 18, 20, 24]
-
-
-# ------------------------------------------------------------------------------------------- products, activations
-
-
 LAYOUTS = {"rows": lambda a: a, "columns": np.asfortranarray, "reversed": lambda a: a[::-1, ::-1].copy()[::-1, ::-1]}
 
 
@@ -267,3 +163,98 @@ def test_a_channel_is_summed_in_64_parts_whatever_its_size() -> None:
     for size in (1, 64, 99):
         with forced(conv, _channel_sum=lambda x, parts: parts.fill(1)):
             assert numba.channel_sum(numbers(1, 2, size, 1, dtype="float32")).tolist() == [64, 64]
+
+
+# -------------------------------------------------------------------------------------------------- how the work is cut
+
+
+def arguments_of(kernel: str, g: Geometry, **cuts: int) -> tuple[Any, ...]:
+    """What a kernel of sums.py was given, and what it has made of it."""
+    moves = g.stride, g.padding, g.dilation, g.groups
+    output = output_size(g.image, g.kernel, *moves[:3])
+    x, weight = numbers(g.N, g.C, *g.image, dtype="float32"), numbers(g.O, g.C // g.groups, *g.kernel, dtype="float32")
+    dy = numbers(g.N, g.O, *output, dtype="float32")
+    run, calls = getattr(sums, kernel), []
+
+    def recorded(*arguments: Any) -> None:
+        run(*arguments)
+        calls.append(arguments)
+
+    way = WAYS["outer products" if kernel == "_outer_products" else "pieces"]
+    with forced(conv, **way), forced(sums, **{kernel: recorded}, **cuts):
+        if kernel == "_weighted_sums":
+            numba.conv2d(x, weight, None, *moves)
+        else:
+            numba.conv2d_grad_weight(dy, x, g.kernel, *moves)
+    return calls[0]
+
+
+@pytest.mark.parametrize(
+    ("cuts", "dots", "outer"),
+    [
+        ({"TASKS": 4}, 4, 4),
+        ({"TASKS": 9}, 7, 7),  # there are seven rows
+        ({"BANDS_SIZE": 5 * 72}, 5, 5),  # a weight of 2 groups * 3 outputs * 2 channels * 3 * 2 taps
+        ({"BANDS_SIZE": 5 * 72 - 1}, 4, 4),
+        ({"BANDS_SIZE": 71}, 1, 1),
+        ({"BAND": 6720}, 3, 7),  # 8 images * 7 * 5 pixels * 72 are 20160
+        ({"BAND": 6721}, 2, 7),
+        ({"BAND": 20161}, 1, 7),
+    ],
+)
+def test_rows_are_cut_into_bands_by_their_size(cuts: dict[str, int], dots: int, outer: int) -> None:
+    g = Geometry(8, 4, 6, 2, (9, 6), (3, 2))
+    kernels = ("_dot_products", "_outer_products")
+    assert [len(arguments_of(kernel, g, **{"BAND": 1, **cuts})[-1]) for kernel in kernels] == [dots, outer]
+
+
+@pytest.mark.parametrize("kernel", ["_dot_products", "_outer_products"])
+def test_each_band_has_sums_of_its_own(kernel: str) -> None:
+    """So that no two threads add to one number; on one thread, adding all to the same sums would be right, too."""
+    g = Geometry(8, 1, 16, 1, (5, 6), (1, 1))
+    x, dy = numbers(8, 1, 5, 6, dtype="float32"), numbers(8, 16, 5, 6, dtype="float32")
+    bands = arguments_of(kernel, g, TASKS=2, BAND=1)[-1].reshape(2, 16, 1)
+    for band, rows in zip(bands, (slice(0, 2), slice(2, 5)), strict=True):
+        np.testing.assert_array_equal(band, np.einsum("nohw,nchw->oc", dy[:, :, rows], x[:, :, rows]))
+
+
+@pytest.mark.parametrize(("kernel", "parts"), [("_weighted_sums", 3), ("_dot_products", 6), ("_outer_products", 3)])
+def test_outputs_are_cut_into_parts_where_there_are_few_other_tasks(kernel: str, parts: int) -> None:
+    """Each of two groups has three rows, as many bands, 40 channels and 40 outputs."""
+    assert arguments_of(kernel, Geometry(1, 80, 80, 2, (3, 1), (1, 1)), TASKS=16, BAND=1)[-2] == parts
+
+
+@pytest.mark.parametrize(
+    ("tasks", "outputs", "parts"),
+    [
+        (1, 100, 16),
+        (1, 90, 15),
+        (1, 96, 16),
+        (5, 100, 4),
+        (15, 100, 2),
+        (16, 100, 1),
+        (17, 100, 1),
+        (5, 13, 3),
+        (5, 0, 0),
+    ],
+)
+def test_parts_are_as_many_as_make_enough_tasks_of_whole_tiles(tasks: int, outputs: int, parts: int) -> None:
+    assert sums._parts(tasks, outputs, 6) == parts
+
+
+def uncompiled(function: Callable) -> Callable:
+    return getattr(function, "py_func", function)
+
+
+@pytest.mark.parametrize(
+    ("parts", "outputs", "bounds"),
+    [(1, 13, [(0, 13)]), (2, 12, [(0, 6), (6, 12)]), (3, 40, [(0, 12), (12, 24), (24, 40)])],
+)
+def test_parts_are_whole_tiles_that_follow_each_other(parts: int, outputs: int, bounds: list[tuple[int, int]]) -> None:
+    assert [uncompiled(sums._part)(part, parts, outputs, 6) for part in range(parts)] == bounds
+
+
+def test_columns_are_timed_in_tiles_of_five_and_of_two() -> None:
+    """By which it is chosen whether the columns of a tile of dot products are channels or taps."""
+    times = [uncompiled(sums._time_of_columns)(count) for count in range(1, 12)]
+    assert times == [4, 4, 8, 8, 10, 14, 14, 18, 18, 20, 24]
