@@ -410,6 +410,17 @@ class Kernels(types.SimpleNamespace):
         return self.number
 
 
+def test_a_backend_that_knows_its_device_is_asked_before_a_kernel_runs() -> None:
+    class Gpu:
+        def check_device(self) -> None:
+            raise RuntimeError("no GPU is visible")
+
+    backend = backends.Backend("far", arrays="numpy", install="nothing")
+    backend.__dict__["kernels"] = Gpu()
+    with pytest.raises(BackendError, match="the far backend cannot run its kernels: no GPU is visible"):
+        backend.check_usable()
+
+
 @pytest.fixture
 def registry(monkeypatch) -> dict[str, backends.Backend]:
     """Three backends, the first of them the default: with kernels, with some that refuse 3 threads, and unused yet."""
