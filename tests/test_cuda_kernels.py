@@ -11,7 +11,7 @@ import pytest
 import reference
 from hypothesis import given
 from hypothesis import strategies as st
-from test_kernels import KERNELS, arguments, as_arrays, as_values, assert_close, each_dtype
+from test_kernels import KERNELS, arguments, assert_close, assert_equals_its_loops_and_is_pure, each_dtype
 
 if shutil.which("g++") is None:
     pytest.skip("needs g++ to run CUDA code on the CPU", allow_module_level=True)
@@ -32,17 +32,7 @@ def cuda() -> ModuleType:
 @given(data=st.data())
 def test_cuda_kernels_equal_their_loops_and_are_pure(name: str, dtype: str, cuda: ModuleType, data) -> None:
     draw, loops = KERNELS[name]
-    drawn = data.draw(arguments(draw))
-    given_arrays = as_arrays(drawn, dtype)
-    inputs = [value for value in given_arrays if isinstance(value, np.ndarray)]
-    before = [value.tobytes() for value in inputs]
-    results, expected = getattr(cuda, name)(*given_arrays), loops(*as_values(drawn))
-    if not isinstance(expected, tuple):
-        results, expected = (results,), (expected,)
-    for actual, wanted in zip(results, expected, strict=True):
-        assert_close(actual, wanted, dtype)
-        assert not any(np.shares_memory(actual, value) for value in inputs), "a result is a view of an input"
-    assert [value.tobytes() for value in inputs] == before, "an input was changed"
+    assert_equals_its_loops_and_is_pure(getattr(cuda, name), loops, data.draw(arguments(draw)), dtype)
 
 
 @each_dtype

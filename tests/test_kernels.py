@@ -316,12 +316,15 @@ def assert_close(actual: Any, expected: np.ndarray, dtype: str) -> None:
 @given(data=st.data())
 def test_kernels_equal_their_loops_and_are_pure(name: str, dtype: str, backend: str, data) -> None:
     draw, loops = KERNELS[name]
-    drawn = data.draw(arguments(draw))
+    assert_equals_its_loops_and_is_pure(kernel(backend, name), loops, data.draw(arguments(draw)), dtype)
+
+
+def assert_equals_its_loops_and_is_pure(run: Callable, loops: Callable, drawn: list[Any], dtype: str) -> None:
     given_arrays = as_arrays(drawn, dtype)
     inputs = [value for value in given_arrays if isinstance(value, np.ndarray)]
     before = [value.tobytes() for value in inputs]
 
-    results = kernel(backend, name)(*given_arrays)
+    results = run(*given_arrays)
     expected = loops(*as_values(drawn))
     if isinstance(expected, tuple):
         assert isinstance(results, tuple)

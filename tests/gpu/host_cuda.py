@@ -41,7 +41,7 @@ class HostModule:
         }
         self.barriers = "__syncthreads" in code
         launchers = "".join(_launcher(name, parameters) for name, parameters in self.kernels.items())
-        self.library = ctypes.CDLL(str(_compiled(f'#include "{HEADER}"\n{code}\n{launchers}', options)))
+        self.machine_code = ctypes.CDLL(str(_compiled(f'#include "{HEADER}"\n{code}\n{launchers}', options)))
 
     def get_function(self, name: str) -> Any:
         parameters = self.kernels[name]
@@ -68,7 +68,7 @@ class HostModule:
             memory[GUARD : GUARD + argument.nbytes] = np.frombuffer(argument.tobytes(), np.uint8)
             memories.append(memory)
         pointers = (ctypes.c_void_p * len(memories))(*[memory.ctypes.data + GUARD for memory in memories])
-        getattr(self.library, f"launch_{name}")(grid, block, int(self.barriers), next(SEEDS), pointers)
+        getattr(self.machine_code, f"launch_{name}")(grid, block, int(self.barriers), next(SEEDS), pointers)
         for memory, argument in zip(memories, arguments, strict=True):
             zones = memory[:GUARD], memory[GUARD + argument.nbytes :]
             if any((zone != pattern).any() for zone in zones):
