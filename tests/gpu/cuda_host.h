@@ -22,8 +22,10 @@ static pthread_barrier_t cuda_barrier;
 
 static inline void __syncthreads() { pthread_barrier_wait(&cuda_barrier); }
 
-// Runs a kernel's threads, those of a block at once if they meet at barriers, in an order that the seed decides.
-template <class Kernel> void cuda_launch(unsigned blocks, unsigned threads, bool barriers, unsigned seed, Kernel kernel)
+// Runs a kernel's threads, those of a block at once if they meet at barriers, in an order that the seed decides, or in
+// its reverse.
+template <class Kernel>
+void cuda_launch(unsigned blocks, unsigned threads, bool barriers, unsigned seed, bool reverse, Kernel kernel)
 {
     std::mt19937 random(seed);
     std::vector<unsigned> block_order(blocks), thread_order(threads);
@@ -33,6 +35,10 @@ template <class Kernel> void cuda_launch(unsigned blocks, unsigned threads, bool
         thread_order[t] = t;
     std::shuffle(block_order.begin(), block_order.end(), random);
     std::shuffle(thread_order.begin(), thread_order.end(), random);
+    if (reverse) {
+        std::reverse(block_order.begin(), block_order.end());
+        std::reverse(thread_order.begin(), thread_order.end());
+    }
     gridDim = {blocks, 1, 1};
     blockDim = {threads, 1, 1};
     pthread_barrier_init(&cuda_barrier, nullptr, threads);

@@ -1,7 +1,8 @@
 """Runs CUDA kernels on the processor: compiled by g++ with cuda_host.h, launched on NumPy arrays.
 
-Each array is copied between guard zones for the launch, so that a number written outside of it is noticed, and once
-more between others, so that one read from outside is: both runs must agree.
+Each array is copied between guard zones for the launch, so that a number written outside of it is noticed. A second
+launch, between other zones and with blocks and threads in the reverse order, must agree: else a number from outside was
+read, or the order of two threads makes a difference.
 """
 
 from __future__ import annotations
@@ -53,22 +54,25 @@ class HostModule:
                 raise TypeError(f"{name} takes {len(parameters)} arguments, got {len(arguments)}")
             for parameter, argument in zip(parameters, arguments, strict=True):
                 parameter.check(name, argument)
-            results = [self._run(name, grid[0], block[0], arguments, pattern) for pattern in PATTERNS]
+            seed = next(SEEDS)
+            results = [self._run(name, grid[0], block[0], arguments, seed, reverse) for reverse in (False, True)]
             for argument, parameter, first, second in zip(arguments, parameters, *results, strict=True):
                 if isinstance(argument, np.ndarray):
                     _accept(name, parameter, argument, first, second)
 
         return function
 
-    def _run(self, name: str, grid: int, block: int, arguments: tuple[Any, ...], pattern: int) -> list[np.ndarray]:
+    def _run(
+        self, name: str, grid: int, block: int, arguments: tuple[Any, ...], seed: int, reverse: bool
+    ) -> list[np.ndarray]:
         """The memory of each argument after the launch, with its guard zones."""
-        memories = []
+        memories, pattern = [], PATTERNS[reverse]
         for argument in arguments:
             memory = np.full(2 * GUARD + argument.nbytes, pattern, np.uint8)
             memory[GUARD : GUARD + argument.nbytes] = np.frombuffer(argument.tobytes(), np.uint8)
             memories.append(memory)
         pointers = (ctypes.c_void_p * len(memories))(*[memory.ctypes.data + GUARD for memory in memories])
-        getattr(self.machine_code, f"launch_{name}")(grid, block, int(self.barriers), next(SEEDS), pointers)
+        getattr(self.machine_code, f"launch_{name}")(grid, block, int(self.barriers), seed, int(reverse), pointers)
         for memory, argument in zip(memories, arguments, strict=True):
             zones = memory[:GUARD], memory[GUARD + argument.nbytes :]
             if any((zone != pattern).any() for zone in zones):
@@ -104,8 +108,9 @@ class _Parameter:
 def _launcher(name: str, parameters: list[_Parameter]) -> str:
     values = ", ".join(parameter.value.format(i) for i, parameter in enumerate(parameters))
     return (
-        f'extern "C" void launch_{name}(unsigned grid, unsigned block, int barriers, unsigned seed, void** a)\n'
-        f"{{\n    cuda_launch(grid, block, barriers, seed, [&] {{ {name}({values}); }});\n}}\n"
+        f'extern "C" void launch_{name}(unsigned grid, unsigned block, int barriers, unsigned seed, int reverse, '
+        "void** a)\n"
+        f"{{\n    cuda_launch(grid, block, barriers, seed, reverse, [&] {{ {name}({values}); }});\n}}\n"
     )
 
 
