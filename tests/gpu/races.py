@@ -26,6 +26,7 @@ from .compiled import compiled, launch_shape, why_not
 
 FLAGS = ("-O1", "-g", "-fsanitize=thread", "-Wno-tsan")
 MARK = "=== the next launch"
+EVERY_RACE = "suppress_equal_stacks=0:suppress_equal_addresses=0"  # also those of an earlier launch
 TESTS = Path(__file__).parent.parent
 
 ACCESS = re.compile(
@@ -88,7 +89,7 @@ def _watch_elsewhere(file: Path) -> list[str]:
     environment = {
         **os.environ,
         "LD_PRELOAD": _sanitizer(),
-        "TSAN_OPTIONS": "exitcode=0:halt_on_error=0:report_thread_leaks=0:suppress_equal_stacks=0:suppress_equal_addresses=0",
+        "TSAN_OPTIONS": f"exitcode=0:halt_on_error=0:report_thread_leaks=0:{EVERY_RACE}",
         "OPENBLAS_NUM_THREADS": "1",
     }
     # ThreadSanitizer wants memory at certain addresses: setarch -R has the operating system not shuffle them.
