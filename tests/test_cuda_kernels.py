@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,10 +15,7 @@ from test_kernels import KERNELS, arguments, assert_close, assert_equals_its_loo
 if shutil.which("g++") is None:
     pytest.skip("needs g++ to run CUDA code on the CPU", allow_module_level=True)
 
-from host_cuda import HostModule
 from over_numpy import cupy_kernels
-
-INT = ("-DREAL=float", "-DINDEX=int")
 
 
 @pytest.fixture(scope="module")
@@ -64,57 +60,3 @@ def test_huge_logits_do_not_overflow(cuda: ModuleType) -> None:
     losses, probabilities = cuda.softmax_cross_entropy(np.array([[1e4, 0.0, -1e4]]), np.array([1]))
     assert losses.tolist() == [1e4]
     assert probabilities.tolist() == [[1.0, 0.0, 0.0]]
-
-
-# ------------------------------------------------------------------------------------------ what a GPU would not notice
-
-
-def run(body: str, *arguments: Any, parameters: str = "INDEX size, const REAL* x, REAL* y") -> None:
-    """A kernel of one block of four threads."""
-    code = f'extern "C" __global__ void probe({parameters})\n{{\n    int i = threadIdx.x;\n    {body}\n}}\n'
-    HostModule(code, INT).get_function("probe")((1,), (4,), arguments)
-
-
-def two() -> tuple[Any, np.ndarray, np.ndarray]:
-    return np.int32(4), np.arange(4, dtype="float32"), np.zeros(4, "float32")
-
-
-def test_a_right_kernel_runs() -> None:
-    size, x, y = two()
-    run("if (i < size) y[i] = 2 * x[i];", size, x, y)
-    assert y.tolist() == [0.0, 2.0, 4.0, 6.0]
-
-
-@pytest.mark.parametrize(
-    ("body", "message"),
-    [
-        ("y[i + 1] = x[i];", "wrote outside"),
-        ("y[i - 1] = x[i];", "wrote outside"),
-        ("y[i] = x[i + 1];", "depends on memory outside"),
-        ("y[0] = x[i];", "order of threads"),
-        ("y[i] = i ? y[i - 1] + 1 : 1;", "order of threads"),
-    ],
-)
-def test_what_lies_outside_and_what_depends_on_order_is_noticed(body: str, message: str) -> None:
-    with pytest.raises(IndexError, match=message):
-        run(body, *two())
-
-
-def test_arguments_must_be_what_the_kernel_declares() -> None:
-    size, x, y = two()
-    for wrong, message in [
-        ((4, x, y), "size must be a NumPy number of int32, got int"),
-        ((np.int64(4), x, y), "got int64"),
-        ((size, x.astype(float), y), "x must be an array of float32, got float64"),
-        ((size, x, np.zeros(8, "float32")[::2]), "y is not contiguous"),
-        ((size, x), "takes 3 arguments, got 2"),
-    ]:
-        with pytest.raises((TypeError, ValueError), match=message):
-            run("", *wrong)
-    with pytest.raises(ValueError, match="wrote into x, which is const"):
-        run("((REAL*)x)[i] = 7;", size, x, y)
-
-
-def test_double_arithmetic_in_a_kernel_of_floats_does_not_compile() -> None:
-    with pytest.raises(RuntimeError, match="double"):
-        run("y[i] = 0.3 * x[i];", *two())

@@ -1,141 +1,165 @@
-"""Runs CUDA kernels on the processor: compiled by g++ with cuda_host.h, launched on NumPy arrays.
+"""CUDA C on NumPy arrays, without a GPU: `HostModule(code).get_function(name)(grid, block, args)`.
 
-Each array is copied between guard zones for the launch, so that a number written outside of it is noticed. A second
-launch, between other zones and with blocks and threads in the reverse order, must agree: else a number from outside was
-read, or the order of two threads makes a difference.
+A GPU forgives nothing and tells nothing. Here the same launch is an error that names the argument and the thread
+
+- where the arguments are not what the kernel declares,
+- where it reads or writes outside an array, or writes into a constant one,
+- where an int overflows, a divisor is 0, or an index leaves a __shared__ array,
+- where some threads of a block wait at a barrier and others do not,
+- where the result depends on the order of blocks and threads: a race, a barrier that is missing, or shared memory that
+  nobody has written to.
+
+For the last two all is run twice, in two orders, and both must give the same to the bit. Races that two orders do not
+show are found by races.py.
 """
 
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import itertools
-import os
-import re
-import subprocess
-import tempfile
-from collections.abc import Sequence
-from pathlib import Path
+import signal
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from threading import Lock
 from typing import Any
 
 import numpy as np
+from guarded_memory import LIBC, GuardedMemory
+from host_compiler import Kernel, Outcome, compiled, launch_shape
 
-HEADER = Path(__file__).with_name("cuda_host.h")
-CACHE = Path(tempfile.gettempdir()) / f"minigrad-cuda-{os.getuid()}"
-FLAGS = ("-std=c++17", "-O1", "-fPIC", "-shared", "-pthread", "-Wall", "-Wextra", "-Wdouble-promotion", "-Werror")
-FLAGS += ("-Wno-unused-function", "-Wno-unused-parameter", "-Wno-unused-variable")
-KERNEL = re.compile(r'extern "C" __global__ void (\w+)\(([^)]*)\)')
-TYPES = {"float": "float32", "double": "float64", "int": "int32", "long long": "int64"}
-GUARD = 4096  # bytes before and behind an array
-PATTERNS = (0xFF, 0x3C)  # NaN or -1, and small numbers
-SEEDS = itertools.count()  # each launch in another order of blocks and threads
+seed = 0  # decides the orders in which blocks and threads run; a launch takes the same ones every time
+
+_rooms: dict[int, GuardedMemory] = defaultdict(
+    GuardedMemory
+)  # by the position of an argument, kept for the next launch
+_lock = Lock()  # the rooms, and the fibers of a kernel, serve one launch at a time
+
+UNEQUAL_BARRIERS = 2  # as in cuda_host.h
+
+
+class KernelError(RuntimeError):
+    """A kernel does what would go wrong on a GPU."""
 
 
 class HostModule:
-    """The kernels of a source, for the types that the options define: the same arguments as cupy.RawModule."""
+    """Kernels compiled for the processor; takes what cupy.RawModule takes.
+
+    Args:
+        code: CUDA C.
+        options: definitions such as "-DREAL=float".
+
+    Raises:
+        ValueError: for code that does not compile, and for other options.
+    """
 
     def __init__(self, code: str, options: Sequence[str] = ()) -> None:
-        defines = dict(option.removeprefix("-D").split("=") for option in options)
-        self.kernels = {
-            name: [_Parameter(text, defines) for text in parameters.split(",")]
-            for name, parameters in KERNEL.findall(code)
-        }
-        self.barriers = "__syncthreads" in code
-        launchers = "".join(_launcher(name, parameters) for name, parameters in self.kernels.items())
-        self.machine_code = ctypes.CDLL(str(_compiled(f'#include "{HEADER}"\n{code}\n{launchers}', options)))
+        self._kernels = compiled(code, tuple(options))
 
-    def get_function(self, name: str) -> Any:
-        parameters = self.kernels[name]
+    def get_function(self, name: str) -> Callable[..., None]:
+        """The kernel of that name, called as `function(grid, block, args)`.
 
-        def function(grid: tuple[int, ...], block: tuple[int, ...], arguments: tuple[Any, ...]) -> None:
-            if len(grid) != 1 or len(block) != 1 or not 0 < grid[0] < 1 << 31 or not 0 < block[0] <= 1024:
-                raise ValueError(f"{name}: a GPU takes no grid of {grid} blocks of {block} threads")
-            if len(arguments) != len(parameters):
-                raise TypeError(f"{name} takes {len(parameters)} arguments, got {len(arguments)}")
-            for parameter, argument in zip(parameters, arguments, strict=True):
-                parameter.check(name, argument)
-            seed = next(SEEDS)
-            results = [self._run(name, grid[0], block[0], arguments, seed, reverse) for reverse in (False, True)]
-            for argument, parameter, first, second in zip(arguments, parameters, *results, strict=True):
-                if isinstance(argument, np.ndarray):
-                    _accept(name, parameter, argument, first, second)
+        The arguments are C-contiguous arrays and NumPy's numbers. Nothing is converted.
+        """
+        if name not in self._kernels:
+            known = ", ".join(self._kernels) or "none"
+            raise ValueError(f'no kernel {name} is declared extern "C" __global__ void; there is: {known}')
+        kernel = self._kernels[name]
+
+        def function(grid: tuple[int, ...], block: tuple[int, ...], args: Sequence[Any], shared_mem: int = 0) -> None:
+            if shared_mem:
+                raise ValueError(f"{name}: declare a __shared__ array with its size instead of shared_mem={shared_mem}")
+            shape = launch_shape(name, grid, block)
+            kernel.check(args)
+            with _lock:
+                _Launch(kernel, shape, args).run()
 
         return function
 
-    def _run(
-        self, name: str, grid: int, block: int, arguments: tuple[Any, ...], seed: int, reverse: bool
-    ) -> list[np.ndarray]:
-        """The memory of each argument after the launch, with its guard zones."""
-        memories, pattern = [], PATTERNS[reverse]
-        for argument in arguments:
-            memory = np.full(2 * GUARD + argument.nbytes, pattern, np.uint8)
-            memory[GUARD : GUARD + argument.nbytes] = np.frombuffer(argument.tobytes(), np.uint8)
-            memories.append(memory)
-        pointers = (ctypes.c_void_p * len(memories))(*[memory.ctypes.data + GUARD for memory in memories])
-        getattr(self.machine_code, f"launch_{name}")(grid, block, int(self.barriers), seed, int(reverse), pointers)
-        for memory, argument in zip(memories, arguments, strict=True):
-            zones = memory[:GUARD], memory[GUARD + argument.nbytes :]
-            if any((zone != pattern).any() for zone in zones):
-                raise IndexError(f"{name} wrote outside of an array of shape {np.shape(argument)}")
-        return [memory[GUARD : GUARD + argument.nbytes] for memory, argument in zip(memories, arguments, strict=True)]
 
+class _Launch:
+    """One launch: its arrays, each in guarded memory of its own."""
 
-class _Parameter:
-    """One parameter of a kernel: `const REAL* x`, `int N`."""
+    def __init__(self, kernel: Kernel, shape: np.ndarray, args: Sequence[Any]) -> None:
+        self.kernel = kernel
+        self.shape = shape
+        self.args = args
+        self.arrays = {i: value for i, value in enumerate(args) if isinstance(value, np.ndarray)}
+        self.rooms = self._find_rooms()
+        written = {id(self.rooms[i]) for i in self.arrays if kernel.parameters[i].kind == "w"}
+        self.written = [i for i in self.arrays if id(self.rooms[i]) in written]
+        self.constant = [i for i in self.arrays if id(self.rooms[i]) not in written]
 
-    def __init__(self, text: str, defines: dict[str, str]) -> None:
-        kind, self.name = re.fullmatch(r"\s*(.+?)\s*(\w+)", text).groups()  # type: ignore[union-attr]
-        self.pointer, self.constant = kind.endswith("*"), kind.startswith("const ")
-        plain = kind.removeprefix("const ").removesuffix("*").strip()
-        self.type = defines.get(plain, plain)
-        self.dtype = np.dtype(TYPES[self.type])
+    def run(self) -> None:
+        # Behind the arrays is looked first, as that is where most mistakes lead.
+        self._run_once(at_end=True)
+        first = {i: ctypes.string_at(self._address(i, True), self.arrays[i].nbytes) for i in self.written}
+        self._run_once(at_end=False)
+        for i in self.written:
+            if LIBC.memcmp(first[i], self._address(i, False), len(first[i])):
+                raise KernelError(self._describe_difference(i, first[i]))
+        for i in self.written:
+            ctypes.memmove(self.arrays[i].ctypes.data, self._address(i, False), self.arrays[i].nbytes)
 
-    def check(self, kernel: str, argument: Any) -> None:
-        """A GPU would take the bytes for what it expects."""
-        wanted = f"{kernel}: {self.name} must be {'an array' if self.pointer else 'a NumPy number'} of {self.dtype}"
-        if isinstance(argument, np.ndarray) != self.pointer or not isinstance(argument, (np.ndarray, np.generic)):
-            raise TypeError(f"{wanted}, got {type(argument).__name__}")
-        if argument.dtype != self.dtype:
-            raise TypeError(f"{wanted}, got {argument.dtype}")
-        if isinstance(argument, np.ndarray) and not argument.flags.c_contiguous:
-            raise ValueError(f"{kernel}: {self.name} is not contiguous; a kernel sees the address of its first number")
+    def _find_rooms(self) -> dict[int, GuardedMemory]:
+        """A room for each array; an array that is passed twice has one room."""
+        rooms: dict[int, GuardedMemory] = {}
+        for i, array in self.arrays.items():
+            start, end = array.ctypes.data, array.ctypes.data + array.nbytes
+            for j in list(rooms):
+                other = self.arrays[j]
+                if (start, array.nbytes) == (other.ctypes.data, other.nbytes):
+                    rooms[i] = rooms[j]
+                elif start < other.ctypes.data + other.nbytes and other.ctypes.data < end:
+                    raise ValueError(f"{self.kernel.name}: arguments {j} and {i} overlap, and are not the same array")
+            if i not in rooms:
+                rooms[i] = _rooms[i]
+                rooms[i].reserve(array.nbytes)
+        return rooms
 
-    @property
-    def value(self) -> str:
-        return f"({self.type}*)a[{{}}]" if self.pointer else f"*({self.type}*)a[{{}}]"
+    def _address(self, i: int, at_end: bool) -> int:
+        return self.rooms[i].address(self.arrays[i].nbytes, at_end)
 
+    def _run_once(self, at_end: bool) -> None:
+        for i, array in self.arrays.items():
+            ctypes.memmove(self._address(i, at_end), array.ctypes.data, array.nbytes)
+        values = [self._address(i, at_end) if i in self.arrays else value for i, value in enumerate(self.args)]
+        outcome = self.kernel.run(self.shape, values, 2 * seed + at_end)
+        if outcome.problem:
+            raise KernelError(self._describe(outcome, at_end))
+        for i in self.constant:
+            if LIBC.memcmp(self.arrays[i].ctypes.data, self._address(i, at_end), self.arrays[i].nbytes):
+                raise KernelError(f"{self._argument(i)} is constant, and was written to")
 
-def _launcher(name: str, parameters: list[_Parameter]) -> str:
-    values = ", ".join(parameter.value.format(i) for i, parameter in enumerate(parameters))
-    return (
-        f'extern "C" void launch_{name}(unsigned grid, unsigned block, int barriers, unsigned seed, int reverse, '
-        "void** a)\n"
-        f"{{\n    cuda_launch(grid, block, barriers, seed, reverse, [&] {{ {name}({values}); }});\n}}\n"
-    )
+    # ------------------------------------------------------------------------------------------ what to tell the reader
 
+    def _argument(self, i: int) -> str:
+        return f"{self.kernel.name}: argument {i} ({self.kernel.parameters[i].name})"
 
-def _accept(name: str, parameter: _Parameter, array: np.ndarray, first: np.ndarray, second: np.ndarray) -> None:
-    """What both launches have written goes into the array."""
-    if not np.array_equal(first, second):
-        raise IndexError(f"{name}: {parameter.name} depends on memory outside of an array, or on the order of threads")
-    if parameter.constant:
-        if first.tobytes() != array.tobytes():
-            raise ValueError(f"{name} wrote into {parameter.name}, which is const")
-    elif array.size:
-        array[...] = first.view(array.dtype).reshape(array.shape)
+    def _describe(self, outcome: Outcome, at_end: bool) -> str:
+        block = f"block {tuple(outcome.block)}"
+        if outcome.problem == UNEQUAL_BARRIERS:
+            others = f"others in line {outcome.other_line}" if outcome.other_line else "others have come to their end"
+            return (
+                f"{self.kernel.name}: some threads of {block} wait at __syncthreads() in line {outcome.line}, "
+                f"{others}: all must come to the same barriers"
+            )
+        thread = f"thread {tuple(outcome.thread)} of {block}"
+        if outcome.signal not in (signal.SIGSEGV, signal.SIGBUS):
+            return (
+                f"{self.kernel.name}: in {thread} an int overflowed, a divisor was 0, an index lay outside an array of "
+                "fixed size, or a number was shifted by more bits than it has"
+            )
+        for i, array in self.arrays.items():
+            if outcome.address and self.rooms[i].holds(outcome.address):
+                element = (outcome.address - self._address(i, at_end)) // array.itemsize
+                return f"{self._argument(i)} has {array.size} elements, and {thread} reads or writes element {element}"
+        return f"{self.kernel.name}: {thread} reads or writes far outside its arrays"
 
-
-def _compiled(code: str, options: Sequence[str]) -> Path:
-    """A library of that code; made once and kept."""
-    key = hashlib.sha256("\0".join([code, HEADER.read_text(), *FLAGS, *options]).encode()).hexdigest()[:24]
-    library = CACHE / f"{key}.so"
-    if not library.exists():
-        CACHE.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=CACHE) as folder:
-            source, made = Path(folder) / "kernels.cpp", Path(folder) / "kernels.so"
-            source.write_text(code)
-            run = subprocess.run(["g++", *FLAGS, *options, source, "-o", made], capture_output=True, text=True)
-            if run.returncode:
-                raise RuntimeError(f"g++ does not compile the kernels:\n{run.stderr}")
-            made.replace(library)
-    return library
+    def _describe_difference(self, i: int, first: bytes) -> str:
+        second = ctypes.string_at(self._address(i, False), len(first))
+        bits = [np.frombuffer(result, f"V{self.arrays[i].itemsize}") for result in (first, second)]
+        element = int(np.argmax(bits[0] != bits[1]))
+        values = [np.frombuffer(result, self.arrays[i].dtype)[element] for result in (first, second)]
+        return (
+            f"{self._argument(i)}: element {element} became {values[0]} in one order of threads, {values[1]} in another"
+            ": a race, a __syncthreads() is missing, or __shared__ memory is read that nobody has written to"
+        )

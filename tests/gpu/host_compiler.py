@@ -1,0 +1,190 @@
+"""Compiles CUDA C with g++ into a library, which is kept on disk, and calls the kernels in it through ctypes."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+HEADER = Path(__file__).with_name("cuda_host.h")
+LANGUAGE = ("-std=c++17", "-fPIC", "-shared", "-Wdouble-promotion", "-Werror")  # doubles are slow on most GPUs
+LANGUAGE += ("-U_FORTIFY_SOURCE",)  # fortified, longjmp to another stack is an error
+# Where an int overflows, a divisor is 0 or an index lies outside an array of fixed size, an illegal instruction is put.
+TRAPS = ("-fsanitize=signed-integer-overflow,integer-divide-by-zero,shift,bounds", "-fsanitize-undefined-trap-on-error")
+FLAGS = ("-O2", *TRAPS)
+
+COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+KERNEL = re.compile(r'extern\s+"C"\s+__global__\s+void\s+(\w+)\s*\(([^)]*)\)')
+
+# The most that CUDA takes, for x, y and z.
+GRID_LIMITS = (2**31 - 1, 65535, 65535)
+BLOCK_LIMITS = (1024, 1024, 64)
+BLOCK_THREADS = 1024
+
+
+def why_not() -> str | None:
+    """Why CUDA C cannot be compiled for the processor here, or None where it can."""
+    return None if shutil.which("g++") else "needs g++, to compile CUDA C for the processor"
+
+
+class Parameter(NamedTuple):
+    name: str
+    kind: str  # r: a const pointer, w: a pointer, v: a value
+    dtype: np.dtype
+
+    def __str__(self) -> str:
+        return {"r": "a constant array of {}", "w": "an array of {}", "v": "np.{}"}[self.kind].format(self.dtype)
+
+
+class Outcome(ctypes.Structure):
+    """As in cuda_host.h."""
+
+    _fields_ = (
+        ("problem", ctypes.c_int),
+        ("signal", ctypes.c_int),
+        ("line", ctypes.c_int),
+        ("other_line", ctypes.c_int),
+        ("block", ctypes.c_uint * 3),
+        ("thread", ctypes.c_uint * 3),
+        ("address", ctypes.c_void_p),
+    )
+
+
+class Kernel:
+    """A compiled kernel: what it takes, and a way to run it on arrays where they lie."""
+
+    def __init__(self, library: ctypes.CDLL, name: str, parameter_names: list[str]) -> None:
+        describe = getattr(library, f"signature_{name}")
+        describe.restype = ctypes.c_char_p
+        codes = re.findall("([rwv])(..)", describe().decode())
+        self.name = name
+        self.library = library
+        self.parameters = [
+            Parameter(parameter, kind, np.dtype(code))
+            for parameter, (kind, code) in zip(parameter_names, codes, strict=True)
+        ]
+        self._launch = getattr(library, f"launch_{name}")
+        self._launch.restype = None
+        self._launch.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_void_p]
+
+    def check(self, args: Sequence[Any]) -> None:
+        """Raise an error unless the arguments are what the kernel declares; a GPU takes their bytes as they are."""
+        if len(args) != len(self.parameters):
+            names = ", ".join(parameter.name for parameter in self.parameters)
+            raise TypeError(f"{self.name} takes {len(self.parameters)} arguments ({names}), got {len(args)}")
+        for i, (parameter, value) in enumerate(zip(self.parameters, args, strict=True)):
+            self._check_argument(f"{self.name}: argument {i} ({parameter.name})", parameter, value)
+
+    def _check_argument(self, what: str, parameter: Parameter, value: Any) -> None:
+        number = parameter.kind == "v"
+        if number and isinstance(value, (int, float)) and not isinstance(value, np.generic):
+            raise TypeError(
+                f"{what} is the Python {type(value).__name__} {value}, which CuPy passes as eight bytes; "
+                f"write np.{parameter.dtype}({value})"
+            )
+        if not isinstance(value, np.generic if number else np.ndarray):
+            raise TypeError(f"{what} must be {parameter}, got {type(value).__name__}")
+        if value.dtype != parameter.dtype:
+            raise TypeError(f"{what} must be {parameter}, got {'np.' if number else 'an array of '}{value.dtype}")
+        if isinstance(value, np.ndarray) and not value.flags.c_contiguous:
+            raise ValueError(f"{what} has strides {value.strides} for shape {value.shape}; pass a contiguous copy")
+        if parameter.kind == "w" and not value.flags.writeable:
+            raise ValueError(f"{what} is written to, and got a read-only array")
+
+    def run(self, shape: np.ndarray, values: Sequence[Any], seed: int) -> Outcome:
+        """Launch on arguments that are NumPy's numbers, or the addresses of arrays.
+
+        Args:
+            shape: the six numbers of `launch_shape`.
+            values: numbers for values, addresses for pointers.
+            seed: decides the order of blocks and threads.
+        """
+        slots = np.zeros(len(values), np.uint64)  # eight bytes each, of which a value may need fewer
+        for i, value in enumerate(values):
+            if isinstance(value, np.generic):
+                slots[i : i + 1].view(value.dtype)[0] = value
+            else:
+                slots[i] = value
+        pointers = slots.ctypes.data + 8 * np.arange(len(values), dtype=np.uint64)
+        outcome = Outcome()
+        self._launch(pointers.ctypes.data, shape.ctypes.data, seed, ctypes.byref(outcome))
+        return outcome
+
+
+def launch_shape(name: str, grid: Sequence[int], block: Sequence[int]) -> np.ndarray:
+    """Grid and block as six numbers, checked against CUDA's limits."""
+    sides: list[int] = []
+    for what, given, limits in [("grid", grid, GRID_LIMITS), ("block", block, BLOCK_LIMITS)]:
+        if not isinstance(given, tuple) or not 1 <= len(given) <= 3:
+            raise TypeError(f"{name}: the {what} must be a tuple of one to three whole numbers, got {given!r}")
+        full = (*given, 1, 1)[:3]
+        if any(not 1 <= size <= limit for size, limit in zip(full, limits, strict=True)):
+            raise ValueError(f"{name}: the sides of the {what} must be from 1 to {limits}, got {given}")
+        sides.extend(full)
+    if sides[3] * sides[4] * sides[5] > BLOCK_THREADS:
+        raise ValueError(f"{name}: a block has at most {BLOCK_THREADS} threads, got {block}")
+    return np.array(sides, np.uint32)
+
+
+@cache
+def compiled(code: str, options: tuple[str, ...], flags: tuple[str, ...] = FLAGS) -> dict[str, Kernel]:
+    """The kernels in the code, by name.
+
+    Args:
+        code: CUDA C; kernels are `extern "C" __global__ void`.
+        options: definitions such as "-DREAL=float".
+        flags: how g++ compiles.
+
+    Raises:
+        ValueError: for options that are no definitions, for code that does not compile.
+    """
+    for option in options:
+        if not option.startswith("-D"):
+            raise ValueError(f"compiles with definitions such as -DREAL=float only, got the option {option}")
+    signatures = dict(KERNEL.findall(COMMENT.sub("", code)))
+    library = _library(code, tuple(signatures), (*LANGUAGE, *flags, *options))
+    return {
+        name: Kernel(library, name, re.findall(r"(\w+)\s*(?:,|$)", parameters))
+        for name, parameters in signatures.items()
+    }
+
+
+def _library(code: str, names: tuple[str, ...], flags: tuple[str, ...]) -> ctypes.CDLL:
+    """The compiled code, from the cache where it is there."""
+    exports = "".join(f"CUDA_HOST_KERNEL({name})\n" for name in names)
+    source = f'#include "cuda_host.h"\n#line 1 "kernels.cu"\n{code}\n{exports}'
+    text = "\0".join([source, HEADER.read_text(), _compiler(), *flags])
+    folder = _cache_folder()
+    path = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.so"
+    if not path.exists():
+        with tempfile.TemporaryDirectory(dir=folder) as build:
+            new = Path(build, "new.so")
+            command = ["g++", *flags, "-I", str(HEADER.parent), "-x", "c++", "-", "-o", str(new)]
+            result = subprocess.run(command, input=source, capture_output=True, text=True)
+            if result.returncode:
+                raise ValueError(f"the kernels do not compile:\n{result.stderr[:4000]}")
+            os.replace(new, path)  # at once, so that nobody loads half a library
+    return ctypes.CDLL(str(path))
+
+
+@cache
+def _compiler() -> str:
+    """Version and machine of g++: its libraries are of no use to another."""
+    return subprocess.run(["g++", "-v"], capture_output=True, text=True, check=True).stderr
+
+
+def _cache_folder() -> Path:
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = Path(cache, "minigrad", "host_cuda")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,397 @@
+"""CUDA C on the processor: right kernels give what they should, and each mistake that a GPU forgives is told."""
+
+from __future__ import annotations
+
+import host_cuda
+import numpy as np
+import pytest
+import races
+from host_compiler import why_not
+from host_cuda import HostModule, KernelError
+from races import Launch, find_races, why_unusable
+
+pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+
+
+@pytest.fixture
+def watched() -> None:
+    if reason := why_unusable():
+        pytest.skip(reason)
+
+
+SCALE = """
+// Thread i computes y[i] = factor x[i]. /* extern "C" __global__ void no_kernel(int n) {} */
+extern "C" __global__ void scale(const REAL* __restrict__ x, REAL* y, int size, REAL factor)
+{
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < BOUND)
+        y[i + SHIFT] = factor * x[i];
+}
+"""
+
+# Block n reverses row n of x (blocks, 8) and adds to each number the maximum of its row.
+ROWS = """
+__device__ REAL largest_of(REAL value, REAL* shared)
+{
+    shared[threadIdx.x] = value;
+    __syncthreads();
+    for (unsigned half = blockDim.x / 2; half > 0; half /= 2) {
+        if (threadIdx.x < half)
+            shared[threadIdx.x] = max(shared[threadIdx.x], shared[threadIdx.x + half]);
+        BARRIER;
+    }
+    return shared[0];
+}
+
+extern "C" __global__ void rows(const REAL* x, REAL* y)
+{
+    __shared__ REAL values[8], shared[8];
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    values[threadIdx.x] = x[i];
+    REAL largest = largest_of(x[i], shared);
+    y[i] = values[7 - threadIdx.x] + largest;
+}
+"""
+
+# Thread i adds x[i] to the sum of its bin: two threads may do so at once.
+SCATTER = """
+extern "C" __global__ void scatter(const int* bins, const REAL* x, REAL* sums)
+{
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    sums[bins[i]] += x[i];
+}
+"""
+
+RIGHT = "-DBARRIER=__syncthreads()"
+WRONG = "-DBARRIER=((void)0)"
+
+
+def scale(bound: str = "size", shift: str = "0", real: str = "float"):
+    options = (f"-DREAL={real}", f"-DBOUND={bound}", f"-DSHIFT={shift}")
+    return HostModule(SCALE, options).get_function("scale")
+
+
+def kernel(body: str, parameters: str = "int* x"):
+    return HostModule(f'extern "C" __global__ void k({parameters})\n{{ {body} }}').get_function("k")
+
+
+def numbers(*shape: int, dtype: str = "float32") -> np.ndarray:
+    return np.random.default_rng(0).standard_normal(shape).astype(dtype)
+
+
+def expected_rows(x: np.ndarray) -> np.ndarray:
+    return x[:, ::-1] + x.max(axis=1, keepdims=True)
+
+
+# ------------------------------------------------------------------------------------------------------- right kernels
+
+
+@pytest.mark.parametrize(("real", "dtype"), [("float", "float32"), ("double", "float64")])
+def test_one_source_serves_float_and_double(real, dtype) -> None:
+    x, y = numbers(1000, dtype=dtype), np.full(1000, np.nan, dtype)
+    factor = y.dtype.type(0.1)
+    scale(real=real)((4,), (256,), (x, y, np.int32(1000), factor))
+    np.testing.assert_array_equal(y, factor * x)
+
+
+def test_functions_of_floats_are_computed_in_float() -> None:
+    x, y = numbers(5), np.empty(5, np.int32)
+    kernel("y[threadIdx.x] = sizeof(exp(x[threadIdx.x]));", "const float* x, int* y")((1,), (5,), (x, y))
+    assert y.tolist() == [4] * 5
+
+
+def test_threads_wait_for_each_other_at_barriers() -> None:
+    x, y = numbers(5, 8), np.empty((5, 8), np.float32)
+    HostModule(ROWS, ("-DREAL=float", RIGHT)).get_function("rows")((5,), (8,), (x, y))
+    np.testing.assert_array_equal(y, expected_rows(x))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_right_kernels_give_the_same_in_any_order(seed, monkeypatch) -> None:
+    monkeypatch.setattr(host_cuda, "seed", seed)
+    x, y = numbers(7, 8), np.empty((7, 8), np.float32)
+    HostModule(ROWS, ("-DREAL=float", RIGHT)).get_function("rows")((7,), (8,), (x, y))
+    np.testing.assert_array_equal(y, expected_rows(x))
+
+
+def test_grids_and_blocks_have_three_sides() -> None:
+    number = """
+        int block = (blockIdx.z * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x;
+        int thread = (threadIdx.z * blockDim.y + threadIdx.y) * blockDim.x + threadIdx.x;
+        int i = block * blockDim.x * blockDim.y * blockDim.z + thread;
+        x[i] += i;
+    """
+    x = np.zeros(2 * 3 * 4 * 5 * 6 * 7, np.int32)
+    kernel(number)((2, 3, 4), (5, 6, 7), (x,))
+    np.testing.assert_array_equal(x, np.arange(x.size))
+
+
+def test_arrays_may_be_written_in_place_and_be_passed_twice() -> None:
+    x = numbers(6)
+    before = x.copy()
+    scale()((1,), (8,), (x, x, np.int32(6), np.float32(2)))
+    np.testing.assert_array_equal(x, 2 * before)
+
+
+def test_empty_arrays_are_passed_and_not_touched() -> None:
+    x, y = numbers(0), numbers(0)
+    scale()((1,), (8,), (x, y, np.int32(0), np.float32(2)))
+    with pytest.raises(KernelError, match=r"argument 0 \(x\) has 0 elements, .* element 0"):
+        scale()((1,), (1,), (x, y, np.int32(1), np.float32(2)))
+
+
+def test_a_launch_that_fails_changes_nothing_and_the_next_one_works() -> None:
+    x, y = numbers(6), np.zeros(6, np.float32)
+    with pytest.raises(KernelError):
+        scale()((1,), (8,), (x, y, np.int32(7), np.float32(2)))
+    assert not y.any()
+    scale()((1,), (8,), (x, y, np.int32(6), np.float32(2)))
+    np.testing.assert_array_equal(y, 2 * x)
+
+
+def test_the_compiled_code_is_kept(monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    code = 'extern "C" __global__ void kept(int* x) { x[0] = 1; }'
+    HostModule(code)
+    (library,) = tmp_path.rglob("*.so")
+    time = library.stat().st_mtime_ns
+    host_cuda.compiled.cache_clear()
+    HostModule(code)
+    assert [path.stat().st_mtime_ns for path in tmp_path.rglob("*.so")] == [time]
+    HostModule(code, ("-DX=1",))
+    assert len(list(tmp_path.rglob("*.so"))) == 2
+
+
+# ------------------------------------------------------------------------------------------------------ wrong memory
+
+
+@pytest.mark.parametrize("size", [6, 1024])  # 1024 floats fill a page, 6 do not
+def test_reading_and_writing_behind_an_array_are_found(size) -> None:
+    x, y = numbers(size), np.zeros(size, np.float32)
+    long = numbers(size + 1)
+    launch = scale()
+    grid, more = (size // 8 + 1,), np.int32(size + 1)
+    with pytest.raises(KernelError, match=rf"\(x\) has {size} elements, .* reads or writes element {size}$"):
+        launch(grid, (8,), (x, long, more, np.float32(2)))
+    with pytest.raises(KernelError, match=rf"\(y\) has {size} elements, .* reads or writes element {size}$"):
+        launch(grid, (8,), (long, y, more, np.float32(2)))
+
+
+def test_writing_before_an_array_is_found() -> None:
+    x, y = numbers(6), np.zeros(6, np.float32)
+    message = r"argument 1 \(y\) has 6 elements, and thread \(0, 0, 0\) of block \(0, 0, 0\) reads or writes element -1"
+    with pytest.raises(KernelError, match=message):
+        scale(shift="-1")((1,), (8,), (x, y, np.int32(6), np.float32(2)))
+
+
+def test_reading_before_an_array_is_found_though_nothing_comes_of_it() -> None:
+    with pytest.raises(KernelError, match=r"argument 0 \(x\) .* element -1"):
+        kernel("y[0] = x[-1] > 0 ? 1 : 1.0f + 0 * y[0];", "const volatile float* x, float* y")(
+            (1,), (1,), (numbers(3), np.zeros(3, np.float32))
+        )
+
+
+def test_a_pointer_to_nowhere_is_found() -> None:
+    with pytest.raises(KernelError, match="far outside its arrays"):
+        kernel("*(volatile int*)8 = 1; x[0] = 1;")((1,), (1,), (np.zeros(1, np.int32),))
+
+
+def test_an_array_in_shared_memory_has_its_size() -> None:
+    body = "__shared__ int s[4]; s[threadIdx.x + 1] = 1; __syncthreads(); x[threadIdx.x] = s[threadIdx.x];"
+    with pytest.raises(KernelError, match="an index lay outside an array of fixed size"):
+        kernel(body)((1,), (4,), (np.zeros(4, np.int32),))
+
+
+def test_constant_arrays_must_stay_as_they_are() -> None:
+    with pytest.raises(KernelError, match=r"argument 0 \(x\) is constant, and was written to"):
+        kernel("((float*)x)[0] = 7;", "const float* x")((1,), (1,), (numbers(3),))
+
+
+def test_overlapping_arrays_are_refused() -> None:
+    x = numbers(7)
+    with pytest.raises(ValueError, match="arguments 0 and 1 overlap"):
+        scale()((1,), (8,), (x[1:], x[:-1], np.int32(6), np.float32(2)))
+
+
+# ------------------------------------------------------------------------------------------------------- whole numbers
+
+
+def test_an_int_that_overflows_is_found_and_a_long_one_does_not() -> None:
+    y, n = np.zeros(1, np.int64), np.int32(70_000)
+    with pytest.raises(KernelError, match="an int overflowed"):
+        kernel("y[0] = n * n;", "long long* y, int n")((1,), (1,), (y, n))
+    kernel("y[0] = (long long)n * n;", "long long* y, int n")((1,), (1,), (y, n))
+    assert y[0] == 4_900_000_000
+
+
+def test_division_by_zero_is_found() -> None:
+    with pytest.raises(KernelError, match="a divisor was 0"):
+        kernel("x[0] = 1 / x[0];")((1,), (1,), (np.zeros(1, np.int32),))
+
+
+# ------------------------------------------------------------------------------------------------- races and barriers
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_missing_barrier_shows_in_shuffled_orders(seed, monkeypatch) -> None:
+    monkeypatch.setattr(host_cuda, "seed", seed)
+    x, y = numbers(3, 8), np.empty((3, 8), np.float32)
+    message = r"rows: argument 1 \(y\): element \d+ became .* in one order .*a __syncthreads\(\) is missing"
+    with pytest.raises(KernelError, match=message):
+        HostModule(ROWS, ("-DREAL=float", WRONG)).get_function("rows")((3,), (8,), (x, y))
+
+
+def test_shared_memory_that_nobody_has_written_to_shows() -> None:
+    body = (
+        "__shared__ float s[4]; if (threadIdx.x) s[threadIdx.x] = 1; __syncthreads(); x[threadIdx.x] = s[threadIdx.x];"
+    )
+    with pytest.raises(KernelError, match="element 0 became"):
+        kernel(body, "float* x")((1,), (4,), (np.zeros(4, np.float32),))
+
+
+def test_a_sum_in_no_fixed_order_shows() -> None:
+    x, bins, sums = numbers(64), np.zeros(64, np.int32), np.zeros(1, np.float32)
+    with pytest.raises(KernelError, match=r"argument 2 \(sums\): element 0 became"):
+        HostModule(SCATTER, ("-DREAL=float",)).get_function("scatter")((4,), (16,), (bins, x, sums))
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("if (threadIdx.x < 3) return;\n __syncthreads(); x[0] = 1;", "line 3, others have come to their end"),
+        ("if (threadIdx.x < 3)\n __syncthreads();\n else\n __syncthreads();", "line 5, others in line 3"),
+    ],
+)
+def test_all_threads_of_a_block_must_come_to_the_same_barrier(body, message) -> None:
+    with pytest.raises(KernelError, match=rf"block \(0, 0, 0\) wait at __syncthreads\(\) in {message}"):
+        kernel(body)((1,), (8,), (np.zeros(8, np.int32),))
+
+
+def rows_launch(barrier: str) -> Launch:
+    x, y = numbers(3, 8), np.empty((3, 8), np.float32)
+    return Launch(ROWS, ("-DREAL=float", barrier), "rows", (3,), (8,), (x, y))
+
+
+def scatter_launch(bins: list[int], grid: int, block: int) -> Launch:
+    args = (np.array(bins, np.int32), np.ones(4, np.float32), np.zeros(4, np.float32))
+    return Launch(SCATTER, ("-DREAL=float",), "scatter", (grid,), (block,), args)
+
+
+def test_races_are_found_whatever_the_order_and_right_kernels_have_none(watched) -> None:
+    launches = {
+        "with all barriers": rows_launch(RIGHT),
+        "a barrier is missing": rows_launch(WRONG),
+        "every thread its own bin": scatter_launch([2, 0, 3, 1], 2, 2),
+        "one bin for threads of a block": scatter_launch([0, 0, 3, 1], 2, 2),
+        "one bin for threads of two blocks": scatter_launch([0, 2, 0, 1], 2, 2),
+    }
+    found = dict(zip(launches, find_races(list(launches.values())), strict=True))
+    assert found["with all barriers"] == found["every thread its own bin"] == []
+    assert "a write in line 8 and a read in line 8, by threads of one block" in found["a barrier is missing"]
+    assert all(race.endswith("threads of one block") for race in found["one bin for threads of a block"])
+    assert all(race.endswith("threads of two blocks") for race in found["one bin for threads of two blocks"])
+    assert found["one bin for threads of a block"]
+    assert found["one bin for threads of two blocks"]
+
+
+def test_a_launch_that_cannot_be_watched_is_no_launch_without_races(watched) -> None:
+    diverging = 'extern "C" __global__ void k() { if (threadIdx.x) __syncthreads(); }'
+    with pytest.raises(RuntimeError, match="not all threads reach the barrier in line 1"):
+        find_races([Launch(diverging, (), "k", (1,), (2,), ())])
+
+
+def test_why_races_cannot_be_found_is_said(watched, monkeypatch) -> None:
+    monkeypatch.setattr(races, "_sanitizer", lambda: "libtsan.so")
+    assert "libtsan" in str(why_unusable.__wrapped__())
+
+
+# ---------------------------------------------------------------------------------------------------- wrong launches
+
+
+def arguments() -> list:
+    return [numbers(6), np.zeros(6, np.float32), np.int32(6), np.float32(2)]
+
+
+@pytest.mark.parametrize(
+    ("position", "value", "message"),
+    [
+        (2, 6, r"argument 2 \(size\) is the Python int 6, which CuPy passes as eight bytes; write np.int32\(6\)"),
+        (3, 2.0, r"argument 3 \(factor\) is the Python float 2.0, .* write np.float32\(2.0\)"),
+        (2, np.int64(6), r"argument 2 \(size\) must be np.int32, got np.int64"),
+        (3, np.float64(2), r"argument 3 \(factor\) must be np.float32, got np.float64"),
+        (2, np.zeros(1, np.int32), r"argument 2 \(size\) must be np.int32, got ndarray"),
+        (
+            0,
+            numbers(6, dtype="float64"),
+            r"argument 0 \(x\) must be a constant array of float32, got an array of float64",
+        ),
+        (1, np.zeros(6, np.int32), r"argument 1 \(y\) must be an array of float32, got an array of int32"),
+        (0, [1.0], r"argument 0 \(x\) must be a constant array of float32, got list"),
+        (0, np.float32(1), r"argument 0 \(x\) must be a constant array of float32, got float32"),
+    ],
+)
+def test_arguments_must_be_what_the_kernel_declares(position, value, message) -> None:
+    args = arguments()
+    args[position] = value
+    with pytest.raises(TypeError, match=message):
+        scale()((1,), (8,), args)
+
+
+def test_arguments_must_be_as_many_as_the_kernel_declares() -> None:
+    for args in (arguments()[:-1], [*arguments(), np.int32(1)]):
+        with pytest.raises(TypeError, match=rf"takes 4 arguments \(x, y, size, factor\), got {len(args)}"):
+            scale()((1,), (8,), args)
+
+
+def test_arrays_must_be_contiguous_and_writeable() -> None:
+    x, y, *rest = arguments()
+    with pytest.raises(ValueError, match=r"argument 0 \(x\) has strides \(8,\)"):
+        scale()((1,), (8,), (numbers(12)[::2], y, *rest))
+    y.flags.writeable = False
+    with pytest.raises(ValueError, match=r"argument 1 \(y\) is written to"):
+        scale()((1,), (8,), (x, y, *rest))
+
+
+@pytest.mark.parametrize(
+    ("grid", "block"),
+    [((0,), (8,)), ((1,), (0,)), ((1,), (1025,)), ((1,), (32, 33)), ((1, 65536), (1,)), ((1,), (1, 1, 65))],
+)
+def test_grids_and_blocks_must_be_within_the_limits(grid, block) -> None:
+    with pytest.raises(ValueError, match="the sides of the|at most 1024 threads"):
+        scale()(grid, block, arguments())
+
+
+@pytest.mark.parametrize("grid", [1, (1, 1, 1, 1), ()])
+def test_grids_are_tuples(grid) -> None:
+    with pytest.raises(TypeError, match="the grid must be a tuple of one to three whole numbers"):
+        scale()(grid, (8,), arguments())
+
+
+def test_shared_memory_of_a_size_given_at_the_launch_is_refused() -> None:
+    with pytest.raises(ValueError, match="declare a __shared__ array with its size"):
+        scale()((1,), (8,), arguments(), shared_mem=64)
+
+
+# -------------------------------------------------------------------------------------------------------- wrong code
+
+
+@pytest.mark.parametrize("code", ["x[0] = INFINITY;", "x[0] = y;", "__shared__ float s[]; x[0] = s[0];"])
+def test_what_the_compiler_of_cupy_refuses_is_refused(code) -> None:
+    with pytest.raises(ValueError, match="the kernels do not compile:\nkernels.cu"):
+        kernel(code, "float* x")
+
+
+def test_floats_that_become_doubles_are_refused() -> None:
+    with pytest.raises(ValueError, match="double"):
+        kernel("x[0] = 0.3 * x[0];", "float* x")
+
+
+def test_options_are_definitions() -> None:
+    with pytest.raises(ValueError, match="got the option --fmad=false"):
+        HostModule(SCALE, ("--fmad=false",))
+
+
+def test_kernels_are_known_by_their_names() -> None:
+    module = HostModule('extern "C" __global__ void a() {}\n__global__ void b() {}')
+    with pytest.raises(ValueError, match='no kernel b is declared extern "C" __global__ void; there is: a'):
+        module.get_function("b")
