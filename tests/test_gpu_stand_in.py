@@ -17,6 +17,9 @@ import numpy as np
 import pytest
 from stand_in import MODULES, broken, counting, cupy, installed
 
+from minigrad import Tensor
+from minigrad.backends import Backend
+
 NEEDS_GPP = pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++ to run CUDA code on the CPU")
 
 HOST = np.ones((2, 3), np.float32)

@@ -76,9 +76,3 @@ def _index_part(x: Tensor, part: Any) -> Any:
     if getattr(part, "dtype", np.dtype(int)).kind not in "iub":
         raise IndexError(f"a tensor is indexed by integers, slices or booleans, not by an array of {part.dtype}")
     return part
-
-
-def scatter_flat(x: Tensor, places: Any, shape: tuple[int, ...]) -> Tensor:
-    """A zero tensor of the shape with x put at those places of it flattened; places are integers, of x's shape."""
-    index = np.unravel_index(places, shape) if shape else ()
-    return PutItem.apply(x, index=index, shape=shape)
