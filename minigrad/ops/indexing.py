@@ -59,10 +59,12 @@ def getitem(x: Tensor, index: Any) -> Tensor:
     >>> x.grad
     Tensor([2., 0., 1.])
 
-    Raises IndexError where the index does not fit.
+    Raises IndexError where the index does not fit; but integers that lie on a GPU already are not looked at.
     """
     x = as_tensor("getitem", x)
     parts = index if isinstance(index, tuple) else (index,)
+    if x.backend.xp is not np and not any(isinstance(part, Tensor) for part in parts):
+        _ = np.broadcast_to(np.int8(0), x.shape)[index]  # raises IndexError; CuPy would start again from 0
     return GetItem.apply(x, index=tuple(_index_part(x, part) for part in parts))
 
 
