@@ -63,7 +63,8 @@ def getitem(x: Tensor, index: Any) -> Tensor:
     """
     x = as_tensor("getitem", x)
     parts = index if isinstance(index, tuple) else (index,)
-    if x.backend.xp is not np and not any(isinstance(part, Tensor) for part in parts):
+    xp = x.backend.xp
+    if xp is not np and not any(isinstance(part, (Tensor, xp.ndarray)) for part in parts):
         _ = np.broadcast_to(np.int8(0), x.shape)[index]  # raises IndexError; CuPy would start again from 0
     return GetItem.apply(x, index=tuple(_index_part(x, part) for part in parts))
 
