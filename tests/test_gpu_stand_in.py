@@ -15,6 +15,8 @@ from typing import Any
 import cupy_surface
 import numpy as np
 import pytest
+from draws import LAYOUTS, laid_out
+from placing import placed
 from stand_in import MODULES, broken, counting, cupy, installed
 
 from minigrad import Tensor
@@ -308,6 +310,44 @@ def test_it_is_what_import_finds_for_a_block() -> None:
         assert found is module is cupy
         assert importlib.util.find_spec("cupy") is not None
     assert sys.modules.get("cupy") is before
+
+
+# --------------------------------------------------------------------------------------------- minigrad's own calls
+
+
+@pytest.fixture
+def backend_on_stand_in() -> Backend:
+    """A backend with arrays and no kernels."""
+    backend = Backend("stand-in", arrays="cupy", install="nothing")
+    vars(backend)["xp"] = cupy
+    return backend
+
+
+def test_the_gradient_of_a_maximum_waits_for_nothing(backend_on_stand_in: Backend) -> None:
+    x = Tensor([[3.0, 1.0], [2.0, 4.0]], requires_grad=True, backend=backend_on_stand_in)
+    with counting() as counts:
+        x.max(axis=1).sum().backward()
+    assert (counts.transfers, counts.synchronisations) == (0, 0)
+    assert x.grad.tolist() == [[1.0, 0.0], [0.0, 1.0]]
+
+
+@pytest.mark.parametrize("index", [[0, 2], np.array([-3]), (slice(None), [2]), (..., [[5]]), 2, (0, 2)])
+def test_an_index_out_of_range_is_an_error_though_cupy_does_not_see_it(
+    backend_on_stand_in: Backend, index: Any
+) -> None:
+    x = Tensor([[1.0, 2.0], [3.0, 4.0]], backend=backend_on_stand_in)
+    with pytest.raises(IndexError, match="out of bounds"):
+        x[index]
+    assert x[[1, -2], [0, -1]].tolist() == [3.0, 2.0]
+    assert x[[]].shape == (0, 2)
+
+
+def test_placed_arrays_keep_their_strides(backend_on_stand_in: Backend) -> None:
+    for layout in LAYOUTS:
+        array = laid_out(np.arange(24.0).reshape(2, 3, 4), layout, np.float32)
+        moved = placed(array, backend_on_stand_in)
+        assert moved.strides == array.strides
+        assert moved.tolist() == array.tolist()
 
 
 # ----------------------------------------------------------------------------------------------------- the real package
