@@ -16,6 +16,7 @@ import reference
 from draws import LAYOUTS, Drawn, Draws, laid_out
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from placing import placed
 from reference import elementwise, reduction
 
 from minigrad import Tensor, manual_seed, ops
@@ -54,7 +55,7 @@ class Case:
 
     def tensors(self, example: Example, dtype: Any, backend: str, requires_grad: bool = True) -> list[Tensor]:
         """The example's arrays as tensors that keep its strides (the constructor would copy them straight)."""
-        tensors = [Tensor._wrap(drawn.array(dtype), get_backend(backend)) for drawn in example.arrays]
+        tensors = [Tensor._wrap(placed(drawn.array(dtype), backend), get_backend(backend)) for drawn in example.arrays]
         return [tensor.requires_grad_(requires_grad) for tensor in tensors]
 
     def expected(self, example: Example) -> np.ndarray:
@@ -334,7 +335,7 @@ def _broadcast_to(x: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 
 def _where(a: Tensor, b: Tensor, condition: np.ndarray) -> Tensor:
-    return ops.where(Tensor._wrap(condition, a.backend), a, b)
+    return ops.where(Tensor._wrap(placed(condition, a.backend), a.backend), a, b)
 
 
 def _concatenate(*xs: Tensor, axis: int) -> Tensor:

@@ -211,6 +211,8 @@ def pow(a: Any, b: Any) -> Tensor:
     if isinstance(a, Tensor) and is_number(b):
         base, _ = operands("pow", a, b)  # the exponent may turn an integer base into a floating one
         exponent = b.item() if isinstance(b, np.generic) else b
+        if base.dtype.kind in "iu" and exponent < 0:  # NumPy refuses that, CuPy rounds the result towards 0
+            raise ValueError(f"pow: integers have no power {exponent} among the integers; see astype()")
         return Power.apply(base, exponent=exponent)
     return PowerOf.apply(*operands("pow", a, b))
 

@@ -59,10 +59,13 @@ def getitem(x: Tensor, index: Any) -> Tensor:
     >>> x.grad
     Tensor([2., 0., 1.])
 
-    Raises IndexError where the index does not fit.
+    Raises IndexError where the index does not fit; but integers that lie on a GPU already are not looked at.
     """
     x = as_tensor("getitem", x)
     parts = index if isinstance(index, tuple) else (index,)
+    xp = x.backend.xp
+    if xp is not np and not any(isinstance(part, (Tensor, xp.ndarray)) for part in parts):
+        _ = np.broadcast_to(np.int8(0), x.shape)[index]  # raises IndexError; CuPy would start again from 0
     return GetItem.apply(x, index=tuple(_index_part(x, part) for part in parts))
 
 
@@ -76,9 +79,3 @@ def _index_part(x: Tensor, part: Any) -> Any:
     if getattr(part, "dtype", np.dtype(int)).kind not in "iub":
         raise IndexError(f"a tensor is indexed by integers, slices or booleans, not by an array of {part.dtype}")
     return part
-
-
-def scatter_flat(x: Tensor, places: Any, shape: tuple[int, ...]) -> Tensor:
-    """A zero tensor of the shape with x put at those places of it flattened; places are integers, of x's shape."""
-    index = np.unravel_index(places, shape) if shape else ()
-    return PutItem.apply(x, index=index, shape=shape)

@@ -14,7 +14,7 @@ import numpy as np
 from ..autograd.function import Function
 from ..tensor import Tensor
 from .elementwise import exp
-from .indexing import scatter_flat
+from .indexing import PutItem
 from .operands import as_number, as_tensor, floating, normalize_axes
 from .shape import broadcast_to, reshape
 
@@ -76,7 +76,7 @@ class Max(_Reduction):
 
     def backward(self, dy):
         (x,) = self.inputs
-        return (scatter_flat(dy, self.winners, x.shape),)
+        return (reshape(PutItem.apply(dy, index=(self.winners,), shape=(x.size,)), x.shape),)
 
 
 class Min(Max):

@@ -33,7 +33,7 @@ def tanh_grad(dy: cupy.ndarray, y: cupy.ndarray) -> cupy.ndarray:
 
 
 def relu(x: cupy.ndarray) -> cupy.ndarray:
-    return _elementwise(_relu, x)
+    return _elementwise(_relu, x) if x.dtype.kind == "f" else cupy.maximum(x, 0)  # the kernel is for REAL numbers
 
 
 def relu_grad(dy: cupy.ndarray, y: cupy.ndarray) -> cupy.ndarray:

@@ -1,0 +1,26 @@
+"""Moves NumPy arrays to a backend for tests, with the strides that they have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigrad.backends import Backend, get_backend
+
+
+def placed(array: np.ndarray, backend: str | Backend) -> Any:
+    """The array on that backend, lying in memory as it does here; `from_numpy` keeps no strides on a device.
+
+    The whole memory that the array is a view of is moved, and the same view of that is taken.
+    """
+    backend = get_backend(backend)
+    moved = backend.from_numpy(array)
+    if moved is array or array.size == 0 or array.flags.c_contiguous or array.flags.f_contiguous:
+        return moved
+    memory = array
+    while isinstance(memory.base, np.ndarray):
+        memory = memory.base
+    flat = backend.from_numpy(memory.ravel(order="K"))
+    offset = (array.ctypes.data - memory.ctypes.data) // array.itemsize
+    return backend.xp.lib.stride_tricks.as_strided(flat[offset:], array.shape, array.strides)
