@@ -260,7 +260,7 @@ def test_arguments_that_a_kernel_would_misread_are_refused() -> None:
     for arguments, message in [
         ((np.int32(4), np.arange(4, dtype=np.float32), y), "argument 1 is a numpy.ndarray"),
         ((np.int32(2), x[::2], y), r"argument 1, of strides \(8,\), is not C-contiguous"),
-        ((4, x, y), "got int"),
+        ((4, x, y), "is the Python int 4"),
         ((np.int32(4), x.astype(np.float64), y), "float64"),
     ]:
         with pytest.raises((TypeError, ValueError), match=message):
