@@ -22,6 +22,7 @@ def cupy_kernels() -> ModuleType:
     """The backend's package, imported with what it needs of CuPy; other modules find neither afterwards."""
     cupy: Any = ModuleType("cupy")
     cupy.ndarray, cupy.empty, cupy.ascontiguousarray = np.ndarray, poisoned, np.ascontiguousarray
+    cupy.zeros = np.zeros
     cupy.int32, cupy.int64, cupy.float32 = np.int32, np.int64, np.float32
     cupy.RawModule = lambda code, options: HostModule(code, options)
     before = {name: module for name, module in sys.modules.items() if name == "cupy" or name.startswith(PACKAGE)}

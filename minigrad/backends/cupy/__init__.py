@@ -15,9 +15,11 @@ from .conv import channel_sum, col2im, conv2d, conv2d_grad_input, conv2d_grad_we
 from .device import check_device as check_device
 from .linear import linear, matmul
 from .loss import softmax_cross_entropy, softmax_cross_entropy_grad
+from .optimizer import adam, sgd
 from .pool import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_gather, max_pool2d_scatter
 
 __all__ = [
+    "adam",
     "avg_pool2d",
     "avg_pool2d_grad",
     "channel_sum",
@@ -35,6 +37,7 @@ __all__ = [
     "max_pool2d_scatter",
     "relu",
     "relu_grad",
+    "sgd",
     "sigmoid",
     "sigmoid_grad",
     "softmax_cross_entropy",

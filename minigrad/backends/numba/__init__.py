@@ -19,6 +19,7 @@ from .conv import channel_sum, col2im, conv2d, conv2d_grad_input, conv2d_grad_we
 from .linear import linear, matmul
 from .loss import softmax_cross_entropy, softmax_cross_entropy_grad
 from .memory import keep_freed_memory
+from .optimizer import adam, sgd
 from .pool import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_gather, max_pool2d_scatter
 from .threads import get_num_threads as get_num_threads
 from .threads import set_num_threads as set_num_threads
@@ -26,6 +27,7 @@ from .threads import set_num_threads as set_num_threads
 keep_freed_memory()
 
 __all__ = [
+    "adam",
     "avg_pool2d",
     "avg_pool2d_grad",
     "channel_sum",
@@ -43,6 +45,7 @@ __all__ = [
     "max_pool2d_scatter",
     "relu",
     "relu_grad",
+    "sgd",
     "sigmoid",
     "sigmoid_grad",
     "softmax_cross_entropy",

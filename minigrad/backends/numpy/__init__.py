@@ -14,11 +14,13 @@ from .activation import (
 from .conv import channel_sum, col2im, conv2d, conv2d_grad_input, conv2d_grad_weight, im2col
 from .linear import linear, matmul
 from .loss import softmax_cross_entropy, softmax_cross_entropy_grad
+from .optimizer import adam, sgd
 from .pool import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_gather, max_pool2d_scatter
 from .threads import get_num_threads as get_num_threads
 from .threads import set_num_threads as set_num_threads
 
 __all__ = [
+    "adam",
     "avg_pool2d",
     "avg_pool2d_grad",
     "channel_sum",
@@ -36,6 +38,7 @@ __all__ = [
     "max_pool2d_scatter",
     "relu",
     "relu_grad",
+    "sgd",
     "sigmoid",
     "sigmoid_grad",
     "softmax_cross_entropy",
