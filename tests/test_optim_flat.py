@@ -1,4 +1,4 @@
-"""Parameters side by side: one kernel call updates all, and comes out right whatever happens to gradients and states."""
+"""Parameters side by side: one kernel call updates all, rightly whatever happens to gradients and to states."""
 
 from __future__ import annotations
 
