@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import reference
-from draws import Drawn, Draws
+from draws import LAYOUTS, Drawn, Draws, laid_out
 from hypothesis import given
 from hypothesis import strategies as st
+from placing import placed
 from reference import elementwise, window
 
 from minigrad.backends import contract, get_backend
@@ -267,6 +268,12 @@ def classified_back(d: Draws) -> list[Any]:
     return [d.array((N,)), d.array((N, K), 0.0, 1.0), labels_of(d, N, K)]
 
 
+def gathering_images(d: Draws) -> list[Any]:
+    D = d.integer(1, 5)
+    images = d.array((D, d.integer(1, 3), d.integer(1, 4), d.integer(1, 4)))
+    return [images, np.array([d.integer(0, D - 1) for _ in range(d.size())], np.int64)]
+
+
 def descent(d: Draws) -> list[Any]:
     P, nesterov = d.size(), d.choice(True, False)
     arrays = [d.array((P,)) for _ in range(3)]
@@ -313,6 +320,10 @@ KERNELS: dict[str, tuple[Callable[[Draws], list[Any]], Callable[..., Any]]] = {
     "linear": (affine, reference.linear),
     "softmax_cross_entropy": (classified, softmax_cross_entropy),
     "softmax_cross_entropy_grad": (classified_back, softmax_cross_entropy_grad),
+    "gather_images": (
+        gathering_images,
+        lambda images, indices: np.array([images[i] for i in indices]).reshape(-1, *images.shape[1:]),
+    ),
     "sgd": (descent, sgd),
     "adam": (adaptive, adam),
 }
@@ -376,6 +387,19 @@ def assert_equals_its_loops_and_is_pure(run: Callable, loops: Callable, drawn: l
         assert_close(actual, wanted, dtype)
         assert not any(np.shares_memory(actual, value) for value in inputs), "a result is a view of an input"
     assert [value.tobytes() for value in inputs] == before, "an input was changed"
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    ("D", "C", "H", "W", "N"), [(5, 1, 28, 28, 9), (1, 3, 1, 1, 2), (300, 2, 9, 8, 130), (3, 1, 2, 2, 0)]
+)
+def test_bytes_become_float32_when_gathered(D, C, H, W, N, layout: str, backend: str) -> None:
+    rng = np.random.default_rng(0)
+    values, indices = rng.integers(0, 256, (D, C, H, W)), rng.integers(0, D, N)
+    images = placed(laid_out(values, layout, np.uint8), backend)
+    batch = get_backend(backend).to_numpy(kernel(backend, "gather_images")(images, placed(indices, backend)))
+    assert batch.dtype == np.float32
+    np.testing.assert_array_equal(batch, values[indices].astype(np.float32) / np.float32(255))
 
 
 @pytest.mark.parametrize("padding", [(0, 0), (1, 0), (0, 2), (2, 3)])

@@ -152,6 +152,16 @@ def softmax_cross_entropy_grad(dlosses: Array, probabilities: Array, labels: Arr
     """dlogits (N, K) = dlosses[n] * (probabilities[n, k] - (1 if k is labels[n] else 0))"""
 
 
+# ------------------------------------------------------------------------------------------------------------ images.py
+
+
+def gather_images(images: Array, indices: Array) -> Array:
+    """images (D, C, H, W), indices (N,) int64 in [0, D) -> the batch (N, C, H, W), batch[n] = images[indices[n]].
+
+    Bytes become float32, divided by 255; floating images keep their dtype.
+    """
+
+
 # --------------------------------------------------------------------------------------------------------- optimizer.py
 
 

@@ -64,8 +64,9 @@ def cross_entropy(input: Tensor, target: Any, reduction: str = "mean") -> Tensor
     >>> cross_entropy(Tensor([[0.0, 0.0], [0.0, 1e4]]), Tensor([0, 0]), reduction="sum")  # ln 2 + 10,000
     Tensor(10000.693)
 
-    Raises ValueError for shapes that do not fit and labels out of range, TypeError for labels that are no integers. Labels
-    that are on a GPU already are not looked at, as that would mean to wait for it: one out of range has the loss NaN.
+    Raises ValueError for shapes that do not fit and labels out of range, TypeError for labels that are no integers.
+    Labels that are on a GPU already are not looked at, which would mean to wait for it: one out of range has the loss
+    NaN.
     """
     check_reduction("cross_entropy", reduction)
     input = floating("cross_entropy", input)

@@ -13,6 +13,7 @@ from .activation import (
 )
 from .conv import channel_sum, col2im, conv2d, conv2d_grad_input, conv2d_grad_weight, im2col
 from .device import check_device as check_device
+from .images import gather_images
 from .linear import linear, matmul
 from .loss import softmax_cross_entropy, softmax_cross_entropy_grad
 from .optimizer import adam, sgd
@@ -27,6 +28,7 @@ __all__ = [
     "conv2d",
     "conv2d_grad_input",
     "conv2d_grad_weight",
+    "gather_images",
     "im2col",
     "leaky_relu",
     "leaky_relu_grad",

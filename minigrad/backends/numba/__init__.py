@@ -16,6 +16,7 @@ from .activation import (
     tanh_grad,
 )
 from .conv import channel_sum, col2im, conv2d, conv2d_grad_input, conv2d_grad_weight, im2col
+from .images import gather_images
 from .linear import linear, matmul
 from .loss import softmax_cross_entropy, softmax_cross_entropy_grad
 from .memory import keep_freed_memory
@@ -35,6 +36,7 @@ __all__ = [
     "conv2d",
     "conv2d_grad_input",
     "conv2d_grad_weight",
+    "gather_images",
     "im2col",
     "leaky_relu",
     "leaky_relu_grad",

@@ -12,6 +12,7 @@ from .activation import (
     tanh_grad,
 )
 from .conv import channel_sum, col2im, conv2d, conv2d_grad_input, conv2d_grad_weight, im2col
+from .images import gather_images
 from .linear import linear, matmul
 from .loss import softmax_cross_entropy, softmax_cross_entropy_grad
 from .optimizer import adam, sgd
@@ -28,6 +29,7 @@ __all__ = [
     "conv2d",
     "conv2d_grad_input",
     "conv2d_grad_weight",
+    "gather_images",
     "im2col",
     "leaky_relu",
     "leaky_relu_grad",
