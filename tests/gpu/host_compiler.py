@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from functools import cache
@@ -34,7 +35,8 @@ BLOCK_THREADS = 1024
 
 def why_not() -> str | None:
     """Why CUDA C cannot be compiled for the processor here, or None where it can."""
-    return None if shutil.which("g++") else "needs g++, to compile CUDA C for the processor"
+    there = sys.platform == "linux" and shutil.which("g++")
+    return None if there else "needs Linux and g++, to compile CUDA C for the processor"
 
 
 class Parameter(NamedTuple):
