@@ -1,7 +1,7 @@
 """CUDA C on NumPy arrays, without a GPU: `HostModule(code).get_function(name)(grid, block, args)`.
 
-A GPU forgives nothing and tells nothing. Here the same launch is an error that names the argument, the thread and the
-line of the code
+A GPU forgives nothing and tells nothing. Here the same launch is an error that names the argument, or the thread and
+the line of the code,
 
 - where the arguments are not what the kernel declares,
 - where it reads or writes outside an array, or writes into a constant one,
@@ -10,8 +10,8 @@ line of the code
 - where the result depends on the order of blocks and threads: a race, a barrier that is missing, or shared memory that
   nobody has written to.
 
-For the last one all is run twice, in two orders, and both must give the same to the bit. Races that two orders do not
-show are found by races.py.
+For the last of these a launch is run twice, in two orders, and both must give the same to the bit. Races that two
+orders do not show are found by races.py.
 
 docs/cuda.md shows how to use it, with printf and with a debugger too.
 """
@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import ctypes
 import signal
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from threading import Lock
@@ -92,6 +93,7 @@ class _Launch:
         self.constant = [i for i in self.arrays if id(self.rooms[i]) not in written]
 
     def run(self) -> None:
+        sys.stdout.flush()  # what the kernel prints comes behind what is printed already
         # Behind the arrays is looked first, as that is where most mistakes lead.
         self._run_once(at_end=True)
         first = {i: ctypes.string_at(self._address(i, True), self.arrays[i].nbytes) for i in self.written}
