@@ -1,12 +1,14 @@
-"""The example with CUDA kernels that are wrong: each mistake is found, and what mends it is right."""
+"""The example with CUDA kernels that are wrong, and its page: each mistake is found, and what mends it is right."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from host_compiler import why_not
@@ -67,3 +69,19 @@ def test_what_is_missing_is_said_in_one_sentence(tmp_path: Path) -> None:
     result = run(EXAMPLE, PATH=str(tmp_path))
     assert result.returncode == 1
     assert "needs the compiler g++; install it with `sudo apt install g++`" in result.stderr
+
+
+def test_the_code_in_the_documentation_does_what_it_says(capfd, monkeypatch) -> None:
+    if reason := why_unusable():
+        pytest.skip(reason)
+    monkeypatch.chdir(EXAMPLE.parents[1])
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    blocks = re.findall(r"```python\n(.*?)```\n+```text\n(.*?)```", Path("docs/cuda.md").read_text(), re.DOTALL)
+    assert len(blocks) == 6
+    names: dict[str, Any] = {}
+    for code, expected in blocks:
+        try:
+            exec(code, names)
+        except (RuntimeError, TypeError) as error:
+            print(f"{type(error).__name__}: {error}")
+        assert capfd.readouterr().out == expected
