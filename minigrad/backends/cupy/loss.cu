@@ -30,9 +30,7 @@ __device__ REAL block_sum(REAL value, REAL* shared)
             shared[threadIdx.x] += shared[threadIdx.x + half];
         __syncthreads();
     }
-    REAL total = shared[0];
-    __syncthreads();
-    return total;
+    return shared[0];
 }
 
 // Block n computes losses[n] and row n of the probabilities (N, K).
