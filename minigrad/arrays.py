@@ -25,7 +25,7 @@ def new_array(data: Any, dtype: Any, backend: Backend | None) -> tuple[Any, Back
 
     Raises TypeError for what are no numbers.
     """
-    if hasattr(data, "__dlpack_device__") and not isinstance(data, np.ndarray):
+    if not isinstance(data, np.ndarray) and hasattr(data, "__dlpack_device__"):
         data = _shared(data)
         if not isinstance(data, np.ndarray):
             device = get_backend("cupy")

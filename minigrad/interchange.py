@@ -1,7 +1,7 @@
 """Tensors and other libraries: their arrays as tensors, and a tensor's numbers as NumPy's, PyTorch's, CuPy's arrays.
 
 NumPy gets a copy of what is on the CPU, and an error for what is on a GPU: nothing moves between the two unless it is
-asked to. DLPack, which PyTorch, JAX and CuPy speak, gets a copy in the memory that the tensor is in. It is a copy since
+asked to. DLPack, which PyTorch and CuPy speak, gets a copy in the memory that the tensor is in. It is a copy since
 others may write into what they get, and arrays are values here; `tensor.data` is the array itself.
 """
 
@@ -23,7 +23,7 @@ def from_dlpack(x: Any) -> Tensor:
     same. In the other direction, write `torch.from_dlpack(tensor)`.
 
     Args:
-        x: an array of PyTorch, JAX, CuPy, ... that has `__dlpack__`.
+        x: an array of PyTorch, CuPy, ... that has `__dlpack__`.
 
     Raises:
         TypeError: where x has none, or cannot be taken over: a PyTorch tensor that requires a gradient for example.

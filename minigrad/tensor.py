@@ -31,7 +31,7 @@ class Tensor:
 
     Args:
         data: a number, nested lists, a NumPy array, a Tensor, or an array of a library that knows DLPack (PyTorch,
-            CuPy, JAX, ...); it is copied.
+            CuPy, ...); it is copied.
         dtype: float32, float64, any integer dtype or bool. By default Python floats become float32, Python integers
             int64, and arrays keep theirs (float16 becomes float32).
         requires_grad: whether `backward` shall compute this tensor's gradient; floating dtypes only.
