@@ -13,6 +13,7 @@ from .backends import BackendError, backend_names, default_backend, get_num_thre
 from .creation import arange, full, ones, ones_like, rand, randint, randn, tensor, zeros, zeros_like
 from .explanation import explain
 from .gradient_check import GradcheckError, gradcheck, gradcheck_module, gradcheck_numpy
+from .interchange import from_dlpack
 from .ops import *  # noqa: F403
 from .random import default_generator, manual_seed
 from .serialization import load, save

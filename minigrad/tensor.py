@@ -2,7 +2,7 @@
 
 A tensor knows no operation. The operators and methods declared at the end of the class are installed by
 minigrad/ops/__init__.py (arithmetic, `sum`, `reshape`, ...) and minigrad/autograd/__init__.py (`backward`, ...), each
-in one visible table.
+in one visible table. So does interchange.py with what other libraries ask of a tensor.
 
 Arrays are values here: nothing in minigrad writes into an array that a tensor holds. An optimizer, an initializer or
 `load_state_dict` gives the tensor another array instead, so a graph's saved values can't change under it.
@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .backends import Backend, default_backend, get_backend
+from .arrays import as_result, new_array, type_name
+from .backends import Backend, BackendError, get_backend
 
 if TYPE_CHECKING:
     from .autograd.function import Function
@@ -28,11 +29,13 @@ class Tensor:
     """An n-dimensional array that remembers how it was computed.
 
     Args:
-        data: a number, nested lists, a NumPy array or a Tensor; it is copied.
+        data: a number, nested lists, a NumPy array, a Tensor, or an array of a library that knows DLPack (PyTorch,
+            CuPy, ...); it is copied.
         dtype: float32, float64, any integer dtype or bool. By default Python floats become float32, Python integers
             int64, and arrays keep theirs (float16 becomes float32).
         requires_grad: whether `backward` shall compute this tensor's gradient; floating dtypes only.
-        backend: where the array lives, by name; by default the one set by `use_backend`.
+        backend: where the array lives, by name; by default the one set by `use_backend`, and cupy for data that are
+            in a GPU's memory already.
 
     Attributes:
         data: the array itself, of the backend's kind, not a copy. Assign another of the same shape and dtype to it;
@@ -43,6 +46,7 @@ class Tensor:
 
     Raises:
         TypeError: where the data are no numbers, or an integer tensor is asked to require a gradient.
+        BackendError: where the backend cannot be used on this machine; the message says what is missing.
 
     >>> x = Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
     >>> (x * x).sum().backward()
@@ -70,8 +74,8 @@ class Tensor:
     def __init__(
         self, data: Any, dtype: Any = None, requires_grad: bool = False, backend: str | Backend | None = None
     ) -> None:
-        self.backend = default_backend() if backend is None else get_backend(backend)
-        self._data = self.backend.from_numpy(_as_array(data, dtype))
+        data = data._data if isinstance(data, Tensor) else data
+        self._data, self.backend = new_array(data, dtype, None if backend is None else get_backend(backend))
         self.grad = self.grad_fn = self.hooks = self.grad_place = None
         self.output_index, self._requires_grad = 0, False
         self.requires_grad = requires_grad
@@ -82,9 +86,8 @@ class Tensor:
 
         With a node, it becomes the node's output of that index.
         """
-        if type(array) is not np.ndarray:
-            scalar = isinstance(array, np.generic) and backend.xp is np  # NumPy makes scalars of 0-d results
-            array = array[...] if scalar else _as_result(array, backend)
+        if type(array) is not backend.ndarray:
+            array = as_result(array, backend)
         if node is not None and array.dtype.kind != "f":
             node = None  # an index among the outputs has no gradient
         tensor = object.__new__(cls)
@@ -106,7 +109,8 @@ class Tensor:
             array = np.asarray(array)  # NumPy makes scalars of 0-d results
         old = self._data
         if type(array) is not type(old):
-            raise TypeError(f"data: expected a {_type_name(old)}, got a {_type_name(array)}")
+            hint = "" if isinstance(old, np.ndarray) else "; write x.data = cupy.asarray(array)"
+            raise TypeError(f"data: expected a {type_name(old)}, got a {type_name(array)}{hint}")
         if array.shape != old.shape or array.dtype != old.dtype:
             got = f"{array.shape} and {array.dtype}; make a new Tensor for data of another kind"
             raise ValueError(f"data: expected shape {self.shape} and dtype {self.dtype}, got {got}")
@@ -150,12 +154,6 @@ class Tensor:
     def tolist(self) -> Any:
         """The elements as nested Python lists, or one number for a 0-d tensor."""
         return self._data.tolist()
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        if copy is False:
-            raise ValueError("a Tensor gives its array away as a copy only; read tensor.data for the array itself")
-        array = self.numpy()
-        return array if dtype is None else array.astype(dtype, copy=False)
 
     def __len__(self) -> int:
         if self.ndim == 0:
@@ -264,49 +262,13 @@ class Tensor:
         def __getattr__(self, name: str) -> Callable[..., Tensor]: ...  # sum, reshape, exp and the other methods
 
 
-def _as_array(data: Any, dtype: Any) -> np.ndarray:
-    """A new NumPy array of a dtype that tensors have."""
-    if isinstance(data, Tensor):
-        data = data.numpy()
-    elif _needs_gradient(data):
-        raise TypeError(
-            "Tensor: a list of tensors that require gradients would lose them; use stack(), or detach() them"
-        )
-    try:
-        array = np.array(data, dtype)
-    except (TypeError, ValueError, OverflowError) as error:
-        hint = "; rows must have one length (stack() joins tensors)" if "inhomogeneous" in str(error) else ""
-        raise TypeError(f"Tensor: cannot make an array of this {_type_name(data)}: {error}{hint}") from error
-    if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
-        raise TypeError(f"Tensor: expected floats, integers or booleans, got a {_type_name(data)} of {array.dtype}")
-    made_from_python = not isinstance(data, (np.ndarray, np.generic))
-    if dtype is None and array.dtype.kind == "f" and (made_from_python or array.dtype.itemsize < 4):
-        return array.astype(float32)
-    if array.dtype == np.float16:
-        raise TypeError("Tensor: float16 is not supported; use float32")
-    return array.astype(array.dtype.newbyteorder("="), copy=False)
-
-
-def _as_result(result: Any, backend: Backend) -> Any:
-    """The array that an operation returned, checked."""
-    if not isinstance(result, (np.generic, backend.xp.ndarray)):
-        raise TypeError(f"Function: forward must return an array or a tuple of arrays, got a {_type_name(result)}")
-    return backend.xp.asarray(result)
-
-
-def _needs_gradient(value: Any) -> bool:
-    """Whether it is, or a list holds, a tensor that requires a gradient: NumPy would take the numbers and no more."""
-    if type(value) in (list, tuple):
-        return any(_needs_gradient(v) for v in value if type(v) is not float)
-    return isinstance(value, Tensor) and value._requires_grad
-
-
 def _unpickle(kind: type[Tensor], array: np.ndarray, requires_grad: bool, backend: str) -> Tensor:
-    return kind._wrap(get_backend(backend).from_numpy(array), get_backend(backend)).requires_grad_(requires_grad)
-
-
-def _type_name(value: Any) -> str:
-    return f"{type(value).__module__}.{type(value).__name__}".removeprefix("builtins.")
+    try:
+        data = get_backend(backend).from_numpy(array)
+    except BackendError as error:
+        advice = "or pickle x.to('numpy'), which can be read anywhere"
+        raise BackendError(f"this tensor was pickled on the {backend} backend, and {error}; {advice}") from error
+    return kind._wrap(data, get_backend(backend)).requires_grad_(requires_grad)
 
 
 def is_number(value: Any) -> bool:

@@ -19,6 +19,7 @@ import minigrad
 from minigrad import Tensor
 from minigrad.autograd import TENSOR_METHODS as AUTOGRAD_METHODS
 from minigrad.backends import contract, get_backend
+from minigrad.interchange import TENSOR_METHODS as INTERCHANGE_METHODS
 from minigrad.ops import TENSOR_METHODS as OPS_METHODS
 from minigrad.ops import TENSOR_OPERATORS
 
@@ -28,8 +29,9 @@ PACKAGE = Path(minigrad.__file__).parent
 LAYERS = [
     {"checks"},
     {"backends", "random"},
+    {"arrays"},
     {"tensor"},
-    {"autograd", "creation"},
+    {"autograd", "creation", "interchange"},
     {"ops"},
     {"nn", "data", "serialization", "explanation"},
     {"optim", "gradient_check", "anomaly"},
@@ -251,7 +253,12 @@ def test_what_tensor_declares_is_what_gets_installed() -> None:
 
 
 def test_tensor_has_what_the_tables_install() -> None:
-    for name in [*AUTOGRAD_METHODS, *TENSOR_OPERATORS, *(method.__name__ for method in OPS_METHODS)]:
+    for name in [
+        *AUTOGRAD_METHODS,
+        *INTERCHANGE_METHODS,
+        *TENSOR_OPERATORS,
+        *(method.__name__ for method in OPS_METHODS),
+    ]:
         assert name in vars(Tensor), name
     assert not hasattr(Tensor, "__getattr__"), "that declaration is for type checkers only"
 

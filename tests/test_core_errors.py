@@ -113,6 +113,7 @@ ERRORS = [
         for name in ("rand", "randn")
         for t in ("int64", bool)
     ),
+    ("from_dlpack", lambda f: f([1.0]), TypeError, "from_dlpack: expected an array with __dlpack__, got list; Tensor"),
     ("full", lambda f: f(2, "x"), TypeError, "full: expected one number, got 'x'"),
     ("full", lambda f: f(2, None), TypeError, "full: expected one number, got None"),
     (

@@ -319,7 +319,7 @@ def test_it_is_what_import_finds_for_a_block() -> None:
 def backend_on_stand_in() -> Backend:
     """A backend with arrays and no kernels."""
     backend = Backend("stand-in", arrays="cupy", install="nothing")
-    vars(backend)["xp"] = cupy
+    vars(backend).update(xp=cupy, _runs=True)  # which is not tried, having no kernels
     return backend
 
 

@@ -439,7 +439,7 @@ def test_integers_and_booleans(call, values, dtype) -> None:
     y = call(Tensor([1, 2]))
     assert y.dtype == dtype
     assert not y.requires_grad
-    np.testing.assert_allclose(np.asarray(y), values, rtol=1e-6)
+    np.testing.assert_allclose(y.numpy(), values, rtol=1e-6)
 
 
 def test_gradients_flow_beside_integers_and_past_them() -> None:

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 from weakref import ref
 
+from ..arrays import NotAnArray
 from ..backends import Backend
 from ..tensor import Tensor
 from .grad_mode import grad_mode
@@ -116,14 +117,15 @@ class Function:
             raise _not_tensors(cls, inputs) from None
         try:
             results = node.forward(*arrays)
+            maker = node if needed and grad_mode.enabled else None
+            if type(results) is tuple:
+                results = tuple([_wrap(array, node.backend, maker, index) for index, array in enumerate(results)])
+            else:
+                results = _wrap(results, node.backend, maker)
         except (ValueError, OverflowError) as error:
             raise ValueError(f"{cls.name()}: {error}") from error
-
-        maker = node if needed and grad_mode.enabled else None
-        if type(results) is tuple:
-            results = tuple([_wrap(array, node.backend, maker, index) for index, array in enumerate(results)])
-        else:
-            results = _wrap(results, node.backend, maker)
+        except NotAnArray as error:
+            raise TypeError(f"{cls.name()}: {error}") from None
         if maker is not None:
             node._number = next(_numbers)
             node.needs = tuple([tensor._requires_grad for tensor in inputs])

@@ -28,6 +28,7 @@ class Backend:
     Attributes:
         name: the name `use_backend` and `Tensor.to` know it by.
         xp: its array module, `numpy` or one with the same functions.
+        ndarray: the type of its arrays.
         kernels: its hand-written kernels, imported at first use; see contract.py.
     """
 
@@ -35,10 +36,15 @@ class Backend:
         self.name = name
         self._array_module = arrays
         self._install = install
+        self._runs = False
 
     @cached_property
     def xp(self) -> ModuleType:
         return importlib.import_module(self._array_module)
+
+    @cached_property
+    def ndarray(self) -> type:
+        return self.xp.ndarray
 
     @cached_property
     def kernels(self) -> Any:
@@ -54,7 +60,12 @@ class Backend:
         return kernels
 
     def check_usable(self) -> None:
-        """Runs a real kernel, so that what is missing is found here and not in the middle of a computation."""
+        """Runs a real kernel, the first time, so that what is missing is found here and not amid a computation.
+
+        Raises BackendError, which says in one sentence what is missing and how to get it.
+        """
+        if self._runs:
+            return
         kernels = self.kernels
         try:
             if hasattr(kernels, "check_device"):  # a CPU is always there
@@ -64,9 +75,12 @@ class Backend:
             raise
         except Exception as error:
             raise BackendError(f"the {self.name} backend cannot run its kernels: {error}") from error
+        self._runs = True
 
     def from_numpy(self, array: np.ndarray) -> Any:
         """The array as this backend's own kind; the same object where that is NumPy's."""
+        if self._array_module != "numpy":
+            self.check_usable()  # the first array is where a device is first needed
         return self.xp.asarray(array)
 
     def to_numpy(self, array: Any) -> np.ndarray:

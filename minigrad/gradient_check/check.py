@@ -119,7 +119,7 @@ def gradcheck_module(
         hint = "none that requires a gradient" if some is not None else "no parameters"
         raise TypeError(f"gradcheck_module: the model has {hint}; check it as a function, with gradcheck")
     names = [*parameters, *(["inputs"] if inputs.dtype.kind == "f" else [])]
-    arrays = [np.array(t) for t in [*parameters.values(), inputs]][: len(names)]
+    arrays = [t.numpy() for t in [*parameters.values(), inputs]][: len(names)]
     subject = ModuleLoss(model, loss, (inputs, targets), names)
     check = Check(subject, arrays, names, backend.name, chosen)
     check.run(1)

@@ -121,10 +121,12 @@ cuda = _Module(
     NOTHING,
     Device=Device,
     Stream=Stream,
+    get_allocator=device.get_allocator,
     get_current_stream=lambda: Stream.null,
     is_available=_is_available,
     memory=SimpleNamespace(OutOfMemoryError=device.OutOfMemoryError),
     runtime=runtime,
+    set_allocator=device.set_allocator,
 )
 linalg = _Module("cupy.linalg", np.linalg)
 stride_tricks = _Module("cupy.lib.stride_tricks", np.lib.stride_tricks)

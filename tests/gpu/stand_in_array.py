@@ -45,6 +45,13 @@ class Flags:
         self.forc, self.fnc = flags.forc, flags.fnc
 
 
+class Capsule:
+    """What `__dlpack__` gives for others to read. Only the stand-in's from_dlpack can: it is no GPU's memory."""
+
+    def __init__(self, array: ndarray) -> None:
+        self.array = array
+
+
 class ndarray:
     """An array on the device.
 
@@ -61,8 +68,8 @@ class ndarray:
     ) -> None:
         if memptr is not None or strides is not None:
             raise NotImplementedError("the stand-in's ndarray has no memptr and no strides")
-        device.require("memory")
         self.storage = poisoned(shape, dtype, order)
+        device.allocated(self.nbytes)
         self.base: ndarray | None = None
 
     # -- facts ---------------------------------------------------------------------------------------------------------
@@ -93,11 +100,15 @@ class ndarray:
         described = {"shape": self.shape, "typestr": self.dtype.str, "data": pointer, "strides": strides}
         return {**described, "stream": 1, "version": 3}
 
-    def __dlpack__(self, **kwargs: Any) -> Any:
-        return self.storage.__dlpack__(**kwargs)
+    def __dlpack__(
+        self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: bool | None = None
+    ) -> Capsule:
+        if dl_device not in (None, self.__dlpack_device__()):
+            raise NotImplementedError("the stand-in's __dlpack__ moves nothing to another device")
+        return Capsule(self)
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        return self.storage.__dlpack_device__()  # the host's memory: that is where the numbers are
+        return 2, 0  # CUDA's first GPU
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name not in surface.recorded()["ndarray"].split():
@@ -231,10 +242,10 @@ class ndarray:
 
 def new(name: str, storage: Any) -> ndarray:
     """The result of a launch of that name; a NumPy scalar becomes a 0-d array, as on the device."""
-    device.require("memory")
     array = object.__new__(ndarray)
     array.storage, array.base = np.asarray(storage), None
     device_dtype(array.dtype)
+    device.allocated(array.nbytes)
     if array.size:  # for an empty one nothing is launched
         device.launched(name)
     return array

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 @dataclass(eq=False)
@@ -76,6 +76,32 @@ def synchronised() -> None:
     """The host waits until the queue is empty."""
     for counts in _counting:
         counts.synchronisations += 1
+
+
+# --------------------------------------------------------------------------------------------------------------- memory
+
+
+def _malloc(size: int) -> None:
+    require("memory")
+
+
+_allocator: Callable[[int], Any] = _malloc
+
+
+def get_allocator() -> Callable[[int], Any]:
+    """What is asked for memory: a function of how many bytes."""
+    return _allocator
+
+
+def set_allocator(allocator: Callable[[int], Any] | None = None) -> None:
+    """Has another asked from here on; for None, the one that was asked at first."""
+    global _allocator
+    _allocator = allocator or _malloc
+
+
+def allocated(size: int) -> None:
+    """So many bytes of the device's memory are asked for."""
+    _allocator(size)
 
 
 # -------------------------------------------------------------------------------------------------- what can be missing

@@ -243,9 +243,11 @@ def empty_like(
 
 
 def from_dlpack(array: Any, device: Any = None, copy: Any = None) -> ndarray:
-    """A view of another library's array, in the host's memory, where the stand-in's arrays are."""
-    storage = np.from_dlpack(array)
-    return view(ndarray((0,), storage.dtype), storage)
+    """A view of what another library has in the device's memory."""
+    if array.__dlpack_device__()[0] != 2:
+        raise NotImplementedError("the stand-in's from_dlpack takes what is on a GPU, and no more")
+    capsule = array.__dlpack__(stream=1, max_version=(1, 0))
+    return view(capsule.array, capsule.array.storage)
 
 
 def broadcast_to(array: ndarray, shape: Any) -> ndarray:
