@@ -87,6 +87,12 @@ def test_activations_of_extreme_numbers(name: str, dtype: str, backend: str) -> 
     np.testing.assert_allclose(y, np.array(expected, dtype), rtol=1e-5, atol=tiny)
 
 
+@pytest.mark.parametrize("dtype", ["int32", "int64"])
+def test_relu_of_whole_numbers(dtype: str, backend: str) -> None:
+    y = kernel(backend, "relu")(np.array([-2, -1, 0, 1, 3], dtype))
+    assert (y.dtype, y.tolist()) == (dtype, [0, 0, 0, 1, 3])
+
+
 def test_cross_entropy_of_huge_logits(backend: str) -> None:
     logits = np.array([[1e4, 0.0], [-1e4, 1e4]], np.float32)
     losses, probabilities = kernel(backend, "softmax_cross_entropy")(logits, np.array([1, 1]))
