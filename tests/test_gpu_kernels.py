@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from placing import KernelsOnHost
-from stand_in import installed
+from stand_in import cupy, installed
 from test_kernels import KERNELS, arguments, as_arrays
 
 if shutil.which("g++") is None:
@@ -47,3 +47,27 @@ def test_neither_the_size_of_a_block_nor_of_an_index_changes_a_bit(name: str, dt
 
 def test_the_relu_of_minus_zero_is_zero() -> None:
     assert not np.signbit(KernelsOnHost("cupy").relu(np.array([-0.0, 0.0]))).any()
+
+
+def numbers(*shape: int) -> Any:
+    return cupy.asarray(np.arange(np.prod(shape), dtype=np.float32).reshape(shape))
+
+
+def test_activations_lie_in_memory_as_their_first_argument_does() -> None:
+    with installed():
+        from minigrad.backends import cupy as cuda
+    rows, turned = numbers(2, 3, 4, 5), numbers(3, 4, 5, 2).transpose(3, 0, 1, 2)
+    for first in (rows, turned):
+        for second in (rows, turned):
+            for result in (cuda.relu(first), cuda.relu_grad(first, second), cuda.sigmoid_grad(first, second)):
+                assert result.strides == first.strides
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_images_are_gathered_by_every_other_index(dtype: str) -> None:
+    with installed():
+        from minigrad.backends import cupy as cuda
+    images, indices = numbers(5, 1, 2, 3).astype(dtype), cupy.asarray(np.array([4, 0, 1, 0, 3]))
+    batch = cuda.gather_images(images, indices[::2])
+    expected = images.get()[[4, 1, 3]] / np.float32(255 if dtype == "uint8" else 1)
+    np.testing.assert_array_equal(batch.get(), expected)

@@ -100,6 +100,18 @@ def test_cross_entropy_of_huge_logits(backend: str) -> None:
     assert probabilities.tolist() == [[1.0, 0.0], [0.0, 1.0]]
 
 
+@pytest.mark.parametrize("K", [1, 2, 5, 33, 70])
+@each_dtype
+def test_cross_entropy_of_one_large_logit_wherever_it_is(dtype: str, K: int, backend: str) -> None:
+    """Were another one taken for the largest, something would overflow, or all of a row vanish."""
+    row_of_each_class, labels = np.eye(K).astype(dtype), np.arange(K)
+    for others, largest in ((0.0, 1e4), (-1e4, 0.0), (-2e4, -1e4)):
+        logits = np.where(row_of_each_class == 1, largest, others).astype(dtype)
+        losses, probabilities = kernel(backend, "softmax_cross_entropy")(logits, labels)
+        np.testing.assert_array_equal(probabilities, row_of_each_class)
+        assert losses.tolist() == [0] * K
+
+
 # --------------------------------------------------------------------------------------------------------- large arrays
 
 N, C, O, H, W = 131, 3, 5, 17, 19  # odd sizes, more images than a block, rows longer than one

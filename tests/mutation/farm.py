@@ -199,14 +199,16 @@ class Server:
         def run() -> int:
             resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
             text = self.texts[mutant.path]
+            path, changed = self.root / mutant.path, mutant.apply(text)
             if f"{mutant.path}:{mutant.first_line}" in self.run_by_import:
                 return IMPORT_ANEW
             if mutant.path.endswith(CUDA):
                 compile_quickly(self.folder)
-                read_with(self.root / mutant.path, mutant.apply(text))
+                read_with(path, changed)
             else:
+                import_with(path, changed)  # should a test import it anew
                 try:
-                    put_into_functions(self.root / mutant.path, text, mutant.apply(text))
+                    put_into_functions(path, text, changed)
                 except ImportAnew:
                     return IMPORT_ANEW
             place = run_items(session, [items[test] for test in tests], [known.seconds[test] for test in tests])
