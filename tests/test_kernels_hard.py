@@ -15,6 +15,7 @@ import reference
 from hypothesis import given
 from hypothesis import strategies as st
 from placing import KernelsOnHost
+from test_kernels import adam
 
 from minigrad.backends import get_backend
 
@@ -112,6 +113,17 @@ def test_cross_entropy_of_one_large_logit_wherever_it_is(dtype: str, K: int, bac
         assert losses.tolist() == [0] * K
 
 
+@pytest.mark.parametrize("weight_decay", [0.0, 0.125])
+@pytest.mark.parametrize("decoupled", [False, True])
+@pytest.mark.parametrize("step", [1, 2])
+def test_adam_decays_weights_in_either_way(step: int, decoupled: bool, weight_decay: float, backend: str) -> None:
+    w, g, m, v = (np.random.default_rng(seed).standard_normal(5) for seed in range(4))
+    means = (None, None) if step == 1 else (m, v * v)
+    arguments = (w, g, *means, step, 0.01, (0.9, 0.999), 0.125, weight_decay, decoupled)
+    for new, expected in zip(kernel(backend, "adam")(*arguments), adam(*arguments), strict=True):
+        np.testing.assert_allclose(new, expected, rtol=1e-12)
+
+
 # --------------------------------------------------------------------------------------------------------- large arrays
 
 N, C, O, H, W = 131, 3, 5, 17, 19  # odd sizes, more images than a block, rows longer than one
@@ -146,6 +158,9 @@ LARGE = {
     "channel_sum": lambda k: k.channel_sum(large(N, O, H, W)),
     "avg_pool2d": lambda k: k.avg_pool2d(large(N, C, H, W), **POOL, count_include_pad=False),
     "avg_pool2d_grad": lambda k: k.avg_pool2d_grad(large(N, C, 9, 10), (H, W), **POOL, count_include_pad=True),
+    "avg_pool2d_grad by pixels inside": lambda k: k.avg_pool2d_grad(
+        large(N, C, 9, 7), (H, W), (3, 4), (2, 3), (1, 2), count_include_pad=False
+    ),
     "max_pool2d": lambda k: k.max_pool2d(large(N, C, H, W), **POOL)[0],
     "winners": lambda k: k.max_pool2d(large(N, C, H, W), **POOL)[1],
     "matmul": lambda k: k.matmul(large(7, N, 33), large(33, 65)),
