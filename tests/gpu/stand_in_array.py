@@ -39,9 +39,9 @@ def poisoned(shape: Any, dtype: Any, order: str = "C") -> np.ndarray:
 class Flags:
     """As CuPy's: with no `writeable`, for all its arrays are."""
 
-    def __init__(self, storage: np.ndarray) -> None:
-        flags = storage.flags
-        self.c_contiguous, self.f_contiguous, self.owndata = flags.c_contiguous, flags.f_contiguous, flags.owndata
+    def __init__(self, array: ndarray) -> None:
+        flags = array.storage.flags
+        self.c_contiguous, self.f_contiguous, self.owndata = flags.c_contiguous, flags.f_contiguous, array.base is None
         self.forc, self.fnc = flags.forc, flags.fnc
 
 
@@ -74,7 +74,7 @@ class ndarray:
     strides = property(lambda self: self.storage.strides)
     nbytes = property(lambda self: self.storage.nbytes)
     itemsize = property(lambda self: self.storage.itemsize)
-    flags = property(lambda self: Flags(self.storage))
+    flags = property(lambda self: Flags(self))
     data = property(lambda self: SimpleNamespace(ptr=self.storage.ctypes.data))
     T = property(lambda self: view(self, self.storage.T))
 
@@ -257,10 +257,23 @@ def view(of: ndarray, storage: np.ndarray) -> ndarray:
 
 def view_or_new(name: str, storage: np.ndarray, arguments: list[ndarray]) -> ndarray:
     """A view where NumPy could make one of an argument, else the result of a launch."""
+    viewed = lender(storage, arguments)
+    return new(name, storage) if viewed is None else view(viewed, storage)
+
+
+def lender(storage: Any, arguments: list[ndarray]) -> ndarray | None:
+    """The one of some arrays in whose memory this lies, if it does; an array without elements may lie there, too."""
     for argument in arguments:
-        if np.may_share_memory(storage, argument.storage):
-            return view(argument, storage)
-    return new(name, storage)
+        if isinstance(storage, np.ndarray) and memory(storage) is memory(argument.storage):
+            return argument
+    return None
+
+
+def memory(array: np.ndarray) -> np.ndarray:
+    """The array that others are views of."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
 
 
 def host_index(index: Any, shape: tuple[int, ...]) -> tuple[tuple[Any, ...], bool]:

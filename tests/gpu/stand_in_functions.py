@@ -15,7 +15,7 @@ from typing import Any
 import cupy_surface as surface
 import numpy as np
 import stand_in_device as device
-from stand_in_array import device_dtype, ndarray, new, poisoned, sent, view
+from stand_in_array import device_dtype, lender, ndarray, new, poisoned, sent, view
 
 # Functions whose first argument is no array of the device.
 CREATION = {"zeros", "ones", "full", "arange", "eye", "identity", "linspace", "logspace", "tri", "einsum"}
@@ -176,10 +176,8 @@ def _device_result(name: str, result: Any, arguments: list[ndarray], out: ndarra
         return None
     if isinstance(result, (list, tuple)):
         return type(result)(_device_result(name, item, arguments, None) for item in result)
-    if isinstance(result, np.ndarray):
-        for argument in arguments:
-            if np.may_share_memory(result, argument.storage):
-                return view(argument, result)
+    if (viewed := lender(result, arguments)) is not None:
+        return view(viewed, result)
     return new(name, result if name in KEEPS_ORDER else np.asarray(result, order="C"))
 
 
@@ -217,7 +215,10 @@ def asarray(a: Any, dtype: Any = None, order: Any = None, *, copy: Any = None, b
 
 
 def ascontiguousarray(a: ndarray, dtype: Any = None) -> ndarray:
+    """An array of one axis at least, as in old NumPy."""
     check_first("ascontiguousarray", (a,))
+    if not a.ndim:
+        a = a.reshape(1)
     if dtype in (None, a.dtype) and a.flags.c_contiguous:
         return a
     return new("ascontiguousarray", np.asarray(a.storage, device_dtype(dtype or a.dtype), order="C"))
@@ -253,9 +254,18 @@ def broadcast_to(array: ndarray, shape: Any) -> ndarray:
     return view(array, np.broadcast_to(array.storage, shape))
 
 
+def as_strided(x: ndarray, shape: Any = None, strides: Any = None) -> ndarray:
+    """An array in the memory of another that CuPy does not know to be a view: it has no base."""
+    check_first("as_strided", (x,))
+    result = view(x, np.lib.stride_tricks.as_strided(x.storage, shape, strides))
+    result.base = None
+    return result
+
+
 def where(condition: ndarray, x: Any = None, y: Any = None) -> Any:
     """Where the condition holds x, else y, arrays or numbers; with the condition alone, as nonzero."""
-    check_first("where", (condition,))
+    if not isinstance(condition, ndarray):
+        raise unsupported(condition)
     if x is None or y is None:
         return function("cupy", np, "nonzero")(condition)
     for value in (x, y):
@@ -266,7 +276,18 @@ def where(condition: ndarray, x: Any = None, y: Any = None) -> Any:
 
 OWN = {
     f.__name__: f
-    for f in (array, asarray, ascontiguousarray, asnumpy, empty, empty_like, from_dlpack, broadcast_to, where)
+    for f in (
+        array,
+        asarray,
+        ascontiguousarray,
+        asnumpy,
+        empty,
+        empty_like,
+        from_dlpack,
+        broadcast_to,
+        as_strided,
+        where,
+    )
 }
 
 
