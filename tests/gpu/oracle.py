@@ -62,14 +62,14 @@ class Package:
     def value(self, expression: str, **names: Any) -> Any:
         """What the expression gives, or the exception that it raises."""
         try:
-            with stand_in.broken("no driver"):
-                return eval(expression, {"cupy": self.cupy, "np": np, "HOST": HOST, **names})
+            return eval(expression, {"cupy": self.cupy, "np": np, "HOST": HOST, **names})
         except Exception as error:
             return error
 
     def told(self, expression: str, x: Any) -> Any:
-        """The facts of what an expression of the array gives."""
-        return facts(self.value(expression, x=x), x)
+        """The facts of what an expression of the array gives without a driver."""
+        with stand_in.broken("no driver"):
+            return facts(self.value(expression, x=x), x)
 
 
 def over_host_memory(cupy: ModuleType) -> Callable[[np.ndarray], Any]:
