@@ -94,7 +94,7 @@ def parts(loss_of: Callable[[], Any], sgd: Any, wait: Step) -> dict[str, Step]:
 def launches(torch: Any, step: Step) -> int:
     """What a step puts into the device's queue, by whichever library: kernels, copies, fills."""
     step()
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+    with torch.profiler.profile() as profile:  # of the processor and, where there is one, of the GPU
         step()
     return sum(event.device_type == torch.autograd.DeviceType.CUDA for event in profile.events())
 
