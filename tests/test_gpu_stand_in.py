@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import cupy_surface
+import launches
 import numpy as np
 import pytest
 from draws import LAYOUTS, laid_out
@@ -163,6 +164,36 @@ def test_counts_say_what_was_launched_and_end_with_their_block() -> None:
     x.copy()
     assert inner.names == ["exp", "sum"]
     assert outer.names == ["exp", "sum", "copy"]
+
+
+@pytest.mark.parametrize(
+    ("call", "numbers"),
+    [
+        (lambda x: x + x, 18),
+        (lambda x: x + 1.0, 12),
+        (lambda x: cupy.add(x, 1.0, out=x), 12),
+        (lambda x: x + cupy.broadcast_to(x[0], (2, 3)), 15),
+        (lambda x: x.sum(axis=1), 8),
+        (lambda x: x @ x.T, 16),
+        (lambda x: x.T.reshape(-1), 12),
+        (lambda x: (x.T, x[0], cupy.empty(5)), 0),
+    ],
+)
+def test_it_counts_the_bytes_of_what_a_launch_gets_and_gives(call: Callable[[Any], Any], numbers: int) -> None:
+    x = on_device()
+    with counting() as counts:
+        call(x)
+    assert counts.bytes == 4 * numbers
+
+
+@NEEDS_GPP
+def test_the_launches_of_a_training_step_are_counted_by_part() -> None:
+    """In a process of its own, as nothing may have imported the backend before."""
+    run = subprocess.run([sys.executable, launches.__file__, "2"], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    rows = [line.split() for line in run.stdout.splitlines() if line.startswith(("forward", "update", "a step"))]
+    assert [row[0] for row in rows] == ["forward", "update", "a"] * 2
+    assert all(0 < int(row[2 if row[0] == "a" else 1]) <= 85 for row in rows)
 
 
 # ---------------------------------------------------------------------------------------------------- kernels in CUDA C

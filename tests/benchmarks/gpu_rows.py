@@ -91,12 +91,12 @@ def parts(loss_of: Callable[[], Any], sgd: Any, wait: Step) -> dict[str, Step]:
     return {name: waited(work) for name, work in works.items()}
 
 
-def launches(torch: Any, step: Step) -> int:
-    """What a step puts into the device's queue, by whichever library: kernels, copies, fills."""
+def launches(torch: Any, step: Step) -> int | None:
+    """What a step puts into the device's queue, by whichever library: kernels, copies, fills; None if none is seen."""
     step()
     with torch.profiler.profile() as profile:  # of the processor and, where there is one, of the GPU
         step()
-    return sum(event.device_type == torch.autograd.DeviceType.CUDA for event in profile.events())
+    return sum(event.device_type == torch.autograd.DeviceType.CUDA for event in profile.events()) or None
 
 
 def kernel_rows(torch: Any) -> Iterator[Row]:

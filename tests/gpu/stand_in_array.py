@@ -182,10 +182,10 @@ class ndarray:
         return view_or_new("ravel", self.storage.ravel(order), [self])
 
     def flatten(self, order: Any = "C") -> ndarray:
-        return new("flatten", self.storage.flatten(order))
+        return new("flatten", self.storage.flatten(order), self)
 
     def copy(self, order: Any = "C") -> ndarray:
-        return new("copy", self.storage.copy(order))
+        return new("copy", self.storage.copy(order), self)
 
     def astype(
         self, dtype: Any, order: Any = "K", casting: Any = "unsafe", subok: Any = None, copy: bool = True
@@ -194,7 +194,7 @@ class ndarray:
         if not copy and dtype == self.dtype:
             return self
         with np.errstate(all="ignore"):
-            return new("astype", self.storage.astype(dtype, order, casting or "unsafe"))
+            return new("astype", self.storage.astype(dtype, order, casting or "unsafe"), self)
 
     def __copy__(self) -> ndarray:
         return self.copy()
@@ -211,7 +211,7 @@ class ndarray:
         parts, chooses = host_index(index, self.shape)
         chosen = self.storage[parts]
         if chooses:
-            return new("getitem", chosen)
+            return new("getitem", chosen, view(self, chosen))
         return view(self, chosen if isinstance(chosen, np.ndarray) else self.storage[(*parts, ...)])  # 0-d: a view, too
 
     def __setitem__(self, index: Any, value: Any) -> None:
@@ -226,17 +226,18 @@ class ndarray:
             values = np.broadcast_to(value, places.shape).ravel()
             order = _any_order.permutation(places.size)
             self.storage.flat[places.ravel()[order]] = values[order]
-        device.launched("setitem")
+        device.launched("setitem", view(self, np.asarray(self.storage[parts])))
 
 
-def new(name: str, storage: Any) -> ndarray:
-    """The result of a launch of that name; a NumPy scalar becomes a 0-d array, as on the device."""
+def new(name: str, storage: Any, *arguments: ndarray) -> ndarray:
+    """The result of a launch of that name, which read the arguments; a NumPy scalar becomes a 0-d array, as on the
+    device."""
     device.require("memory")
     array = object.__new__(ndarray)
     array.storage, array.base = np.asarray(storage), None
     device_dtype(array.dtype)
     if array.size:  # for an empty one nothing is launched
-        device.launched(name)
+        device.launched(name, array, *arguments)
     return array
 
 
@@ -258,7 +259,7 @@ def view(of: ndarray, storage: np.ndarray) -> ndarray:
 def view_or_new(name: str, storage: np.ndarray, arguments: list[ndarray]) -> ndarray:
     """A view where NumPy could make one of an argument, else the result of a launch."""
     viewed = lender(storage, arguments)
-    return new(name, storage) if viewed is None else view(viewed, storage)
+    return new(name, storage, *arguments) if viewed is None else view(viewed, storage)
 
 
 def lender(storage: Any, arguments: list[ndarray]) -> ndarray | None:
