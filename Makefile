@@ -1,6 +1,7 @@
 # make lenet    sets everything up and trains LeNet-5 on Fashion-MNIST
 # make test     sets everything up and runs all tests, the linter and the type checker
 # make bench    measures minigrad beside PyTorch, which is installed for this alone, into .venv-bench
+# make cuda     shows CUDA kernels with mistakes being caught and mended, on the CPU
 # make test-cuda  compiles the CUDA kernels with NVIDIA's compiler and compares the tests' stand-in for CuPy with CuPy;
 #                 needs no GPU (300 MB more in .venv)
 # make mutants  changes the rules and kernels, one small change at a time, and shows which changes no test notices
@@ -23,10 +24,13 @@ RULES := --select E,F,W,I,UP,B,C4,SIM,RUF,PIE,RET --ignore E741,SIM110,SIM300,RU
 
 CHECK_PYTHON = $(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 10) or sys.exit(f"minigrad needs Python 3.10 or later, this is {v[0]}.{v[1]}; choose another with make PYTHON=python3.12")'
 
-.PHONY: lenet test test-cuda lint mutants bench docs clean
+.PHONY: lenet cuda test test-cuda lint mutants bench docs clean
 
 lenet: .venv/all
 	$(BIN)/python examples/lenet.py $(ARGS)
+
+cuda: .venv/all
+	$(BIN)/python examples/cuda_on_cpu.py
 
 test: .venv/test lint
 	$(BIN)/python -m pytest $(ARGS)

@@ -74,8 +74,8 @@ def prepare(options: argparse.Namespace) -> TrainingRun:
     run = TrainingRun(
         model,
         SGD(model.parameters(), lr=options.lr),
-        DataLoader(train_set, options.batch_size, shuffle=True),
-        DataLoader(test_set, batch_size=250),
+        DataLoader(train_set.to(options.backend), options.batch_size, shuffle=True),
+        DataLoader(test_set.to(options.backend), batch_size=250),
         settings={name: getattr(options, name) for name in SETTINGS},
     )
     if options.resume:

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from .autograd.function import Function
     from .autograd.hooks import RemovableHandle
 
-float32, float64 = np.dtype(np.float32), np.dtype(np.float64)
-int64, bool_ = np.dtype(np.int64), np.dtype(np.bool_)
+float32, float64, int64, bool_ = (np.dtype(name) for name in ("float32", "float64", "int64", "bool"))
 
 
 class Tensor:
@@ -52,7 +51,10 @@ class Tensor:
             [6., 8.]])
     """
 
-    __slots__ = ("__weakref__", "_data", "_requires_grad", "backend", "grad", "grad_fn", "hooks", "output_index")
+    __slots__ = (
+        *("__weakref__", "_data", "_requires_grad", "backend"),
+        *("grad", "grad_fn", "grad_place", "hooks", "output_index"),
+    )
     __array_ufunc__ = None  # numpy_array + tensor is left to the tensor
     __hash__ = object.__hash__  # by identity, since == compares elements
 
@@ -61,6 +63,7 @@ class Tensor:
     backend: Backend
     grad: Tensor | None
     grad_fn: Function | None
+    grad_place: Callable[[Any], Any] | None  # copies a leaf's gradient to where its optimizer wants it
     hooks: list[Callable[[Tensor], Tensor | None]] | None  # a leaf's; another tensor's are kept by its grad_fn
     output_index: int  # which of grad_fn's outputs this is
 
@@ -69,7 +72,7 @@ class Tensor:
     ) -> None:
         self.backend = default_backend() if backend is None else get_backend(backend)
         self._data = self.backend.from_numpy(_as_array(data, dtype))
-        self.grad = self.grad_fn = self.hooks = None
+        self.grad = self.grad_fn = self.hooks = self.grad_place = None
         self.output_index, self._requires_grad = 0, False
         self.requires_grad = requires_grad
 
@@ -86,7 +89,7 @@ class Tensor:
             node = None  # an index among the outputs has no gradient
         tensor = object.__new__(cls)
         tensor._data, tensor.backend = array, backend
-        tensor.grad = tensor.hooks = None
+        tensor.grad = tensor.hooks = tensor.grad_place = None
         tensor.grad_fn, tensor.output_index = node, index
         tensor._requires_grad = node is not None
         return tensor
@@ -229,8 +232,7 @@ class Tensor:
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if self.grad_fn is not None:
             raise RuntimeError("only leaf tensors can be deep-copied; this one was computed: detach() it first")
-        copy = type(self)._wrap(self._data.copy(), self.backend)
-        copy._requires_grad = self._requires_grad
+        copy = type(self)._wrap(self._data.copy(), self.backend).requires_grad_(self._requires_grad)
         memo[id(self)] = copy
         copy.grad = None if self.grad is None else self.grad.detach()
         return copy
@@ -300,9 +302,7 @@ def _needs_gradient(value: Any) -> bool:
 
 
 def _unpickle(kind: type[Tensor], array: np.ndarray, requires_grad: bool, backend: str) -> Tensor:
-    tensor = kind._wrap(get_backend(backend).from_numpy(array), get_backend(backend))
-    tensor._requires_grad = requires_grad
-    return tensor
+    return kind._wrap(get_backend(backend).from_numpy(array), get_backend(backend)).requires_grad_(requires_grad)
 
 
 def _type_name(value: Any) -> str:

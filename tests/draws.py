@@ -39,7 +39,7 @@ def laid_out(values: np.ndarray, layout: str, dtype: Any) -> np.ndarray:
         last = np.ascontiguousarray(np.moveaxis(values, 0, -1))
         return np.moveaxis(last, -1, 0)
     if layout == "stepped":
-        wide = np.full([2 * size + 1 for size in values.shape], -77, dtype)
+        wide = np.full([2 * size + 1 for size in values.shape], np.array(-77).astype(dtype))
         view = wide[(slice(1, None, 2),) * values.ndim]
         view[...] = values
         return view

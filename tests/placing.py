@@ -1,7 +1,8 @@
-"""Moves NumPy arrays to a backend for tests, with the strides that they have."""
+"""Moves NumPy arrays to a backend for tests, with the strides that they have, and results back."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,3 +25,22 @@ def placed(array: np.ndarray, backend: str | Backend) -> Any:
     flat = backend.from_numpy(memory.ravel(order="K"))
     offset = (array.ctypes.data - memory.ctypes.data) // array.itemsize
     return backend.xp.lib.stride_tricks.as_strided(flat[offset:], array.shape, array.strides)
+
+
+class KernelsOnHost:
+    """A backend's kernels, called with NumPy's arrays and answering with NumPy's arrays."""
+
+    def __init__(self, backend: str | Backend) -> None:
+        self.backend = get_backend(backend)
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        kernel = getattr(self.backend.kernels, name)
+
+        def call(*args: Any, **parameters: Any) -> Any:
+            placed_args = [placed(arg, self.backend) if isinstance(arg, np.ndarray) else arg for arg in args]
+            results = kernel(*placed_args, **parameters)
+            if isinstance(results, tuple):
+                return tuple(None if result is None else self.backend.to_numpy(result) for result in results)
+            return self.backend.to_numpy(results)
+
+        return call

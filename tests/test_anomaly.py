@@ -382,7 +382,7 @@ class KeepsTwice(Function):
 
     def backward(self, dy):
         kept = getattr(self, self.keep)
-        return (dy * Tensor(self.unwrap(kept)),)
+        return (dy * Tensor._wrap(self.unwrap(kept), dy.backend),)
 
 
 @pytest.mark.parametrize(

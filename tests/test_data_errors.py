@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from public_names import names, resolve
 
-from minigrad import Tensor, data
+from minigrad import BackendError, Tensor, data
 from minigrad.data import ArrayDataset, DataLoader, fashion_mnist
 
 IMAGES = np.zeros((3, 4, 4), np.uint8)  # (N, H, W)
@@ -132,6 +132,7 @@ ERRORS = [
             (np.zeros((0, 2), int), r"int64 of \(0, 2\)"),
         ]
     ),
+    ("ArrayDataset.to", lambda f: f(DATASET, "gpu"), BackendError, "there is no backend named 'gpu'; there are "),
     ("ArrayDataset.take", lambda f: f(DATASET, 4), ValueError, "take: n must be from 0 to 3, the number of .*, got 4"),
     ("ArrayDataset.take", lambda f: f(DATASET, -1), ValueError, "take: n must be at least 0, got -1"),
     *(

@@ -195,7 +195,8 @@ def biased(model: nn.Sequential, bias: float) -> nn.Sequential:
 
 
 def sure(model: nn.Sequential) -> nn.Sequential:
-    model[0].weight.data = np.eye(3, 4, dtype=np.float32) * 1000
+    weight = model[0].weight
+    weight.data = weight.backend.from_numpy(np.eye(3, 4, dtype=np.float32) * 1000)
     return model
 
 

@@ -179,7 +179,8 @@ def test_reading_and_writing_behind_an_array_are_found(size) -> None:
 
 def test_writing_before_an_array_is_found() -> None:
     x, y = numbers(6), np.zeros(6, np.float32)
-    message = r"argument 1 \(y\) has 6 elements, and thread \(0, 0, 0\) of block \(0, 0, 0\) reads or writes element -1"
+    thread = r"thread \(0, 0, 0\) of block \(0, 0, 0\)"
+    message = rf"argument 1 \(y\) has 6 elements, and in line 7 {thread} reads or writes element -1"
     with pytest.raises(KernelError, match=message):
         scale(shift="-1")((1,), (8,), (x, y, np.int32(6), np.float32(2)))
 
@@ -198,7 +199,7 @@ def test_a_pointer_to_nowhere_is_found() -> None:
 
 def test_an_array_in_shared_memory_has_its_size() -> None:
     body = "__shared__ int s[4]; s[threadIdx.x + 1] = 1; __syncthreads(); x[threadIdx.x] = s[threadIdx.x];"
-    with pytest.raises(KernelError, match="an index lay outside an array of fixed size"):
+    with pytest.raises(KernelError, match="used an index outside an array of fixed size"):
         kernel(body)((1,), (4,), (np.zeros(4, np.int32),))
 
 
@@ -218,15 +219,48 @@ def test_overlapping_arrays_are_refused() -> None:
 
 def test_an_int_that_overflows_is_found_and_a_long_one_does_not() -> None:
     y, n = np.zeros(1, np.int64), np.int32(70_000)
-    with pytest.raises(KernelError, match="an int overflowed"):
+    with pytest.raises(KernelError, match="line 2 .* let an int overflow"):
         kernel("y[0] = n * n;", "long long* y, int n")((1,), (1,), (y, n))
     kernel("y[0] = (long long)n * n;", "long long* y, int n")((1,), (1,), (y, n))
     assert y[0] == 4_900_000_000
 
 
 def test_division_by_zero_is_found() -> None:
-    with pytest.raises(KernelError, match="a divisor was 0"):
+    with pytest.raises(KernelError, match="line 2 .* divided by 0"):
         kernel("x[0] = 1 / x[0];")((1,), (1,), (np.zeros(1, np.int32),))
+
+
+# ------------------------------------------------------------------------------------------- lines, printf, debuggers
+
+
+@pytest.mark.parametrize("line", [3, 4, 5, 6])
+def test_an_error_names_the_line_of_the_mistake(line) -> None:
+    body = """ int n = x[0];
+        int sum = n == 3 ? n << n * 20 : n * x[2];
+        sum += x[n == 4 ? -1 : 0];
+        sum += min(x[1], x[n == 5 ? 1000 : 0]);
+        x[1] = sum / (n - 6);
+    """
+    x = np.array([line, 1, 2], np.int32)
+    with pytest.raises(KernelError, match=f"in line {line} thread"):
+        kernel(body)((1,), (1,), (x,))
+
+
+def test_kernels_print_in_one_order_of_the_two(capfd) -> None:
+    body = 'printf("%d %d: %.2f\\n", blockIdx.x, threadIdx.x, x[blockIdx.x] / 3);\n printf("");'
+    kernel(body, "const float* x")((2,), (3,), (np.array([1, 2], np.float32),))
+    lines = capfd.readouterr().out.splitlines()
+    assert sorted(lines) == ["0 0: 0.33", "0 1: 0.33", "0 2: 0.33", "1 0: 0.67", "1 1: 0.67", "1 2: 0.67"]
+    assert lines != sorted(lines)  # the threads run in a random order
+
+
+def test_the_source_lies_where_a_debugger_looks_for_it(monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    code = 'extern "C" __global__ void found(int* x) { x[0] = 1; }'
+    HostModule(code)
+    (library,) = tmp_path.rglob("*.so")
+    assert str(library.parent).encode() in library.read_bytes()
+    assert (library.parent / "kernels.cu").read_text() == code
 
 
 # ------------------------------------------------------------------------------------------------- races and barriers

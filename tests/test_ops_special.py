@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import math
 
@@ -111,7 +112,8 @@ def test_beside_a_number_a_nan_gets_the_gradient(operation) -> None:
 def test_a_negative_base_has_a_gradient_by_the_base_alone() -> None:
     a, b = leaf([-2.0]), leaf([3.0])
     assert gradient(a ** Tensor(np.array([3.0])), a) == [12.0]
-    with pytest.warns(RuntimeWarning, match="invalid value encountered in log"):
+    warning = pytest.warns(RuntimeWarning, match="invalid value encountered in log")
+    with warning if b.backend.xp is np else contextlib.nullcontext():  # CuPy computes the NaN and says nothing
         assert math.isnan(gradient(Tensor(np.array([-2.0])) ** b, b)[0])
 
 
@@ -161,9 +163,9 @@ def test_a_loss_and_its_gradient_are_differentiated_in_one_pass() -> None:
     loss = ops.cross_entropy(z, [2, 0])
     (g,) = minigrad.grad(loss, z, create_graph=True)
     slope = (g * along).sum()
-    apart = [minigrad.grad(y, z, retain_graph=True)[0].data for y in (loss, slope)]
+    apart = [minigrad.grad(y, z, retain_graph=True)[0].numpy() for y in (loss, slope)]
     (together,) = minigrad.grad(loss + slope, z)
-    np.testing.assert_allclose(together.data, apart[0] + apart[1], rtol=1e-12)
+    np.testing.assert_allclose(together.numpy(), apart[0] + apart[1], rtol=1e-12)
 
 
 def test_log_softmax_of_huge_logits_is_finite() -> None:
@@ -358,7 +360,7 @@ def test_batch_norm_moves_the_running_statistics_towards_the_batch() -> None:
 def test_the_running_variance_is_the_unbiased_one() -> None:
     x, spread = Tensor([[1.0], [2.0], [6.0], [7.0]]), Tensor([0.0])
     ops.batch_norm(x, None, spread, training=True, momentum=1.0)
-    np.testing.assert_allclose(spread.data, np.var(x.data, ddof=1), rtol=1e-6)
+    np.testing.assert_allclose(spread.numpy(), np.var(x.numpy(), ddof=1), rtol=1e-6)
 
 
 def test_batch_norm_in_evaluation_leaves_the_running_statistics_alone() -> None:

@@ -5,6 +5,7 @@ What an optimizer remembers is tested in test_optim_state.py.
 
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
@@ -156,13 +157,13 @@ def test_a_step_replaces_arrays_keeps_dtypes_and_records_nothing(make, dtype, ba
     optimizer = make([p])
     for _ in range(3):
         array, grad_array, kept = p.data, p.grad.data, dict(optimizer.state.get(p, {}))
-        before = {name: np.array(value) for name, value in kept.items()}
+        before = {name: copy.copy(value) for name, value in kept.items()}
         optimizer.step()
         assert p.data is not array and p.grad.data is grad_array
         assert p.is_leaf and p.requires_grad and p.dtype == dtype and p.backend.name == backend
         assert p.grad.tolist() == [[0.5, 3.0]]
         for name, value in kept.items():
-            np.testing.assert_array_equal(value, before[name])
+            assert value == before[name] if isinstance(value, int) else (value == before[name]).all()
         assert all(isinstance(v, int) or v.dtype == dtype for v in optimizer.state[p].values())
 
 

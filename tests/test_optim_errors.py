@@ -24,9 +24,10 @@ NO_STATE = "^load_state_dict: expected a dict with 'state' and 'param_groups', a
 
 # What takes arguments and can be given no wrong one, with the reason.
 EXEMPT = {
-    "SGD.update": "a formula, called by step() alone, with arrays and options that have been checked",
-    "Adam.update": "likewise",
-    "AdamW.update": "likewise",
+    "SGD.update_flat": "a formula, called by step() alone, with arrays and options that have been checked",
+    "Adam.update_flat": "likewise",
+    "FlatOptimizer": "a base class of ours, whose arguments are Optimizer's",
+    "FlatOptimizer.update_flat": "a formula that SGD and Adam define",
     "StepLR.rate": "a formula, called by step() and load_state_dict() alone, with numbers that have been checked",
     "CosineAnnealingLR.rate": "likewise",
     "Optimizer.check_options": "takes everything: an optimizer without options out of range",

@@ -320,11 +320,11 @@ def _accumulate_grad(tensor: Tensor | None, gradient: Tensor) -> None:
     if tensor is None:
         return  # it asked to retain its gradient, and is gone
     if tensor.grad is not None:
-        tensor.grad = tensor.grad + gradient
-    elif gradient._requires_grad:
-        tensor.grad = gradient
-    else:
-        tensor.grad = Tensor._wrap(gradient._data.copy(), gradient.backend)
+        gradient = tensor.grad + gradient
+    elif not gradient._requires_grad:
+        copied = gradient._data.copy() if tensor.grad_place is None else tensor.grad_place(gradient._data)
+        gradient = Tensor._wrap(copied, gradient.backend)
+    tensor.grad = gradient
 
 
 def sum_to_shape(gradient: Tensor, shape: tuple[int, ...]) -> Tensor:

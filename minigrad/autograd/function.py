@@ -84,16 +84,14 @@ class Function:
         inputs = self._inputs
         for index, array in enumerate(self._input_arrays):
             if inputs[index]._data is not array:  # it has been given another since, by an optimizer's step for example
-                as_recorded = AsRecorded.apply(inputs[index], array=array)
-                inputs = (*inputs[:index], as_recorded, *inputs[index + 1 :])
+                inputs = (*inputs[:index], AsRecorded.apply(inputs[index], array=array), *inputs[index + 1 :])
         return inputs
 
     @property
     def outputs(self) -> tuple[Tensor, ...]:
         # Made anew on each reading. A node that held its own output tensors would be a reference cycle, and the memory
         # of every graph would wait for the garbage collector.
-        arrays = enumerate(self._output_arrays)
-        return tuple([_wrap(array, self.backend, self, index) for index, array in arrays])
+        return tuple([_wrap(array, self.backend, self, index) for index, array in enumerate(self._output_arrays)])
 
     @classmethod
     def apply(cls, *inputs: Tensor, **parameters: Any) -> Any:

@@ -150,3 +150,55 @@ def softmax_cross_entropy(logits: Array, labels: Array) -> tuple[Array, Array]:
 
 def softmax_cross_entropy_grad(dlosses: Array, probabilities: Array, labels: Array) -> Array:
     """dlogits (N, K) = dlosses[n] * (probabilities[n, k] - (1 if k is labels[n] else 0))"""
+
+
+# ------------------------------------------------------------------------------------------------------------ images.py
+
+
+def gather_images(images: Array, indices: Array) -> Array:
+    """images (D, C, H, W), indices (N,) int64 in [0, D) -> the batch (N, C, H, W), batch[n] = images[indices[n]].
+
+    Bytes become float32, divided by 255; floating images keep their dtype.
+    """
+
+
+# --------------------------------------------------------------------------------------------------------- optimizer.py
+
+
+def sgd(
+    w: Array,
+    g: Array,
+    v: Array | None,
+    lr: float,
+    momentum: float,
+    dampening: float,
+    weight_decay: float,
+    nesterov: bool,
+) -> tuple[Array, Array | None]:
+    """Weights w, gradients g and velocities v (P,) -> the next w and v; v is None before the first step, and None comes
+    back where momentum is 0.
+
+    g' = g + weight_decay w;   v' = momentum v + (1 - dampening) g', at the first step g'
+    w' = w - lr v', with nesterov w - lr (g' + momentum v'), with no momentum w - lr g'
+    """
+
+
+def adam(
+    w: Array,
+    g: Array,
+    m: Array | None,
+    v: Array | None,
+    step: int,
+    lr: float,
+    betas: tuple[float, float],
+    eps: float,
+    weight_decay: float,
+    decoupled: bool,
+) -> tuple[Array, Array, Array]:
+    """Weights w, gradients g, running means m of g and v of g^2 (P,) -> the next w, m and v; m and v are None, for 0,
+    before the first step, which is step 1.
+
+    g' = g + weight_decay w, or where decoupled g and w becomes (1 - lr weight_decay) w
+    m' = beta1 m + (1 - beta1) g';   v' = beta2 v + (1 - beta2) g'^2
+    w' = w - lr m' / (1 - beta1^step) / (sqrt(v' / (1 - beta2^step)) + eps)
+    """

@@ -6,12 +6,14 @@ are ArrayDatasets; `loader` needs only a `Dataset`.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..backends import Backend, get_backend
 from ..checks import array, integer, require
 
 
@@ -31,6 +33,7 @@ class ArrayDataset:
         images: (N, H, W) or (N, C, H, W), uint8 or float32.
         labels: (N,), int64.
         classes: the names of the classes, label 0 first; empty where they have none.
+        backend: where batches are made; None where that has not been chosen by `to`, for NumPy arrays.
 
     Args:
         images: (N, H, W), meaning one channel, or (N, C, H, W). uint8 pixels are divided by 255 when a batch is made;
@@ -71,6 +74,8 @@ class ArrayDataset:
         self.images = np.ascontiguousarray(images, dtype=np.uint8 if images.dtype == np.uint8 else np.float32)
         self.labels = labels.astype(np.int64)
         self.classes = classes
+        self.backend: Backend | None = None
+        self._images, self._labels = self._host_images, self.labels
 
     def __len__(self) -> int:
         return len(self.images)
@@ -84,29 +89,55 @@ class ArrayDataset:
         """
         if not hasattr(index, "__index__") or isinstance(index, bool):
             raise TypeError(f"a dataset's index is an integer, got {index!r}; see take(n) and batch(indices)")
-        images, labels = self.batch([index])
-        return images[0], int(labels[0])
+        (place,) = self._checked([index])
+        sample = ArrayDataset(self.images[place : place + 1], self.labels[place : place + 1])
+        return sample.batch([0])[0][0], int(self.labels[place])
 
-    def batch(self, indices: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    def batch(self, indices: Any) -> tuple[Any, Any]:
         """The samples at B indices, in their order: images (B, C, H, W) float32, labels (B,) int64, both new arrays.
 
+        Args:
+            indices: integers; negative ones count from the end. Those that are on the dataset's GPU already are taken
+                as they are, from 0 and in range: to look at them would mean to wait.
+
+        Returns: arrays of the dataset's backend, NumPy's by default.
+
         Raises:
-            IndexError: an index out of range; negative ones count from the end.
+            IndexError: an index out of range.
             TypeError: the indices are not a one-dimensional sequence of integers.
         """
-        indices = array("batch", "indices", indices)
+        backend = self.backend or get_backend("numpy")
+        if backend.xp is np or not isinstance(indices, backend.xp.ndarray):
+            indices = backend.from_numpy(self._checked(indices))
+        return backend.kernels.gather_images(self._images, indices), self._labels.take(indices)
+
+    def _checked(self, given: ArrayLike) -> np.ndarray:
+        """The indices as integers from 0, int64."""
+        indices = array("batch", "indices", given)
         if indices.shape == (0,):
             indices = indices.astype(np.intp)
         if indices.ndim != 1 or indices.dtype.kind not in "iu":
             raise TypeError(f"batch: indices must be integers of shape (B,), got {indices.dtype} of {indices.shape}")
-        try:
-            images = self.images.take(indices, axis=0)
-        except IndexError:
+        if indices.size and not -len(self) <= indices.min() <= indices.max() < len(self):
             got = f"{indices.min()} to {indices.max()}"
-            raise IndexError(f"batch: an index is out of range for {len(self)} samples, got {got}") from None
-        if images.dtype == np.uint8:
-            images = np.divide(images, np.float32(255), dtype=np.float32)
-        return images.reshape(len(images), *self._image_shape), self.labels.take(indices)
+            raise IndexError(f"batch: an index is out of range for {len(self)} samples, got {got}")
+        indices = indices.astype(np.int64)
+        return np.where(indices < 0, indices + len(self), indices)
+
+    def to(self, backend: str | Backend) -> ArrayDataset:
+        """The same samples, of which batches are made on that backend: on "cupy" all images lie on the GPU as they are,
+        a byte a pixel, and no batch has to be sent there.
+
+        `images` and `labels` stay NumPy arrays. Raises BackendError where there is no such backend.
+
+        >>> dataset = ArrayDataset(np.zeros((5, 8, 8), dtype=np.uint8), [0] * 5).to("numpy")
+        >>> dataset.backend, type(dataset.batch([0, 1])[0])
+        (<backend numpy>, <class 'numpy.ndarray'>)
+        """
+        moved = copy.copy(self)
+        moved.backend = get_backend(backend)
+        moved._images, moved._labels = (moved.backend.from_numpy(a) for a in (self._host_images, self.labels))
+        return moved
 
     def take(self, n: int) -> ArrayDataset:
         """The first n samples, sharing memory with this dataset.
@@ -116,7 +147,12 @@ class ArrayDataset:
         """
         if integer("take", "n", n, least=0) > len(self):
             raise ValueError(f"take: n must be from 0 to {len(self)}, the number of samples, got {n}")
-        return ArrayDataset(self.images[:n], self.labels[:n], self.classes)
+        taken = ArrayDataset(self.images[:n], self.labels[:n], self.classes)
+        return taken if self.backend is None else taken.to(self.backend)
+
+    @property
+    def _host_images(self) -> np.ndarray:
+        return self.images.reshape(len(self), *self._image_shape)
 
     @property
     def _image_shape(self) -> tuple[int, ...]:

@@ -7,18 +7,20 @@ takes. Shuffles are drawn on the host, so a seed gives the same batches on every
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
-from ..backends import default_backend
+from ..backends import Backend, default_backend
 from ..checks import integer, require
 from ..random import default_generator
 from ..tensor import Tensor
-from .dataset import Dataset
+from .dataset import ArrayDataset, Dataset
 
 
 class DataLoader:
-    """An iterable of the batches of one epoch: pairs of Tensors on the default backend, images and labels.
+    """An iterable of the batches of one epoch: pairs of Tensors, images and labels, on the backend that the dataset has
+    been moved to, else on the default one.
 
     Each `iter(loader)` is an epoch of its own, with a shuffle of its own; several may be under way at once.
 
@@ -82,15 +84,16 @@ class DataLoader:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         samples = len(self.dataset)
         order = self.generator.permutation(samples) if self.shuffle else np.arange(samples)
-        return self._batches(order, len(self))
+        home = self.dataset.backend if isinstance(self.dataset, ArrayDataset) else None
+        return self._batches(order if home is None else home.from_numpy(order), len(self), home)
 
-    def _batches(self, order: np.ndarray, count: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def _batches(self, order: Any, count: int, home: Backend | None) -> Iterator[tuple[Tensor, Tensor]]:
         for start in range(0, count * self.batch_size, self.batch_size):
             batch = self.dataset.batch(order[start : start + self.batch_size])
-            if [isinstance(array, np.ndarray) for array in batch] != [True, True]:
+            if home is None and [isinstance(array, np.ndarray) for array in batch] != [True, True]:
                 kinds = ", ".join(type(array).__name__ for array in batch)
                 dataset = type(self.dataset).__name__
                 raise TypeError(f"DataLoader: batch(indices) of {dataset} must return two NumPy arrays, got ({kinds})")
             images, labels = batch
-            backend = default_backend()
+            backend = home or default_backend()
             yield Tensor._wrap(backend.from_numpy(images), backend), Tensor._wrap(backend.from_numpy(labels), backend)

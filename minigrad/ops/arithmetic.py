@@ -30,15 +30,16 @@ class Add(Function):
 
 
 class Sub(Function):
-    """y = a - b;   dL/da = dL/dy,   dL/db = -dL/dy"""
+    """y = a - b;   dL/da = dL/dy,   dL/db = -dL/dy. A Python number b is a parameter: the node has one input."""
 
     broadcasts = True
+    number: float | None = None
 
-    def forward(self, a, b):
-        return a - b
+    def forward(self, a, b=None):
+        return a - (self.number if b is None else b)
 
     def backward(self, dy):
-        return dy, -dy if self.needs[1] else None
+        return (dy, -dy if self.needs[1] else None) if self.number is None else (dy,)
 
 
 class Mul(Function):
@@ -61,14 +62,18 @@ class Mul(Function):
 
 
 class Div(Function):
-    """y = a / b;   dL/da = dL/dy / b,   dL/db = -dL/dy a / b^2 = -(dL/da) y"""
+    """y = a / b;   dL/da = dL/dy / b,   dL/db = -dL/dy a / b^2 = -(dL/da) y. A Python number b is a parameter: the node
+    has one input."""
 
     broadcasts = True
+    number: float | None = None
 
-    def forward(self, a, b):
-        return a / b
+    def forward(self, a, b=None):
+        return a / (self.number if b is None else b)
 
     def backward(self, dy):
+        if self.number is not None:
+            return (dy / self.number,)
         (_, b), (y,) = self.inputs, self.outputs
         da = dy / b
         return da, -(da * y) if self.needs[1] else None
@@ -164,6 +169,8 @@ def sub(a: Any, b: Any) -> Tensor:
     >>> 1 - Tensor([1.0, 2.0])
     Tensor([ 0., -1.])
     """
+    if is_number_beside(a, b):
+        return Sub.apply(a, number=b)
     return Sub.apply(*operands("sub", a, b))
 
 
@@ -187,6 +194,8 @@ def div(a: Any, b: Any) -> Tensor:
     >>> Tensor([1, 2]) / 2
     Tensor([0.5, 1. ])
     """
+    if is_number_beside(a, b):
+        return Div.apply(a, number=b)
     a, b = operands("div", a, b)
     return Div.apply(floating("div", a), floating("div", b))
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ..autograd.function import Function
+from ..backends import get_backend
 from ..tensor import Tensor
 from .operands import as_tensor, floating, operands
 from .reduction import mean, sum
@@ -62,17 +65,20 @@ def cross_entropy(input: Tensor, target: Any, reduction: str = "mean") -> Tensor
     Tensor(10000.693)
 
     Raises ValueError for shapes that do not fit and labels out of range, TypeError for labels that are no integers.
+    Labels that are on a GPU already are not looked at, which would mean to wait for it: one out of range has the loss
+    NaN.
     """
     check_reduction("cross_entropy", reduction)
     input = floating("cross_entropy", input)
-    target = as_tensor("cross_entropy", target, input.backend)
+    from_host = not isinstance(target, Tensor)
+    target = as_tensor("cross_entropy", target, get_backend("numpy"))
     if target.dtype.kind not in "iu":
         raise TypeError(
             f"cross_entropy: labels must be integers, got {target.dtype}; argmax turns one-hot rows into labels"
         )
     if input.ndim != 2 or target.shape != input.shape[:1]:
         raise ValueError(f"cross_entropy: expected logits (N, K) and labels (N,), got {input.shape} and {target.shape}")
-    if target.backend is not input.backend:
+    if target.backend is not input.backend and not from_host:
         raise RuntimeError(
             f"cross_entropy: its tensors live on different backends, {input.backend.name} and {target.backend.name}; "
             f"move one with .to({input.backend.name!r})"
@@ -80,8 +86,9 @@ def cross_entropy(input: Tensor, target: Any, reduction: str = "mean") -> Tensor
     labels, K = target.data, input.shape[1]
     if K == 0:
         raise ValueError(f"cross_entropy: logits of shape {input.shape} have no classes")
-    if labels.size and (labels.min() < 0 or labels.max() >= K):
+    if target.backend.xp is np and labels.size and (labels.min() < 0 or labels.max() >= K):  # a GPU would wait
         raise ValueError(f"cross_entropy: labels must lie from 0 to {K - 1}, got {labels.min()} to {labels.max()}")
+    labels = input.backend.from_numpy(labels) if from_host else labels
     losses, _ = CrossEntropy.apply(input, labels=labels)
     return _reduce("cross_entropy", losses, reduction)
 

@@ -55,9 +55,11 @@ def is_operand(value: Any) -> bool:
 
 def _number_tensor(name: str, value: Any, dtype: np.dtype, backend: Backend) -> Tensor:
     try:
-        return Tensor._wrap(backend.xp.asarray(value, dtype), backend)
+        number = np.asarray(value, dtype)
     except OverflowError:
         raise ValueError(f"{name}: the number {value} does not fit into {dtype}") from None
+    xp = backend.xp
+    return Tensor._wrap(number if xp is np else xp.full((), number.item(), dtype), backend)  # a GPU is sent no array
 
 
 def _agree(values: tuple[Any, ...]) -> bool:

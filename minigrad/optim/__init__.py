@@ -1,7 +1,8 @@
 """What changes the parameters.
 
-optimizer.py has what all optimizers share: groups, state, the step. sgd.py and adam.py hold one update formula each;
-lr_scheduler.py changes learning rates from epoch to epoch. Clipping of gradients is nn.utils's, and offered here too.
+optimizer.py has what all optimizers share: groups, state, the step; flat.py what lets one kernel call update all
+parameters. sgd.py and adam.py hold an optimizer each; its formula is a kernel. lr_scheduler.py changes learning rates
+from epoch to epoch. Clipping of gradients is nn.utils's, and offered here too.
 """
 
 from ..nn.utils import clip_grad_norm_

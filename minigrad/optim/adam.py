@@ -1,17 +1,15 @@
-"""Adam and AdamW; what they share with other optimizers is in optimizer.py."""
+"""Adam and AdamW; the update itself is the kernel `adam`."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
-from types import ModuleType
 from typing import Any
 
 from ..nn.checks import finite, not_negative
-from .optimizer import Optimizer
+from .flat import FlatOptimizer
 
 
-class Adam(Optimizer):
+class Adam(FlatOptimizer):
     """Adam: steps scaled by running means of the gradient and of its square.
 
     m <- beta1 m + (1 - beta1) g,   v <- beta2 v + (1 - beta2) g^2,   from 0, and at step t = 1, 2, ...
@@ -38,6 +36,8 @@ class Adam(Optimizer):
     no number.
     """
 
+    decoupled = False  # whether weights decay by themselves
+
     def __init__(
         self,
         params: Iterable[Any],
@@ -56,26 +56,20 @@ class Adam(Optimizer):
         if not two or not all(0 <= finite(name, "each of betas", beta) < 1 for beta in betas):
             raise ValueError(f"{name}: betas must be two numbers in [0, 1), got {betas!r}")
 
-    def update(
+    def update_flat(
         self,
+        kernels: Any,
         w: Any,
         g: Any,
         state: dict[str, Any],
-        xp: ModuleType,
         lr: float,
         betas: tuple[float, float],
         eps: float,
         weight_decay: float,
-    ) -> Any:
-        beta1, beta2 = betas
-        if weight_decay:
-            g = g + weight_decay * w
-        t = state.get("step", 0) + 1
-        m = beta1 * state.get("exp_avg", 0.0) + (1 - beta1) * g
-        v = beta2 * state.get("exp_avg_sq", 0.0) + (1 - beta2) * (g * g)
-        state.update(step=t, exp_avg=m, exp_avg_sq=v)
-        step_size = lr / (1 - beta1**t)
-        return w - step_size * m / (xp.sqrt(v) / math.sqrt(1 - beta2**t) + eps)
+    ) -> tuple[Any, dict[str, Any]]:
+        step, m, v = state.get("step", 0) + 1, state.get("exp_avg"), state.get("exp_avg_sq")
+        w, m, v = kernels.adam(w, g, m, v, step, lr, betas, eps, weight_decay, self.decoupled)
+        return w, {"step": step, "exp_avg": m, "exp_avg_sq": v}
 
 
 class AdamW(Adam):
@@ -92,6 +86,8 @@ class AdamW(Adam):
     Tensor([0.875], requires_grad=True)
     """
 
+    decoupled = True
+
     def __init__(
         self,
         params: Iterable[Any],
@@ -101,17 +97,3 @@ class AdamW(Adam):
         weight_decay: float = 1e-2,
     ) -> None:
         super().__init__(params, lr, betas, eps, weight_decay)
-
-    def update(
-        self,
-        w: Any,
-        g: Any,
-        state: dict[str, Any],
-        xp: ModuleType,
-        lr: float,
-        betas: tuple[float, float],
-        eps: float,
-        weight_decay: float,
-    ) -> Any:
-        decayed = (1 - lr * weight_decay) * w
-        return super().update(decayed, g, state, xp, lr, betas, eps, weight_decay=0.0)

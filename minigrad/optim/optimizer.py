@@ -1,4 +1,4 @@
-"""Optimizer: parameters in groups, what is remembered of each, and the step. The formulas are in sgd.py and adam.py.
+"""Optimizer: parameters in groups, what is remembered of each, and the step. SGD and Adam are in sgd.py and adam.py.
 
 An update is a pure function of arrays: it makes the parameter's next array, which the parameter is then given. Nothing
 is written into, and no graph records it.
@@ -120,17 +120,29 @@ class Optimizer:
     def step(self) -> None:
         """Updates every parameter that has a gradient; the gradients stay as they are."""
         for group in self.param_groups:
-            options = {name: python_number(group[name]) for name in self.defaults}
-            for parameter in group["params"]:
-                grad = parameter.grad
-                if grad is None:
-                    continue
-                w, state = parameter._data, self.state.get(parameter)
-                if not isinstance(grad, Tensor) or grad._data.shape != w.shape:
-                    raise ValueError(f"{self._name}: a parameter of shape {w.shape} has the gradient {grad!r}")
-                if state is None:
-                    state = self.state[parameter] = {}
-                parameter.data = self.update(w, grad._data, state, parameter.backend.xp, **options)
+            options = self._options(group)
+            for parameter in self._with_gradients(group):
+                state = self.state.setdefault(parameter, {})
+                arrays = parameter._data, parameter.grad._data  # type: ignore[union-attr]
+                parameter.data = self.update(*arrays, state, parameter.backend.xp, **options)
+
+    def _options(self, group: dict[str, Any]) -> dict[str, Any]:
+        return {name: python_number(group[name]) for name in self.defaults}
+
+    def _with_gradients(self, group: dict[str, Any]) -> list[Tensor]:
+        """The group's parameters that have a gradient, which is one of theirs."""
+        parameters = []
+        for parameter in group["params"]:
+            if (grad := parameter.grad) is None:
+                continue
+            w = parameter._data
+            if not isinstance(grad, Tensor) or grad._data.shape != w.shape:
+                raise ValueError(f"{self._name}: a parameter of shape {w.shape} has the gradient {grad!r}")
+            if grad._data.dtype != w.dtype or grad.backend is not parameter.backend:
+                is_, has = (f"{t.dtype} on the {t.backend.name} backend" for t in (parameter, grad))
+                raise ValueError(f"{self._name}: a parameter is {is_}, its gradient {has}; the two must be alike")
+            parameters.append(parameter)
+        return parameters
 
     # -- state -------------------------------------------------------------------------------------------------------
 

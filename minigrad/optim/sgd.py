@@ -1,16 +1,15 @@
-"""Stochastic gradient descent; what it shares with other optimizers is in optimizer.py."""
+"""Stochastic gradient descent; the update itself is the kernel of that name."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from types import ModuleType
 from typing import Any
 
 from ..nn.checks import finite, flag, not_negative
-from .optimizer import Optimizer
+from .flat import FlatOptimizer
 
 
-class SGD(Optimizer):
+class SGD(FlatOptimizer):
     """Stochastic gradient descent, with momentum where it is not 0.
 
     w <- w - lr v, where v = g without momentum; v <- momentum v + (1 - dampening) g with it, v = g at the first step;
@@ -60,23 +59,18 @@ class SGD(Optimizer):
                 f"got momentum {momentum} and dampening {dampening}"
             )
 
-    def update(
+    def update_flat(
         self,
+        kernels: Any,
         w: Any,
         g: Any,
         state: dict[str, Any],
-        xp: ModuleType,
         lr: float,
         momentum: float,
         dampening: float,
         weight_decay: float,
         nesterov: bool,
-    ) -> Any:
-        if weight_decay:
-            g = g + weight_decay * w
-        if momentum:
-            v = momentum * state["momentum_buffer"] + (1 - dampening) * g if state else g
-            state["momentum_buffer"] = v
-            g = g + momentum * v if nesterov else v
-        step = lr * g
-        return xp.subtract(w, step, out=step if step.ndim else None)  # w - step, in memory that is at hand
+    ) -> tuple[Any, dict[str, Any]]:
+        v = state.get("momentum_buffer")
+        w, v = kernels.sgd(w, g, v, lr, momentum, dampening, weight_decay, nesterov)
+        return w, {"momentum_buffer": v} if momentum else {}

@@ -104,12 +104,17 @@ def batches(caller: str, loader: Batches) -> Iterator[tuple[Tensor, Tensor]]:
         yield images, labels
 
 
-def loss_value(loss: Any) -> float:
-    """The number that a loss function returned; raises TypeError, or ValueError where it is more than one."""
+def checked_loss(loss: Any) -> Tensor:
+    """What a loss function returned; raises TypeError for no Tensor, ValueError where it is more than one number."""
     require(isinstance(loss, Tensor), "the loss function must return a Tensor", loss)
     if loss.size != 1:
         raise ValueError(f"the loss must be one number, got shape {loss.shape}; take its mean over the batch")
-    return loss.item()
+    return loss
+
+
+def loss_value(loss: Any) -> float:
+    """The number itself; raises as `checked_loss` does."""
+    return checked_loss(loss).item()
 
 
 def _kinds(batch: Any) -> str:

@@ -9,7 +9,9 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from ..checks import function, instance, integer, require
 from ..data import DataLoader
@@ -22,9 +24,23 @@ from ..random import default_generator
 from ..serialization import StrPath
 from ..tensor import Tensor
 from . import checkpoint
-from .evaluation import Evaluation, Loss, evaluate, loss_value
+from .evaluation import Evaluation, Loss, checked_loss, evaluate
 from .nonfinite import NonFiniteLoss, first_nonfinite, overflow_ignored
 from .records import Epoch, TrainingStep
+
+READ_EVERY = 16  # losses at a time from a GPU, as reading one means to wait for all that was asked of it before
+
+
+class _BegunStep(NamedTuple):
+    """A training step whose loss has not been read, and how things were before it. Arrays are values: no copies."""
+
+    number: int
+    images: Tensor
+    labels: Tensor
+    loss: Tensor
+    weights: list[tuple[Tensor, Any]]
+    state: dict[Tensor, dict[str, Any]]  # the optimizer's
+    drawn: Mapping[str, Any]  # the generator's state
 
 
 class TrainingRun:
@@ -109,7 +125,8 @@ class TrainingRun:
     def epochs(self, until: int, on_step: Callable[[TrainingStep], None] | None = None) -> Iterator[Epoch]:
         """Trains until `until` epochs are made, those before a resume included, and yields each one's record.
 
-        `on_step` is called after each training step.
+        `on_step` is called after each training step; on a GPU, where reading a loss means waiting, after every 16, for
+        each of them.
 
         Raises:
             TypeError, ValueError: `until` is no integer from 1, `on_step` no function, or a loader has no batches.
@@ -139,26 +156,43 @@ class TrainingRun:
         self.model.train()
         epoch, steps = len(self.history) + 1, len(self.train_loader)
         total_loss, examples = 0.0, 0
+        begun: list[_BegunStep] = []
         for number, (images, labels) in enumerate(self.train_loader, 1):
-            loss = self._train_step(images, labels, f"epoch {epoch}, step {number} of {steps}")
-            total_loss += loss * len(labels)
-            examples += len(labels)
-            if on_step is not None:
-                on_step(TrainingStep(epoch, number, steps, loss, len(labels)))
+            with overflow_ignored():
+                begun.append(self._begin(number, images, labels))
+                loss, done = begun[-1].loss, []
+                if loss.backend.xp is np or len(begun) == READ_EVERY or number == steps:
+                    done, begun = (
+                        [TrainingStep(epoch, s.number, steps, self._read(s), len(s.labels)) for s in begun],
+                        [],
+                    )
+                self.optimizer.zero_grad()
+                loss.backward()
+                self.optimizer.step()
+            for step in done:
+                total_loss += step.loss * step.images
+                examples += step.images
+                if on_step is not None:
+                    on_step(step)
         return total_loss / examples
 
-    def _train_step(self, images: Tensor, labels: Tensor, when: str) -> float:
+    def _begin(self, number: int, images: Tensor, labels: Tensor) -> _BegunStep:
         drawn = default_generator().bit_generator.state
-        with overflow_ignored():
-            loss = self.loss(self.model(images), labels)
-            value = loss_value(loss)
-            if not math.isfinite(value):
-                default_generator().bit_generator.state = drawn  # dropout shall drop the same again
-                raise self._stop(value, when, [(images, labels)])
-            self._last_good = self._weights()
-            self.optimizer.zero_grad()
-            loss.backward()
-            self.optimizer.step()
+        loss = checked_loss(self.loss(self.model(images), labels))
+        state = {parameter: dict(values) for parameter, values in self.optimizer.state.items()}
+        return _BegunStep(number, images, labels, loss, self._weights(), state, drawn)
+
+    def _read(self, step: _BegunStep) -> float:
+        """The step's loss, after which its weights count as good. Raises NonFiniteLoss, with all as it was before."""
+        value = step.loss.item()
+        if not math.isfinite(value):
+            default_generator().bit_generator.state = step.drawn  # dropout shall drop the same again
+            self.optimizer.state = step.state
+            for tensor, array in step.weights:
+                tensor.data = array
+            when = f"epoch {len(self.history) + 1}, step {step.number} of {len(self.train_loader)}"
+            raise self._stop(value, when, [(step.images, step.labels)])
+        self._last_good = step.weights
         return value
 
     def _weights(self) -> list[tuple[Tensor, Any]]:

@@ -9,6 +9,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <math.h>  // exp, log, tanh, fmax, ... for float and double, as CUDA has them
 #include <setjmp.h>
@@ -57,6 +58,23 @@ template <class T> T max(T a, T b) { return a < b ? b : a; }
 
 namespace cuda_host {
 
+// ------------------------------------------------------------------------------------------------------------ printing
+
+// A kernel may print, as on a GPU. Of the two orders in which host_cuda.py runs a launch, the first one is printed.
+static bool prints;
+
+inline double as_printed(float number) { return static_cast<double>(number); }
+template <class Value> Value as_printed(Value value) { return value; }
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-security"  // the format is the kernel's own
+template <class... Values> int print(const char* format, Values... values)
+{
+    return prints ? ::printf(format, as_printed(values)...) : 0;
+}
+#pragma GCC diagnostic pop
+#define printf cuda_host::print
+
 // ------------------------------------------------------------------------------------------------- fibers and threads
 
 // A place in the program that one can leave and come back to: a stack, and the registers at the time of leaving.
@@ -80,7 +98,8 @@ enum Problem { NONE, FAULT, UNEQUAL_BARRIERS };
 struct Outcome {
     int problem, signal, line, other_line;
     uint3 block, thread;
-    void* address;
+    void* address;  // that the instruction wanted to read or write
+    size_t place;   // of the instruction in the compiled library
 };
 
 const unsigned MAX_THREADS = 1024;  // of a block
@@ -193,7 +212,7 @@ CUDA_HOST_UNWATCHED inline void run_block(Outcome& outcome)
             lowest = fibers[f].line < lowest ? fibers[f].line : lowest;
         }
         if (lowest != highest) {
-            outcome = {UNEQUAL_BARRIERS, 0, highest, lowest, blockIdx, {}, nullptr};
+            outcome = {UNEQUAL_BARRIERS, 0, highest, lowest, blockIdx, {}, nullptr, 0};
             return;
         }
         ++barriers;
@@ -276,6 +295,7 @@ CUDA_HOST_UNWATCHED inline void run_grid(size_t* block_order, size_t blocks, uin
     for (size_t b = 0; b < blocks; ++b)
         block_order[b] = b;
     shuffle(block_order, blocks);
+    prints = seed % 2;
     // What nobody has written to shared memory yet is NaN in one run, and a small number in the next.
     const size_t shared = size_t(__stop_cuda_shared - __start_cuda_shared);
     const int unwritten = seed % 2 ? 0xff : 0x3c;
@@ -297,9 +317,24 @@ static const int FAULTS[] = {SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE};
 static sigjmp_buf before_launch;
 static Outcome* current_outcome;
 
-inline void on_fault(int signal, siginfo_t* info, void*)
+extern "C" const char __ehdr_start __attribute__((visibility("hidden")));  // where the library begins
+
+inline size_t place_of_instruction(void* context)
 {
-    *current_outcome = {FAULT, signal, 0, 0, blockIdx, threadIdx, info->si_addr};
+    const mcontext_t& registers = static_cast<ucontext_t*>(context)->uc_mcontext;
+#if defined(__x86_64__)
+    return size_t(registers.gregs[REG_RIP]) - size_t(&__ehdr_start);
+#elif defined(__aarch64__)
+    return size_t(registers.pc) - size_t(&__ehdr_start);
+#else
+    return 0;
+#endif
+}
+
+inline void on_fault(int signal, siginfo_t* info, void* context)
+{
+    *current_outcome = {
+        FAULT, signal, 0, 0, blockIdx, threadIdx, info->si_addr, place_of_instruction(context)};
     siglongjmp(before_launch, 1);
 }
 
@@ -327,6 +362,7 @@ CUDA_HOST_UNWATCHED inline void launch(const unsigned* shape, uint64_t seed, Out
         sigaction(FAULTS[f], &before[f], nullptr);
 #endif
     delete[] block_order;
+    fflush(stdout);
     if (outcome.problem)
         usable_fibers = 0;  // they hang in the middle of the kernel
 }

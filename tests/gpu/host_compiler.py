@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from functools import cache
@@ -19,9 +20,12 @@ import numpy as np
 HEADER = Path(__file__).with_name("cuda_host.h")
 LANGUAGE = ("-std=c++17", "-fPIC", "-shared", "-Wdouble-promotion", "-Werror")  # doubles are slow on most GPUs
 LANGUAGE += ("-U_FORTIFY_SOURCE",)  # fortified, longjmp to another stack is an error
-# Where an int overflows, a divisor is 0 or an index lies outside an array of fixed size, an illegal instruction is put.
+# Where an int overflows, a divisor is 0 or an index lies outside an array of fixed size, an illegal instruction is put,
+# and a separate one for each such place, so that its line can be named.
 TRAPS = ("-fsanitize=signed-integer-overflow,integer-divide-by-zero,shift,bounds", "-fsanitize-undefined-trap-on-error")
-FLAGS = ("-O2", *TRAPS)
+TRAPS += ("-fno-crossjumping", "-fno-tree-tail-merge")
+# With MINIGRAD_CUDA_DEBUG=1 a debugger stops at every line and knows every variable.
+FLAGS = ("-O0" if os.environ.get("MINIGRAD_CUDA_DEBUG") == "1" else "-O2", "-g", *TRAPS)
 
 COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 KERNEL = re.compile(r'extern\s+"C"\s+__global__\s+void\s+(\w+)\s*\(([^)]*)\)')
@@ -34,7 +38,8 @@ BLOCK_THREADS = 1024
 
 def why_not() -> str | None:
     """Why CUDA C cannot be compiled for the processor here, or None where it can."""
-    return None if shutil.which("g++") else "needs g++, to compile CUDA C for the processor"
+    there = sys.platform == "linux" and shutil.which("g++")
+    return None if there else "needs Linux and g++, to compile CUDA C for the processor"
 
 
 class Parameter(NamedTuple):
@@ -57,6 +62,7 @@ class Outcome(ctypes.Structure):
         ("block", ctypes.c_uint * 3),
         ("thread", ctypes.c_uint * 3),
         ("address", ctypes.c_void_p),
+        ("place", ctypes.c_size_t),
     )
 
 
@@ -120,6 +126,14 @@ class Kernel:
         self._launch(pointers.ctypes.data, shape.ctypes.data, seed, ctypes.byref(outcome))
         return outcome
 
+    def line_of(self, place: int) -> int | None:
+        """The line of the code that the instruction at this place in the library belongs to, where that is known."""
+        if not shutil.which("addr2line"):  # of binutils, which brings g++'s assembler too
+            return None
+        command = ["addr2line", "--inlines", "--exe", self.library._name, hex(place)]
+        found = re.search(r"kernels\.cu:(\d+)", subprocess.run(command, capture_output=True, text=True).stdout)
+        return int(found[1]) if found else None
+
 
 def launch_shape(name: str, grid: Sequence[int], block: Sequence[int]) -> np.ndarray:
     """Grid and block as six numbers, checked against CUDA's limits."""
@@ -164,15 +178,17 @@ def _library(code: str, names: tuple[str, ...], flags: tuple[str, ...]) -> ctype
     exports = "".join(f"CUDA_HOST_KERNEL({name})\n" for name in names)
     source = f'#include "cuda_host.h"\n#line 1 "kernels.cu"\n{code}\n{exports}'
     text = "\0".join([source, HEADER.read_text(), _compiler(), *flags])
-    folder = _cache_folder()
-    path = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.so"
+    folder = _cache_folder() / hashlib.sha256(text.encode()).hexdigest()[:32]
+    path = folder / "kernels.so"
     if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as build:
             new = Path(build, "new.so")
             command = ["g++", *flags, "-I", str(HEADER.parent), "-x", "c++", "-", "-o", str(new)]
-            result = subprocess.run(command, input=source, capture_output=True, text=True)
+            result = subprocess.run(command, input=source, capture_output=True, text=True, cwd=folder)
             if result.returncode:
                 raise ValueError(f"the kernels do not compile:\n{result.stderr[:4000]}")
+            Path(folder, "kernels.cu").write_text(code)  # where a debugger looks for it
             os.replace(new, path)  # at once, so that nobody loads half a library
     return ctypes.CDLL(str(path))
 
@@ -184,7 +200,4 @@ def _compiler() -> str:
 
 
 def _cache_folder() -> Path:
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(cache, "minigrad", "host_cuda")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "minigrad", "host_cuda")

@@ -1,6 +1,7 @@
 """CUDA C on NumPy arrays, without a GPU: `HostModule(code).get_function(name)(grid, block, args)`.
 
-A GPU forgives nothing and tells nothing. Here the same launch is an error that names the argument and the thread
+A GPU forgives nothing and tells nothing. Here the same launch is an error that names the argument, or the thread and
+the line of the code,
 
 - where the arguments are not what the kernel declares,
 - where it reads or writes outside an array, or writes into a constant one,
@@ -9,14 +10,17 @@ A GPU forgives nothing and tells nothing. Here the same launch is an error that 
 - where the result depends on the order of blocks and threads: a race, a barrier that is missing, or shared memory that
   nobody has written to.
 
-For the last two all is run twice, in two orders, and both must give the same to the bit. Races that two orders do not
-show are found by races.py.
+For the last of these a launch is run twice, in two orders, and both must give the same to the bit. Races that two
+orders do not show are found by races.py.
+
+docs/cuda.md shows how to use it, with printf and with a debugger too.
 """
 
 from __future__ import annotations
 
 import ctypes
 import signal
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from threading import Lock
@@ -89,6 +93,7 @@ class _Launch:
         self.constant = [i for i in self.arrays if id(self.rooms[i]) not in written]
 
     def run(self) -> None:
+        sys.stdout.flush()  # what the kernel prints comes behind what is printed already
         # Behind the arrays is looked first, as that is where most mistakes lead.
         self._run_once(at_end=True)
         first = {i: ctypes.string_at(self._address(i, True), self.arrays[i].nbytes) for i in self.written}
@@ -142,11 +147,12 @@ class _Launch:
                 f"{self.kernel.name}: some threads of {block} wait at __syncthreads() in line {outcome.line}, "
                 f"{others}: all must come to the same barriers"
             )
-        thread = f"thread {tuple(outcome.thread)} of {block}"
+        line = self.kernel.line_of(outcome.place)
+        thread = f"{f'in line {line} ' if line else ''}thread {tuple(outcome.thread)} of {block}"
         if outcome.signal not in (signal.SIGSEGV, signal.SIGBUS):
             return (
-                f"{self.kernel.name}: in {thread} an int overflowed, a divisor was 0, an index lay outside an array of "
-                "fixed size, or a number was shifted by more bits than it has"
+                f"{self.kernel.name}: {thread} let an int overflow, divided by 0, used an index outside an array of "
+                "fixed size, or shifted a number by more bits than it has"
             )
         for i, array in self.arrays.items():
             if outcome.address and self.rooms[i].holds(outcome.address):

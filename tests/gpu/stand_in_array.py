@@ -226,7 +226,8 @@ class ndarray:
             values = np.broadcast_to(value, places.shape).ravel()
             order = _any_order.permutation(places.size)
             self.storage.flat[places.ravel()[order]] = values[order]
-        device.launched("setitem", view(self, np.asarray(self.storage[parts])))
+        values = [value] if isinstance(value, np.ndarray) else []
+        device.launched("setitem", np.asarray(self.storage[parts]), *values)
 
 
 def new(name: str, storage: Any, *arguments: ndarray) -> ndarray:

@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 ROOT = Path(__file__).parents[2]
 SCOPE = ("minigrad/ops", "minigrad/autograd", "minigrad/backends")
-# Signatures only; and what cannot be imported where there is no CuPy. tests/test_cuda_kernels.py runs its kernels.
+# Signatures only; and what cannot be imported where there is no CuPy. tests/test_kernels.py runs its kernels.
 NOT_TRIED = ("minigrad/backends/contract.py", "minigrad/backends/cupy/")
 OUTCOMES = ("killed", "timed out", "equivalent", "survived")
 

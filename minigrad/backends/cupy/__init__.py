@@ -13,11 +13,14 @@ from .activation import (
 )
 from .conv import channel_sum, col2im, conv2d, conv2d_grad_input, conv2d_grad_weight, im2col
 from .device import check_device as check_device
+from .images import gather_images
 from .linear import linear, matmul
 from .loss import softmax_cross_entropy, softmax_cross_entropy_grad
+from .optimizer import adam, sgd
 from .pool import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_gather, max_pool2d_scatter
 
 __all__ = [
+    "adam",
     "avg_pool2d",
     "avg_pool2d_grad",
     "channel_sum",
@@ -25,6 +28,7 @@ __all__ = [
     "conv2d",
     "conv2d_grad_input",
     "conv2d_grad_weight",
+    "gather_images",
     "im2col",
     "leaky_relu",
     "leaky_relu_grad",
@@ -35,6 +39,7 @@ __all__ = [
     "max_pool2d_scatter",
     "relu",
     "relu_grad",
+    "sgd",
     "sigmoid",
     "sigmoid_grad",
     "softmax_cross_entropy",

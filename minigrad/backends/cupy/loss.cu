@@ -30,9 +30,7 @@ __device__ REAL block_sum(REAL value, REAL* shared)
             shared[threadIdx.x] += shared[threadIdx.x + half];
         __syncthreads();
     }
-    REAL total = shared[0];
-    __syncthreads();
-    return total;
+    return shared[0];
 }
 
 // Block n computes losses[n] and row n of the probabilities (N, K).
@@ -55,17 +53,21 @@ extern "C" __global__ void softmax_cross_entropy(const REAL* logits, const long 
     total = block_sum(total, shared);
     for (int k = threadIdx.x; k < K; k += THREADS)
         p[k] /= total;
-    if (threadIdx.x == 0)
-        losses[blockIdx.x] = log(total) - (row[labels[blockIdx.x]] - largest);
+    if (threadIdx.x == 0) {
+        long long label = labels[blockIdx.x];
+        REAL likely = label >= 0 && label < K ? row[label] : sqrt(-(REAL)1);  // NaN for a class that is not there
+        losses[blockIdx.x] = log(total) - (likely - largest);
+    }
 }
 
-// Thread i computes element i of dlogits (N, K).
+// Thread i computes element i of dlogits (N, K). dlosses[n] is in place n * step: with step 0, one number serves all.
 extern "C" __global__ void softmax_cross_entropy_grad(INDEX size, const REAL* dlosses, const REAL* probabilities,
-                                                      const long long* labels, REAL* dlogits, int K)
+                                                      const long long* labels, REAL* dlogits, int K, int step)
 {
     INDEX i = (INDEX)blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= size)
         return;
     INDEX n = i / K;
-    dlogits[i] = dlosses[n] * probabilities[i] - (i % K == labels[n] ? dlosses[n] : 0);
+    REAL dloss = dlosses[n * step];
+    dlogits[i] = dloss * probabilities[i] - (i % K == labels[n] ? dloss : 0);
 }

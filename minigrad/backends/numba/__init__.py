@@ -16,9 +16,11 @@ from .activation import (
     tanh_grad,
 )
 from .conv import channel_sum, col2im, conv2d, conv2d_grad_input, conv2d_grad_weight, im2col
+from .images import gather_images
 from .linear import linear, matmul
 from .loss import softmax_cross_entropy, softmax_cross_entropy_grad
 from .memory import keep_freed_memory
+from .optimizer import adam, sgd
 from .pool import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_gather, max_pool2d_scatter
 from .threads import get_num_threads as get_num_threads
 from .threads import set_num_threads as set_num_threads
@@ -26,6 +28,7 @@ from .threads import set_num_threads as set_num_threads
 keep_freed_memory()
 
 __all__ = [
+    "adam",
     "avg_pool2d",
     "avg_pool2d_grad",
     "channel_sum",
@@ -33,6 +36,7 @@ __all__ = [
     "conv2d",
     "conv2d_grad_input",
     "conv2d_grad_weight",
+    "gather_images",
     "im2col",
     "leaky_relu",
     "leaky_relu_grad",
@@ -43,6 +47,7 @@ __all__ = [
     "max_pool2d_scatter",
     "relu",
     "relu_grad",
+    "sgd",
     "sigmoid",
     "sigmoid_grad",
     "softmax_cross_entropy",

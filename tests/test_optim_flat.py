@@ -1,0 +1,164 @@
+"""Parameters side by side: one kernel call updates all, rightly whatever happens to gradients and to states."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_kernels import adam, sgd
+
+from minigrad import Tensor, nn, optim
+
+SHAPES = [(2, 3), (), (4,), (1, 2, 2)]
+OPTIMIZERS = {
+    "sgd": lambda params: optim.SGD(params, lr=0.1),
+    "momentum": lambda params: optim.SGD(params, lr=0.1, momentum=0.9, weight_decay=0.1),
+    "adam": lambda params: optim.Adam(params, lr=0.1, weight_decay=0.1),
+    "adamw": lambda params: optim.AdamW(params, lr=0.1),
+}
+every_optimizer = pytest.mark.parametrize("name", OPTIMIZERS)
+rng = np.random.default_rng(0)
+
+
+def parameters(dtype: str = "float64") -> list[nn.Parameter]:
+    return [nn.Parameter(Tensor(rng.standard_normal(shape), dtype)) for shape in SHAPES]
+
+
+def backward(params: list[Any], cotangents: list[np.ndarray | None]) -> None:
+    """Adds each of the cotangents to its parameter's gradient."""
+    for parameter, cotangent in zip(params, cotangents, strict=True):
+        if cotangent is not None:
+            (parameter * Tensor(cotangent, parameter.dtype)).sum().backward()
+
+
+def base(array: np.ndarray) -> np.ndarray:
+    return array if array.base is None else base(array.base)
+
+
+class OneByOne:
+    """What an optimizer should do, a parameter at a time, by the kernels' naive references."""
+
+    def __init__(self, name: str, params: list[Any]) -> None:
+        self.name, self.w = name, [p.numpy() for p in params]
+        self.states: list[dict[str, Any]] = [{} for _ in params]
+
+    def step(self, grads: list[np.ndarray | None]) -> None:
+        for i, g in enumerate(grads):
+            if g is None:
+                continue
+            w, state, g = self.w[i].ravel(), self.states[i], g.ravel()
+            if self.name in ("sgd", "momentum"):
+                numbers = (0.1, 0.0, 0.0, 0.0, False) if self.name == "sgd" else (0.1, 0.9, 0.0, 0.1, False)
+                w, state["v"] = sgd(w, g, state.get("v"), *numbers)
+            else:
+                state["step"] = state.get("step", 0) + 1
+                weight_decay, decoupled = (0.1, False) if self.name == "adam" else (0.01, True)
+                numbers = (state["step"], 0.1, (0.9, 0.999), 1e-8, weight_decay, decoupled)
+                w, state["m"], state["v"] = adam(w, g, state.get("m"), state.get("v"), *numbers)
+            self.w[i] = w.reshape(self.w[i].shape)
+
+
+EVENTS = ("zero_grad", "backward", "backward of some", "clip", "step", "another's step", "reload", "assign")
+
+
+@every_optimizer
+@given(events=st.lists(st.sampled_from(EVENTS), min_size=1, max_size=12), seed=st.integers(0, 1000))
+def test_parameters_side_by_side_are_updated_as_if_one_by_one(name: str, events: list[str], seed: int) -> None:
+    draws, params = np.random.default_rng(seed), parameters()
+    optimizer, expected = OPTIMIZERS[name](params), OneByOne(name, params)
+    grads: list[np.ndarray | None] = [None] * len(params)
+    held: list[tuple[Tensor, np.ndarray]] = []  # gradients that somebody holds
+    for event in [*events, "backward", "step", "step"]:
+        if event == "zero_grad":
+            optimizer.zero_grad()
+            grads = [None] * len(params)
+        elif event.startswith("backward"):
+            some = [event == "backward" or draws.random() < 0.5 for _ in params]
+            cotangents = [draws.standard_normal(p.shape) if use else None for p, use in zip(params, some, strict=True)]
+            backward(params, cotangents)
+            grads = [g if c is None else c if g is None else g + c for g, c in zip(grads, cotangents, strict=True)]
+            held += [(p.grad, p.grad.numpy()) for p in params if p.grad is not None]
+        elif event == "clip":
+            norm = optim.clip_grad_norm_(params, 1.0).item()
+            grads = [g if g is None else g * min(1.0, 1.0 / (norm + 1e-6)) for g in grads]
+        elif event == "step":
+            optimizer.step()
+            expected.step(grads)
+        elif event == "another's step":
+            optim.SGD(params, lr=0.5).step()
+            expected.w = [w if g is None else w - 0.5 * g for w, g in zip(expected.w, grads, strict=True)]
+        elif event == "reload":
+            optimizer.load_state_dict(optimizer.state_dict())
+        elif event == "assign":
+            for i, p in enumerate(params):
+                p.data = draws.standard_normal(p.shape)
+                expected.w[i] = p.numpy()
+        for parameter, w in zip(params, expected.w, strict=True):
+            np.testing.assert_allclose(parameter.numpy(), w, rtol=1e-9, atol=1e-12)
+        for gradient, values in held:
+            np.testing.assert_array_equal(gradient.numpy(), values)
+
+
+@every_optimizer
+def test_after_a_step_all_arrays_are_pieces_of_a_few(name: str) -> None:
+    params = parameters()
+    optimizer = OPTIMIZERS[name](params)
+    for _ in range(3):
+        optimizer.zero_grad()
+        backward(params, [rng.standard_normal(shape) for shape in SHAPES])
+        optimizer.step()
+    assert len({id(base(p.data)) for p in params}) == 1
+    assert len({id(base(p.grad.data)) for p in params}) == 1
+    for remembered in ("momentum_buffer", "exp_avg", "exp_avg_sq"):
+        arrays = [state[remembered] for state in optimizer.state.values() if remembered in state]
+        assert len({id(base(array)) for array in arrays}) <= 1
+
+
+def test_parameters_of_two_dtypes_are_updated_apart() -> None:
+    params = [*parameters("float32"), *parameters("float64")]
+    before = [p.numpy() for p in params]
+    optimizer = optim.SGD(params, lr=0.5)
+    for _ in range(2):
+        optimizer.zero_grad()
+        backward(params, [np.ones(p.shape) for p in params])
+        optimizer.step()
+    for p, w in zip(params, before, strict=True):
+        assert p.dtype == w.dtype
+        np.testing.assert_allclose(p.numpy(), w - 1, rtol=1e-6)
+    assert len({id(base(p.data)) for p in params}) == 2
+
+
+def test_a_parameter_that_was_given_another_dtype_gets_its_own_gradient() -> None:
+    layer = nn.Linear(3, 2)
+    optimizer = optim.SGD(layer.parameters(), lr=0.1)
+    layer(Tensor(np.ones((1, 3)), "float32")).sum().backward()
+    optimizer.step()
+    layer.to("float64")
+    optimizer.zero_grad()
+    layer(Tensor(np.ones((1, 3)), "float64")).sum().backward()
+    assert layer.weight.grad.dtype == np.float64
+    before = layer.weight.numpy()
+    optimizer.step()
+    np.testing.assert_allclose(layer.weight.numpy(), before - 0.1, rtol=1e-12)
+
+
+@pytest.mark.parametrize("gradient", [Tensor([1.0, 2.0], "float64"), Tensor([1.0, 2.0], backend="numpy")])
+def test_a_gradient_of_another_kind_is_refused(gradient: Tensor) -> None:
+    parameter = nn.Parameter(Tensor([1.0, 2.0], "float32", backend="numba"))
+    parameter.grad = gradient
+    with pytest.raises(ValueError, match=r"SGD: a parameter is float32 on the numba backend, its gradient float"):
+        optim.SGD([parameter]).step()
+    assert parameter.tolist() == [1.0, 2.0]
+
+
+def test_zero_grad_lets_go_of_all_gradients() -> None:
+    params = parameters()
+    optimizer = optim.SGD(params, lr=0.1)
+    for _ in range(2):
+        backward(params, [np.ones(shape) for shape in SHAPES])
+        optimizer.step()
+        optimizer.zero_grad()
+    assert all(not flat.placed and "gradient" not in flat.latest for flat in optimizer._flats.values())
