@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cupy_backend import fresh_backend
 from host_compiler import COMMENT, KERNEL
 from races import Launch, find_races, why_unusable
-from stand_in import cupy, installed
+from stand_in import cupy
 
 import minigrad
 
@@ -77,7 +78,7 @@ def launches_of_every_kernel(dtype: str, index: str) -> list[Launch]:
 
         return SimpleNamespace(get_function=lambda name: partial(launch, name))
 
-    with installed(), pytest.MonkeyPatch.context() as patch:
+    with fresh_backend(), pytest.MonkeyPatch.context() as patch:
         from minigrad.backends import cupy as cuda
         from minigrad.backends.cupy import compiler
 
