@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cache, partial
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ TYPES = [("float32", "int"), ("float64", "int"), ("float32", "long long")]
 BARRIER = "__syncthreads();"
 
 
-def call_every_kernel(cuda: ModuleType, dtype: str) -> None:
+def call_every_kernel(cuda: Any, dtype: str) -> None:
     """Has each kernel launched. Windows overlap and hang over the edges, so that threads meet where they can."""
 
     def draw(*shape: int) -> Any:
@@ -78,10 +78,8 @@ def launches_of_every_kernel(dtype: str, index: str) -> list[Launch]:
 
         return SimpleNamespace(get_function=lambda name: partial(launch, name))
 
-    with fresh_backend(), pytest.MonkeyPatch.context() as patch:
-        from minigrad.backends import cupy as cuda
-        from minigrad.backends.cupy import compiler
-
+    with fresh_backend() as backend, pytest.MonkeyPatch.context() as patch:
+        cuda, compiler = backend.kernels, backend.kernels.compiler
         patch.setattr(cupy, "RawModule", module)
         patch.setattr(compiler, "THREADS", THREADS)
         patch.setattr(compiler, "INT_COUNTS", 0 if index == "long long" else compiler.INT_COUNTS)
