@@ -124,7 +124,7 @@ def prepare(root: Path, folder: Path, compiled: bool) -> None:
     os.dup2(output, 2)
     os.chdir(root)
     sys.dont_write_bytecode = True
-    sys.path[:0] = [str(root), str(root / "tests" / "gpu")]
+    sys.path[:0] = [str(root), str(Path(__file__).parents[1] / "gpu")]
     importlib.import_module("stand_in").install()  # for the module cupy
     numba.config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(dir=folder)  # nobody else's
     if compiled:  # conftest.py runs a kernel before the forks
