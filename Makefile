@@ -2,7 +2,8 @@
 # make test     sets everything up and runs all tests, the linter and the type checker
 # make bench    measures minigrad beside PyTorch, which is installed for this alone, into .venv-bench
 # make cuda     shows CUDA kernels with mistakes being caught and mended, on the CPU
-# make test-cuda  compiles the CUDA kernels with NVIDIA's compiler; needs no GPU (300 MB more in .venv)
+# make test-cuda  compiles the CUDA kernels with NVIDIA's compiler and compares the tests' stand-in for CuPy with CuPy;
+#                 needs no GPU (300 MB more in .venv)
 # make mutants  changes the rules and kernels, one small change at a time, and shows which changes no test notices
 # make docs     builds the documentation into docs/_build
 # Needs Python 3.10 or later; everything else is installed into .venv, nothing elsewhere.
@@ -35,7 +36,7 @@ test: .venv/test lint
 	$(BIN)/python -m pytest $(ARGS)
 
 test-cuda: .venv/test-cuda
-	$(BIN)/python -m pytest tests/test_cuda_nvrtc.py $(ARGS)
+	$(BIN)/python -m pytest tests/test_cuda_nvrtc.py tests/test_cuda_oracle.py tests/test_gpu_stand_in.py $(ARGS)
 
 lint: .venv/test
 	$(BIN)/ruff format --check $(RUFF) .

@@ -29,11 +29,22 @@ def pytest_configure(config):
     settings.load_profile(config.getoption("--hypothesis-profile") or "ci")
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m chooses among the marks
 def pytest_collection_modifyitems(config, items):
+    for item in filter(on_gpu, items):
+        item.add_marker(pytest.mark.gpu)
     if not config.getoption("--long"):
         for item in items:
             if item.get_closest_marker("long"):
                 item.add_marker(pytest.mark.skip(reason="takes minutes; runs with --long"))
+
+
+def on_gpu(item) -> bool:
+    """Whether it uses the cupy backend, and that is no stand-in: `pytest -m gpu` runs these, and test_gpu_device.py."""
+    if ON_STAND_IN or "cupy" in UNUSABLE:
+        return False
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    return parameters.get("backend") == "cupy" or "backends" in getattr(item, "fixturenames", ())
 
 
 def gpu_is_visible() -> bool:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import struct
+import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +18,8 @@ import process_rows
 import pytest
 import report
 from measure import NO_PYTORCH, Pair, Row, measured, take_turns
+
+from minigrad.backends import get_backend
 
 BENCHMARKS = Path(bench.__file__).parent
 SECTIONS = {
@@ -146,6 +151,7 @@ def test_columns_stand_below_each_other_in_a_hundred_characters() -> None:
         (0.09996, "s", "100 ms"),
         (1.0, "s", "1.00 s"),
         (347.2, "MiB", "347 MiB"),
+        (85, "", "85"),
     ],
 )
 def test_quantities_have_three_digits(value, unit, text) -> None:
@@ -270,6 +276,40 @@ def test_pairs_run_without_pytorch() -> None:
         for pair in pairs(None):
             assert pair.peer is None and 0 < pair.goal < 2
             pair.minigrad()
+
+
+ON_STAND_IN = """
+import sys
+import stand_in
+stand_in.install()
+import bench, gpu_rows, measure, roofline
+gpu_rows.BATCHES, gpu_rows.IN_A_ROW, gpu_rows.STEPS, gpu_rows.BATCH, roofline.BATCH = (2,), 1, 1, 2, 2
+measure.TURN, measure.MOST, measure.REST = 1, 1, 0
+for row in bench.rows_of(bench.GROUPS["gpu"], None, steps=1):
+    print(row, file=sys.stderr)
+"""
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++ to run CUDA code on the CPU")
+def test_the_rows_of_a_gpu_can_be_measured_though_over_the_stand_in_the_times_mean_nothing() -> None:
+    path = os.pathsep.join(map(str, [BENCHMARKS.parents[1], BENCHMARKS, BENCHMARKS.parent / "gpu"]))
+    command = [sys.executable, "-c", ON_STAND_IN]
+    run = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path})
+    assert run.returncode == 0, run.stderr
+    for variant in ("book", "modern"):
+        for part in ("forward", "backward", "update", "a step", "launches in a step"):
+            assert f"{variant}, batch 2: {part} " in run.stdout
+    assert "conv1 forward, 0.0 MB" in run.stdout
+    assert "PyTorch's build for CUDA is not installed" in run.stderr
+
+
+def test_without_a_gpu_the_report_says_so_in_a_sentence(monkeypatch) -> None:
+    def check_usable() -> None:
+        raise bench.mg.BackendError("no NVIDIA driver was found")
+
+    monkeypatch.setattr(get_backend("cupy"), "check_usable", check_usable)
+    (row,) = bench.rows_of(bench.GROUPS["gpu"], None, steps=1)
+    assert row.reason == "no GPU: no NVIDIA driver was found"
 
 
 @pytest.mark.parametrize("path", sorted(BENCHMARKS.glob("*.py")), ids=lambda path: path.name)

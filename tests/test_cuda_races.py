@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from functools import cache, partial
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from cupy_backend import fresh_backend
 from host_compiler import COMMENT, KERNEL
 from races import Launch, find_races, why_unusable
-from stand_in import cupy, installed
+from stand_in import cupy
 
 import minigrad
 
@@ -27,7 +28,7 @@ TYPES = [("float32", "int"), ("float64", "int"), ("float32", "long long")]
 BARRIER = "__syncthreads();"
 
 
-def call_every_kernel(cuda: ModuleType, dtype: str) -> None:
+def call_every_kernel(cuda: Any, dtype: str) -> None:
     """Has each kernel launched. Windows overlap and hang over the edges, so that threads meet where they can."""
 
     def draw(*shape: int) -> Any:
@@ -77,10 +78,8 @@ def launches_of_every_kernel(dtype: str, index: str) -> list[Launch]:
 
         return SimpleNamespace(get_function=lambda name: partial(launch, name))
 
-    with installed(), pytest.MonkeyPatch.context() as patch:
-        from minigrad.backends import cupy as cuda
-        from minigrad.backends.cupy import compiler
-
+    with fresh_backend() as backend, pytest.MonkeyPatch.context() as patch:
+        cuda, compiler = backend.kernels, backend.kernels.compiler
         patch.setattr(cupy, "RawModule", module)
         patch.setattr(compiler, "THREADS", THREADS)
         patch.setattr(compiler, "INT_COUNTS", 0 if index == "long long" else compiler.INT_COUNTS)

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from stand_in import counting, cupy, installed
+from cupy_backend import fresh_backend
+from stand_in import counting, cupy
 
 import minigrad
 from minigrad.data import ArrayDataset, DataLoader
@@ -18,7 +19,7 @@ if shutil.which("g++") is None:
 
 @pytest.fixture(autouse=True)
 def cupy_is_there() -> Iterator[None]:
-    with installed():
+    with fresh_backend():
         yield
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from stand_in import counting, installed
+from cupy_backend import fresh_backend
+from stand_in import counting
 
 import minigrad
 from minigrad import Tensor, optim
@@ -28,7 +29,7 @@ OPTIMIZERS = {
 
 @pytest.fixture
 def cupy_backend() -> Iterator[Any]:
-    with installed(), minigrad.use_backend("cupy") as backend:
+    with fresh_backend(), minigrad.use_backend("cupy") as backend:
         yield backend
 
 

@@ -1,8 +1,8 @@
-"""Measures minigrad beside PyTorch on the CPU: `make bench`, or `python tests/benchmarks/bench.py [GROUP ...]`.
+"""Measures minigrad beside PyTorch: `make bench`, or `python tests/benchmarks/bench.py [GROUP ...]`.
 
 Without names of groups it measures all of them, which takes some ten minutes; `--quick` leaves out the whole run from
-the shell. Printed are medians; build/bench/ gets them as JSON, and the pictures. Where PyTorch is not installed,
-minigrad is measured alone.
+the shell. The group gpu needs an NVIDIA GPU, all others are about the CPU. Printed are medians; build/bench/ gets them
+as JSON, and the pictures. Where PyTorch is not installed, minigrad is measured alone.
 
 Every group is a function in one of the files *_rows.py, which says what is done and what the goal is.
 """
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import conv_rows
+import gpu_rows
 import lenet_rows
 import machine
 import process_rows
@@ -47,6 +48,7 @@ GROUPS = {
     "loader": Group("An epoch of the data loader", small_rows.loader_pairs, "training"),
     "start": Group("Starting", process_rows.start_rows, ""),
     "memory": Group("Memory", process_rows.memory_rows, ""),
+    "gpu": Group("LeNet-5 on a GPU", gpu_rows.gpu_rows),
     "run": Group("The whole run from the shell", process_rows.run_rows),
 }
 

@@ -26,16 +26,18 @@ class Pair:
     """One piece of work, as minigrad does it and as another does it: still to be timed.
 
     Attributes:
-        goal: what the ratio of the times, minigrad's to the other's, should not exceed.
+        goal: what the ratio of the times, minigrad's to the other's, should not exceed; None where nobody has set one.
         peer: the other's step, None where it cannot be run.
         peer_times: how many of the other's steps minigrad's one step stands against.
+        no_peer: why the other's cannot be run, where it cannot.
     """
 
     name: str
     minigrad: Step
     peer: Step | None
-    goal: float
+    goal: float | None
     peer_times: float = 1
+    no_peer: str = NO_PYTORCH
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Row:
     """One line of the report: what was measured. None stands for what could not be, and `reason` says why.
 
     Attributes:
-        minigrad, peer: in `unit`: "s" or "MiB".
+        minigrad, peer: in `unit`: "s", "MiB", or "" for a number of things.
         goal: the most that `figure` should be; None where nobody has set one.
         alone: the goal is for minigrad's own figure, there is nobody to compare it with.
         against: whose the peer's figure is.
@@ -104,4 +106,5 @@ def measured(pair: Pair, steps: int, against: str = "PyTorch") -> Row:
     contestants = {"minigrad": pair.minigrad} | ({"peer": pair.peer} if pair.peer else {})
     medians = take_turns(contestants, steps)
     peer = pair.peer_times * medians["peer"] if pair.peer else None
-    return Row(pair.name, medians["minigrad"], peer, pair.goal, against=against, reason="" if pair.peer else NO_PYTORCH)
+    reason = "" if pair.peer else pair.no_peer
+    return Row(pair.name, medians["minigrad"], peer, pair.goal, against=against, reason=reason)

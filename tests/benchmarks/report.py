@@ -42,9 +42,11 @@ def goal(row: Row) -> str:
 
 
 def quantity(value: float | None, unit: str) -> str:
-    """Three digits and a unit that suits them; "-" for what is missing."""
+    """Three digits and a unit that suits them; "-" for what is missing. A number of things is whole."""
     if value is None:
         return "-"
+    if not unit:
+        return f"{value:.0f}"
     if unit == "s":
         size, unit = next(((size, name) for size, name in UNITS if value >= size), UNITS[-1])
         value /= size

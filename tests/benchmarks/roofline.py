@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from conv_rows import batch_innermost
 from measure import REST, take_turns
 
 import minigrad as mg
@@ -95,16 +94,19 @@ def best(work: Callable[[], object]) -> float:
 
 
 def lenet_kernels() -> Iterator[Kernel]:
-    """The kernels of the book's variant, on arrays that lie in memory as they do in training.
+    """The kernels of the book's variant on the default backend, on arrays that lie in memory as they do in training.
 
     An exponential counts as one operation, so a sigmoid has four: minus, exp, plus, divided by. The first convolution
     has no gradient by its input, which is the images.
     """
-    k = mg.default_backend().kernels
-    random = np.random.default_rng(0)
+    backend = mg.default_backend()
+    k, random = backend.kernels, np.random.default_rng(0)
 
-    def numbers(*shape: int) -> np.ndarray:
-        return random.standard_normal(shape, dtype=np.float32)
+    def numbers(*shape: int) -> Any:
+        return backend.from_numpy(random.standard_normal(shape, dtype=np.float32))
+
+    def batch_innermost(images: Any) -> Any:
+        return backend.xp.ascontiguousarray(images.transpose(1, 2, 3, 0)).transpose(3, 0, 1, 2)
 
     plain, whole = {"stride": (1, 1), "dilation": (1, 1), "groups": 1}, (2, 2)
     x1, w1, b1, y1 = (
@@ -146,5 +148,5 @@ def lenet_kernels() -> Iterator[Kernel]:
     yield Kernel("pooling's gradient", x2.size, moved(x2, y1), lambda: k.avg_pool2d_grad(x2, (28, 28), **pooling))
 
 
-def moved(*arrays: np.ndarray) -> int:
+def moved(*arrays: Any) -> int:
     return sum(array.nbytes for array in arrays)

@@ -39,9 +39,9 @@ def poisoned(shape: Any, dtype: Any, order: str = "C") -> np.ndarray:
 class Flags:
     """As CuPy's: with no `writeable`, for all its arrays are."""
 
-    def __init__(self, storage: np.ndarray) -> None:
-        flags = storage.flags
-        self.c_contiguous, self.f_contiguous, self.owndata = flags.c_contiguous, flags.f_contiguous, flags.owndata
+    def __init__(self, array: ndarray) -> None:
+        flags = array.storage.flags
+        self.c_contiguous, self.f_contiguous, self.owndata = flags.c_contiguous, flags.f_contiguous, array.base is None
         self.forc, self.fnc = flags.forc, flags.fnc
 
 
@@ -81,7 +81,7 @@ class ndarray:
     strides = property(lambda self: self.storage.strides)
     nbytes = property(lambda self: self.storage.nbytes)
     itemsize = property(lambda self: self.storage.itemsize)
-    flags = property(lambda self: Flags(self.storage))
+    flags = property(lambda self: Flags(self))
     data = property(lambda self: SimpleNamespace(ptr=self.storage.ctypes.data))
     T = property(lambda self: view(self, self.storage.T))
 
@@ -193,10 +193,10 @@ class ndarray:
         return view_or_new("ravel", self.storage.ravel(order), [self])
 
     def flatten(self, order: Any = "C") -> ndarray:
-        return new("flatten", self.storage.flatten(order))
+        return new("flatten", self.storage.flatten(order), self)
 
     def copy(self, order: Any = "C") -> ndarray:
-        return new("copy", self.storage.copy(order))
+        return new("copy", self.storage.copy(order), self)
 
     def astype(
         self, dtype: Any, order: Any = "K", casting: Any = "unsafe", subok: Any = None, copy: bool = True
@@ -205,7 +205,7 @@ class ndarray:
         if not copy and dtype == self.dtype:
             return self
         with np.errstate(all="ignore"):
-            return new("astype", self.storage.astype(dtype, order, casting or "unsafe"))
+            return new("astype", self.storage.astype(dtype, order, casting or "unsafe"), self)
 
     def __copy__(self) -> ndarray:
         return self.copy()
@@ -222,7 +222,7 @@ class ndarray:
         parts, chooses = host_index(index, self.shape)
         chosen = self.storage[parts]
         if chooses:
-            return new("getitem", chosen)
+            return new("getitem", chosen, view(self, chosen))
         return view(self, chosen if isinstance(chosen, np.ndarray) else self.storage[(*parts, ...)])  # 0-d: a view, too
 
     def __setitem__(self, index: Any, value: Any) -> None:
@@ -237,17 +237,19 @@ class ndarray:
             values = np.broadcast_to(value, places.shape).ravel()
             order = _any_order.permutation(places.size)
             self.storage.flat[places.ravel()[order]] = values[order]
-        device.launched("setitem")
+        values = [value] if isinstance(value, np.ndarray) else []
+        device.launched("setitem", np.asarray(self.storage[parts]), *values)
 
 
-def new(name: str, storage: Any) -> ndarray:
-    """The result of a launch of that name; a NumPy scalar becomes a 0-d array, as on the device."""
+def new(name: str, storage: Any, *arguments: ndarray) -> ndarray:
+    """The result of a launch of that name, which read the arguments; a NumPy scalar becomes a 0-d array, as on the
+    device."""
     array = object.__new__(ndarray)
     array.storage, array.base = np.asarray(storage), None
     device_dtype(array.dtype)
     device.allocated(array.nbytes)
     if array.size:  # for an empty one nothing is launched
-        device.launched(name)
+        device.launched(name, array, *arguments)
     return array
 
 
@@ -268,10 +270,23 @@ def view(of: ndarray, storage: np.ndarray) -> ndarray:
 
 def view_or_new(name: str, storage: np.ndarray, arguments: list[ndarray]) -> ndarray:
     """A view where NumPy could make one of an argument, else the result of a launch."""
+    viewed = lender(storage, arguments)
+    return new(name, storage, *arguments) if viewed is None else view(viewed, storage)
+
+
+def lender(storage: Any, arguments: list[ndarray]) -> ndarray | None:
+    """The one of some arrays in whose memory this lies, if it does; an array without elements may lie there, too."""
     for argument in arguments:
-        if np.may_share_memory(storage, argument.storage):
-            return view(argument, storage)
-    return new(name, storage)
+        if isinstance(storage, np.ndarray) and memory(storage) is memory(argument.storage):
+            return argument
+    return None
+
+
+def memory(array: np.ndarray) -> np.ndarray:
+    """The array that others are views of."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
 
 
 def host_index(index: Any, shape: tuple[int, ...]) -> tuple[tuple[Any, ...], bool]:

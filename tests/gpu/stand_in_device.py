@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,11 +19,13 @@ class Counts:
         transfers: copies between its memory and the host's, in either direction.
         synchronisations: how often the host waited until the queue was empty.
         names: the launches by name, in order.
+        bytes: what the launches had to move at least: each array that one got or gave, once.
     """
 
     transfers: int = 0
     synchronisations: int = 0
     names: list[str] = field(default_factory=list)
+    bytes: int = 0
 
     @property
     def launches(self) -> int:
@@ -40,7 +43,7 @@ def counting() -> Iterator[Counts]:
     ...     launched("add")
     ...     read_by_host()
     >>> counts
-    Counts(transfers=1, synchronisations=1, names=['add'])
+    Counts(transfers=1, synchronisations=1, names=['add'], bytes=0)
     """
     counts = Counts()
     _counting.append(counts)
@@ -50,12 +53,19 @@ def counting() -> Iterator[Counts]:
         _counting.remove(counts)
 
 
-def launched(name: str) -> None:
-    """A kernel, a copy within the device's memory, or a fill is put into the queue."""
+def launched(name: str, *arrays: Any) -> None:
+    """A kernel, a copy within the device's memory, or a fill is put into the queue; it reads or writes these arrays."""
     require("driver")
     require("compiler")
     for counts in _counting:
         counts.names.append(name)
+        counts.bytes += sum(map(occupied, arrays))
+
+
+def occupied(array: Any) -> int:
+    """How many bytes an array's elements take up, those of a broadcast axis once."""
+    lengths = [length for length, stride in zip(array.shape, array.strides, strict=True) if stride or not length]
+    return array.itemsize * math.prod(lengths)
 
 
 def sent_to_device() -> None:

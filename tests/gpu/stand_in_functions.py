@@ -15,7 +15,7 @@ from typing import Any
 import cupy_surface as surface
 import numpy as np
 import stand_in_device as device
-from stand_in_array import device_dtype, ndarray, new, poisoned, sent, view
+from stand_in_array import device_dtype, lender, ndarray, new, poisoned, sent, view
 
 # Functions whose first argument is no array of the device.
 CREATION = {"zeros", "ones", "full", "arange", "eye", "identity", "linspace", "logspace", "tri", "einsum"}
@@ -69,13 +69,13 @@ class ufunc:
         values = [value.storage if isinstance(value, ndarray) else value for value in args]
         with np.errstate(all="ignore"):  # a GPU does not warn
             if out is not None:
-                device.launched(self.name)
+                device.launched(self.name, *arrays_in(args), out)
                 self.host(*values, out=out.storage, **kwargs)
                 return out
             results = (_integer_power if self.name == "power" else self.host)(*values, **kwargs)
         if self.nout == 1:
-            return new(self.name, np.asarray(results, order="C"))
-        return tuple(new(self.name, np.asarray(result, order="C")) for result in results)
+            return new(self.name, np.asarray(results, order="C"), *arrays_in(args))
+        return tuple(new(self.name, np.asarray(result, order="C"), *arrays_in(args)) for result in results)
 
     def at(self, a: ndarray, indices: Any, b: Any = None) -> None:
         """a[indices] op= b, an index named twice counting twice."""
@@ -91,7 +91,7 @@ class ufunc:
     def reduce(self, array: ndarray, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: bool = False) -> Any:
         if out is not None:
             raise NotImplementedError(f"the stand-in's {self.name}.reduce has no out")
-        return new(self.name, self.host.reduce(host(array), axis=axis, dtype=dtype, keepdims=keepdims))
+        return new(self.name, self.host.reduce(host(array), axis=axis, dtype=dtype, keepdims=keepdims), array)
 
 
 def _integer_power(base: Any, exponent: Any, **kwargs: Any) -> Any:
@@ -168,19 +168,17 @@ def check_first(name: str, first: tuple[Any, ...]) -> None:
 
 def _device_result(name: str, result: Any, arguments: list[ndarray], out: ndarray | None) -> Any:
     if out is not None:
-        device.launched(name)
+        device.launched(name, *arguments, out)
         out.storage[...] = result
         return out
     if result is None:  # it wrote into an argument
-        device.launched(name)
+        device.launched(name, *arguments)
         return None
     if isinstance(result, (list, tuple)):
         return type(result)(_device_result(name, item, arguments, None) for item in result)
-    if isinstance(result, np.ndarray):
-        for argument in arguments:
-            if np.may_share_memory(result, argument.storage):
-                return view(argument, result)
-    return new(name, result if name in KEEPS_ORDER else np.asarray(result, order="C"))
+    if (viewed := lender(result, arguments)) is not None:
+        return view(viewed, result)
+    return new(name, result if name in KEEPS_ORDER else np.asarray(result, order="C"), *arguments)
 
 
 # ------------------------------------------------------------------------------------------ what NumPy does differently
@@ -202,11 +200,11 @@ def array(
         if same and not copy and obj.ndim >= ndmin:
             return obj
         storage = np.array(obj.storage, device_dtype(dtype or obj.dtype), order=order, ndmin=ndmin)  # type: ignore[call-overload]
-        return new("array", storage)
+        return new("array", storage, obj)
     if isinstance(obj, (list, tuple)) and (parts := arrays_in(obj)):
         if len(parts) != len(obj):
             raise NotImplementedError("the stand-in makes arrays of flat lists of device arrays, and of no mixed ones")
-        return new("array", np.array([part.storage for part in parts], dtype, ndmin=ndmin))
+        return new("array", np.array([part.storage for part in parts], dtype, ndmin=ndmin), *parts)
     given = np.array(obj, dtype, order=order, ndmin=ndmin)  # type: ignore[call-overload]
     device_dtype(given.dtype)
     return sent(given)
@@ -217,10 +215,13 @@ def asarray(a: Any, dtype: Any = None, order: Any = None, *, copy: Any = None, b
 
 
 def ascontiguousarray(a: ndarray, dtype: Any = None) -> ndarray:
+    """An array of one axis at least, as in old NumPy."""
     check_first("ascontiguousarray", (a,))
+    if not a.ndim:
+        a = a.reshape(1)
     if dtype in (None, a.dtype) and a.flags.c_contiguous:
         return a
-    return new("ascontiguousarray", np.asarray(a.storage, device_dtype(dtype or a.dtype), order="C"))
+    return new("ascontiguousarray", np.asarray(a.storage, device_dtype(dtype or a.dtype), order="C"), a)
 
 
 def asnumpy(a: Any, stream: Any = None, order: Any = "C", out: Any = None, *, blocking: bool = True) -> np.ndarray:
@@ -255,20 +256,42 @@ def broadcast_to(array: ndarray, shape: Any) -> ndarray:
     return view(array, np.broadcast_to(array.storage, shape))
 
 
+def as_strided(x: ndarray, shape: Any = None, strides: Any = None) -> ndarray:
+    """An array in the memory of another that CuPy does not know to be a view: it has no base."""
+    check_first("as_strided", (x,))
+    result = view(x, np.lib.stride_tricks.as_strided(x.storage, shape, strides))
+    result.base = None
+    return result
+
+
 def where(condition: ndarray, x: Any = None, y: Any = None) -> Any:
     """Where the condition holds x, else y, arrays or numbers; with the condition alone, as nonzero."""
-    check_first("where", (condition,))
+    if not isinstance(condition, ndarray):
+        raise unsupported(condition)
     if x is None or y is None:
         return function("cupy", np, "nonzero")(condition)
     for value in (x, y):
         if not isinstance(value, (ndarray, bool, int, float, complex, np.generic)):
             raise unsupported(value)
-    return new("where", np.asarray(np.where(condition.storage, host(x), host(y)), order="C"))
+    return new(
+        "where", np.asarray(np.where(condition.storage, host(x), host(y)), order="C"), *arrays_in((condition, x, y))
+    )
 
 
 OWN = {
     f.__name__: f
-    for f in (array, asarray, ascontiguousarray, asnumpy, empty, empty_like, from_dlpack, broadcast_to, where)
+    for f in (
+        array,
+        asarray,
+        ascontiguousarray,
+        asnumpy,
+        empty,
+        empty_like,
+        from_dlpack,
+        broadcast_to,
+        as_strided,
+        where,
+    )
 }
 
 

@@ -50,7 +50,7 @@ class RawKernel:
             raise NotImplementedError(f"{self.name}: host_cuda.py runs kernels with static shared memory alone")
         function = self.compile()
         function(grid, block, tuple(self._argument(i, arg) for i, arg in enumerate(args)))
-        device.launched(self.name)
+        device.launched(self.name, *(arg for arg in args if isinstance(arg, ndarray)))
 
     def _argument(self, position: int, arg: Any) -> Any:
         if isinstance(arg, np.ndarray):
