@@ -6,11 +6,13 @@ import ast
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from host_compiler import why_not
 from mutants import Equivalents, mutants_of
 from mutate import ROOT, find_mutants
+from trial import ImportAnew, put_into_functions
 
 TOY = '''"""A module."""
 
@@ -208,6 +210,29 @@ def test_mutants_of_a_kernel_are_compiled(project: Path) -> None:
     assert status == 1
     assert shown == ["if (true)", "if (threadIdx.x <= size)"]
     assert printed.splitlines()[-1].split() == ["total", "9", "7", "0", "0", "2"]
+
+
+def test_the_cupy_backend_is_left_out_with_a_message_where_there_is_no_compiler(project: Path, monkeypatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    (project / "minigrad/backends/cupy").mkdir(parents=True)
+    (project / "minigrad/backends/cupy/toy.cu").write_text(KERNEL)
+    status, printed = mutate(project, "--list")
+    assert status == 0
+    assert "minigrad/backends/cupy/ is left out: it needs Linux and g++" in printed
+    assert "toy.cu" not in printed
+    assert "toy.py" in printed
+
+
+def test_a_function_that_does_without_a_variable_from_outside_is_imported_anew(tmp_path: Path) -> None:
+    path = tmp_path / "toy.py"
+    text = "def outer(a):\n    def inner():\n        return a\n    return inner\n"
+    names: dict[str, Any] = {}
+    exec(compile(text, str(path), "exec", dont_inherit=True), names)
+    inner = names["outer"](1)
+    put_into_functions(path, text, text.replace("return a", "return -a"))
+    assert inner() == -1
+    with pytest.raises(ImportAnew):
+        put_into_functions(path, text.replace("return a", "return -a"), text.replace("return a", "return 1"))
 
 
 def test_equivalent_mutants_are_listed_with_a_reason_and_not_tried(project: Path) -> None:

@@ -80,10 +80,9 @@ class Body:
 
     def end(self, i: int, binds: int) -> int:
         """Behind the term that begins here, whose symbols bind more strongly than that."""
-        first = i
         while i < len(self.tokens):
             text = self.at(i)
-            weaker = text in BINDS and i > first and self.is_binary(i) and BINDS[text] <= binds
+            weaker = self.is_binary(i) and BINDS[text] <= binds
             if weaker or text in CLOSING or text in {",", ";", "?", ":", *ASSIGNMENTS}:
                 break
             i = self.partner[i] + 1 if text in OPENING else i + 1
@@ -93,15 +92,14 @@ class Body:
         """Where the term begins that ends before this symbol; its symbols bind at least as strongly."""
         while i > 0:
             text = self.at(i - 1)
-            weaker = text in BINDS and self.is_binary(i - 1) and BINDS[text] < binds
-            others = {",", ";", "?", ":", "{", "}", *ASSIGNMENTS, *KEYWORDS}
-            if weaker or text in OPENING or text in others:
+            weaker = self.is_binary(i - 1) and BINDS[text] < binds
+            if weaker or text in {*OPENING, ",", ";", "?", ":", "{", "}", *ASSIGNMENTS, *KEYWORDS}:
                 break
             i = self.partner[i - 1] if text in CLOSING else i - 1
         return i
 
     def head(self, i: int) -> str:
-        """The word of the head, `if (...)` or `for (...)`, that ends before this symbol."""
+        """Of what head, `if (...)` or `for (...)`, the end is before this symbol."""
         return self.at(self.partner[i - 1] - 1) if self.at(i - 1) == ")" else ""
 
     def instead(self, first: int, end: int, text: str) -> Edit:
@@ -197,6 +195,5 @@ def edits_of(text: str) -> Iterator[tuple[str, Edit, str, int]]:
         for i in range(len(function.tokens)):
             for operator in OPERATORS:
                 for edit in operator(body, i):
-                    if edit.text != text[edit.start : edit.end]:
-                        found.setdefault(edit, operator.__name__)
+                    found.setdefault(edit, operator.__name__)
         yield from ((found[edit], edit, function.name, function.line) for edit in sorted(found))

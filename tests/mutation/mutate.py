@@ -5,8 +5,9 @@ make mutants ARGS="minigrad/ops/conv.py"            one file or folder
 make mutants ARGS="--sample 50 --seed 0"            some of them, the same ones each time
 make mutants ARGS="--list minigrad/ops/conv.py"     what would be tried
 
-Changes are made in memory, and no file is touched. operators.py has the kinds of them, equivalent.txt those that are
-known to change nothing. The exit status is 1 where a mutant survives or an entry of equivalent.txt is out of date.
+Changes are made in memory, and no file is touched. operators.py has the kinds of them, cuda_operators.py those for
+CUDA C, equivalent.txt those that are known to change nothing. The exit status is 1 where a mutant survives or an entry
+of equivalent.txt is out of date.
 """
 
 from __future__ import annotations
