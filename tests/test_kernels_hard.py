@@ -166,6 +166,9 @@ LARGE = {
     "matmul": lambda k: k.matmul(large(7, N, 33), large(33, 65)),
     "linear": lambda k: k.linear(large(N, 400), large(120, 400), large(120)),
     "softmax_cross_entropy": lambda k: k.softmax_cross_entropy(large(N, 10), np.arange(N) % 10)[0],
+    "sgd": lambda k: k.sgd(large(701), large(701), None, 0.1, 0.0, 0.0, 0.125, False)[0],
+    "sgd with momentum": lambda k: k.sgd(large(701), large(701), large(701), 0.1, 0.9, 0.0, 0.125, True)[0],
+    "adam": lambda k: k.adam(large(701), large(701), None, None, 1, 0.1, (0.9, 0.999), 1e-8, 0.125, False)[0],
     "probabilities of many classes": lambda k: k.softmax_cross_entropy(large(5, 70), np.arange(5) * 17)[1],
 }
 
