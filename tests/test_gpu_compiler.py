@@ -97,8 +97,10 @@ def test_elements_are_counted_with_64_bits_where_an_int_cannot_reach_the_last_th
     assert launches[1].options == ("-DREAL=float", f"-DINDEX={index}")
 
 
-def test_an_int_counts_to_two_to_the_31(compiler: ModuleType) -> None:
-    assert np.iinfo(np.int32).max + 1 == compiler.INT_COUNTS
+@pytest.mark.parametrize(("size", "index"), [(2**31 - 257, "int"), (2**31 - 256, "long long")])
+def test_an_int_counts_all_threads_of_less_than_two_to_the_31(size: int, index: str, compiler, launches) -> None:
+    compiler.kernel("activation", "relu")(size, FLOATS)
+    assert launches[0].options == ("-DREAL=float", f"-DINDEX={index}")
 
 
 def test_each_type_has_its_module_made_once_and_each_kernel_is_found_once(compiler, launches, monkeypatch) -> None:
