@@ -101,8 +101,16 @@ def test_a_driver_too_old_and_a_wrong_result_are_told(backend: Backend, monkeypa
         context.setattr(cupy.cuda.runtime, "getDeviceCount", lambda: 0)
         with pytest.raises(BackendError, match="no NVIDIA GPU is visible"):
             minigrad.use_backend("cupy")
-    monkeypatch.setattr(cupy, "ones", lambda *args: cupy.zeros(*args), raising=False)
-    with pytest.raises(BackendError, match="wrong result"):
+    for wrong in (np.zeros((2, 2)), np.array([[1, 1], [1, 0]])):  # with the latter only some numbers are wrong
+        monkeypatch.setattr(cupy, "ones", lambda *args, wrong=wrong: cupy.asarray(wrong, np.float32), raising=False)
+        with pytest.raises(BackendError, match="wrong result"):
+            minigrad.use_backend("cupy")
+
+
+@pytest.mark.parametrize(("version", "cuda"), [(12000, 12), (12990, 12), (13000, 13)])
+def test_the_package_for_the_version_of_cuda_is_named(version: int, cuda: int, backend: Backend, monkeypatch) -> None:
+    monkeypatch.setattr(cupy.cuda.runtime, "runtimeGetVersion", lambda: version)
+    with broken("no compiler"), pytest.raises(BackendError, match=rf"pip install 'cupy-cuda{cuda}x\[ctk\]' brings it"):
         minigrad.use_backend("cupy")
 
 

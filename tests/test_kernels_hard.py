@@ -15,6 +15,7 @@ import reference
 from hypothesis import given
 from hypothesis import strategies as st
 from placing import KernelsOnHost
+from test_kernels import adam
 
 from minigrad.backends import get_backend
 
@@ -87,11 +88,40 @@ def test_activations_of_extreme_numbers(name: str, dtype: str, backend: str) -> 
     np.testing.assert_allclose(y, np.array(expected, dtype), rtol=1e-5, atol=tiny)
 
 
+@pytest.mark.parametrize("dtype", ["int32", "int64"])
+def test_relu_of_whole_numbers(dtype: str, backend: str) -> None:
+    y = kernel(backend, "relu")(np.array([-2, -1, 0, 1, 3], dtype))
+    assert (y.dtype, y.tolist()) == (dtype, [0, 0, 0, 1, 3])
+
+
 def test_cross_entropy_of_huge_logits(backend: str) -> None:
     logits = np.array([[1e4, 0.0], [-1e4, 1e4]], np.float32)
     losses, probabilities = kernel(backend, "softmax_cross_entropy")(logits, np.array([1, 1]))
     assert losses.tolist() == [1e4, 0.0]
     assert probabilities.tolist() == [[1.0, 0.0], [0.0, 1.0]]
+
+
+@pytest.mark.parametrize("K", [1, 2, 5, 33, 70])
+@each_dtype
+def test_cross_entropy_of_one_large_logit_wherever_it_is(dtype: str, K: int, backend: str) -> None:
+    """Were another one taken for the largest, something would overflow, or all of a row vanish."""
+    row_of_each_class, labels = np.eye(K).astype(dtype), np.arange(K)
+    for others, largest in ((0.0, 1e4), (-1e4, 0.0), (-2e4, -1e4)):
+        logits = np.where(row_of_each_class == 1, largest, others).astype(dtype)
+        losses, probabilities = kernel(backend, "softmax_cross_entropy")(logits, labels)
+        np.testing.assert_array_equal(probabilities, row_of_each_class)
+        assert losses.tolist() == [0] * K
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.125])
+@pytest.mark.parametrize("decoupled", [False, True])
+@pytest.mark.parametrize("step", [1, 2])
+def test_adam_decays_weights_in_either_way(step: int, decoupled: bool, weight_decay: float, backend: str) -> None:
+    w, g, m, v = (np.random.default_rng(seed).standard_normal(5) for seed in range(4))
+    means = (None, None) if step == 1 else (m, v * v)
+    arguments = (w, g, *means, step, 0.01, (0.9, 0.999), 0.125, weight_decay, decoupled)
+    for new, expected in zip(kernel(backend, "adam")(*arguments), adam(*arguments), strict=True):
+        np.testing.assert_allclose(new, expected, rtol=1e-12)
 
 
 # --------------------------------------------------------------------------------------------------------- large arrays
@@ -110,7 +140,11 @@ LARGE = {
     "sigmoid": lambda k: k.sigmoid(large(N, C, H, W)),
     "sigmoid_grad": lambda k: k.sigmoid_grad(large(N, C, H, W), large(N, C, H, W)),
     "tanh": lambda k: k.tanh(large(N, C, H, W)),
+    "tanh_grad": lambda k: k.tanh_grad(large(N, C, H, W), large(N, C, H, W)),
     "relu": lambda k: k.relu(large(N, C, H, W)),
+    "relu_grad": lambda k: k.relu_grad(large(N, C, H, W), large(N, C, H, W)),
+    "leaky_relu": lambda k: k.leaky_relu(large(N, C, H, W), 0.25),
+    "leaky_relu_grad": lambda k: k.leaky_relu_grad(large(N, C, H, W), large(N, C, H, W), 0.25),
     "softplus": lambda k: k.softplus(large(N * C * H * W)),
     "conv2d": lambda k: k.conv2d(large(N, C, H, W), large(O, C, 5, 4), large(O), **MOVES),
     "conv2d, strided": lambda k: k.conv2d(large(N, C, H, W), large(O, C, 5, 4), None, **MOVES | {"stride": (2, 3)}),
@@ -124,6 +158,9 @@ LARGE = {
     "channel_sum": lambda k: k.channel_sum(large(N, O, H, W)),
     "avg_pool2d": lambda k: k.avg_pool2d(large(N, C, H, W), **POOL, count_include_pad=False),
     "avg_pool2d_grad": lambda k: k.avg_pool2d_grad(large(N, C, 9, 10), (H, W), **POOL, count_include_pad=True),
+    "avg_pool2d_grad by pixels inside": lambda k: k.avg_pool2d_grad(
+        large(N, C, 9, 7), (H, W), (3, 4), (2, 3), (1, 2), count_include_pad=False
+    ),
     "max_pool2d": lambda k: k.max_pool2d(large(N, C, H, W), **POOL)[0],
     "winners": lambda k: k.max_pool2d(large(N, C, H, W), **POOL)[1],
     "matmul": lambda k: k.matmul(large(7, N, 33), large(33, 65)),

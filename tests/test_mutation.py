@@ -6,10 +6,13 @@ import ast
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from host_compiler import why_not
 from mutants import Equivalents, mutants_of
 from mutate import ROOT, find_mutants
+from trial import ImportAnew, put_into_functions
 
 TOY = '''"""A module."""
 
@@ -33,6 +36,26 @@ def test_small_sums():
 
 def test_large_sums():
     assert limited(2, 5) == 3
+"""
+KERNEL = """extern "C" __global__ void twice(int size, const float* x, float* y)
+{
+    if (threadIdx.x < size)
+        y[threadIdx.x] = x[threadIdx.x] * 2;
+}
+"""
+KERNEL_TESTS = """from pathlib import Path
+
+import cupy
+import numpy as np
+
+SOURCE = Path(__file__).parents[1] / "minigrad/backends/cupy/toy.cu"
+
+
+def test_numbers_are_doubled():
+    x = cupy.asarray(np.array([0, 2], np.float32))
+    y = cupy.zeros(2, np.float32)
+    cupy.RawModule(code=SOURCE.read_text()).get_function("twice")((1,), (2,), (np.int32(2), x, y))
+    assert y.tolist() == [0, 4]
 """
 UNNOTICED = "minigrad/ops/toy.py limited\n- if total > LIMIT:\n+ if total >= LIMIT:"
 
@@ -74,6 +97,40 @@ def test_what_a_line_becomes(line: str, expected: set[str]) -> None:
     assert changes(f"def function(a, b):\n    {line}\n") == expected
 
 
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("int h = a + b;", {"int h = a - b;", "int h = a ;", "int h =  b;"}),
+        (
+            "x[i] = a * (b + c) - d[k];",
+            {"x[i] = a * ( c) - d[k];", "x[i] =  (b + c) - d[k];", "x[i] = a * (b + c) ;", ";"},
+        ),
+        ("const REAL* row = x + K;", {"const REAL* row = x - K;", "const REAL* row = x ;", "const REAL* row =  K;"}),
+        ("INDEX i = (INDEX)n * K;", {"INDEX i = (INDEX)n / K;", "INDEX i = (INDEX)n ;", "INDEX i =  K;"}),
+        ("y = -x;", {"y = x;", ";"}),
+        ("bool far = !near;", {"bool far = near;"}),
+        ("total += x;", {"total -= x;", "total = x;", ";"}),
+        ("bool in = h < H;", {"bool in = h <= H;", "bool in = h >= H;", "bool in = h < W;"}),
+        ("bool in = a && b;", {"bool in = a || b;", "bool in = a ;", "bool in =  b;"}),
+        ("int n = 3;", {"int n = 4;", "int n = 2;"}),
+        ("REAL y = exp(x);", {"REAL y = (x);"}),
+        ("REAL y = a ? b : c;", {"REAL y = a ? c : b;", "REAL y = a ? b : b;", "REAL y = a ? c : c;"}),
+        ("if (a) return;", {"if (true) return;", "if (false) return;"}),
+        ("__syncthreads();  // 3 * 4", {";  // 3 * 4"}),
+        ("int s = SH;", {"int s = SW;"}),
+        (
+            "for (int k = n; k < K; ++k) y = k;",
+            {"for (int k = n; k < K; ++k) ;", "for (int k = n; k <= K; ++k) y = k;"},
+        ),
+        ("// a + b", set()),
+    ],
+)
+def test_what_a_line_of_cuda_becomes(line: str, expected: set[str]) -> None:
+    text = f'extern "C" __global__ void f(int a, REAL* y = 1 + 1)\n{{\n{line}\n}}\n'
+    found = {mutant.after for mutant in mutants_of("toy.cu", text)}
+    assert expected <= found if expected else not found
+
+
 def test_checks_are_dropped_and_gradients_lose_their_sign() -> None:
     assert "if False:" in changes("def f(a):\n    if a:\n        raise ValueError\n")
     assert changes("def backward(self, dy):\n    return (dy, None)\n") == {
@@ -84,10 +141,13 @@ def test_checks_are_dropped_and_gradients_lose_their_sign() -> None:
 
 def test_mutants_of_the_project_are_modules_each_with_one_change() -> None:
     mutants = list(find_mutants(ROOT))
-    assert len(mutants) > 5000
+    assert len(mutants) > 7000
     assert len({(mutant.path, mutant.edit) for mutant in mutants}) == len(mutants)
     for mutant in mutants[::50]:
         text = (ROOT / mutant.path).read_text()
+        if mutant.path.endswith(".cu"):
+            assert mutant.apply(text) != text
+            continue
         assert ast.dump(ast.parse(mutant.apply(text))) != ast.dump(ast.parse(text)), mutant
 
 
@@ -136,6 +196,43 @@ def test_a_mutant_that_no_test_notices_is_shown_and_no_file_is_touched(project: 
     killed = len(list(mutants_of("", TOY))) - 1
     assert total == ["total", str(killed + 1), str(killed), "0", "0", "1"]
     assert contents(project) == before
+
+
+@pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+def test_mutants_of_a_kernel_are_compiled(project: Path) -> None:
+    """Its test launches no thread that has nothing to do."""
+    files = {"minigrad/backends/cupy/toy.cu": KERNEL, "tests/test_kernels_toy.py": KERNEL_TESTS}
+    for name, text in files.items():
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text(text)
+    status, printed = mutate(project, "minigrad/backends/cupy")
+    shown = [line[2:] for line in printed.splitlines() if line.startswith("+ ")]
+    assert status == 1
+    assert shown == ["if (true)", "if (threadIdx.x <= size)"]
+    assert printed.splitlines()[-1].split() == ["total", "9", "7", "0", "0", "2"]
+
+
+def test_the_cupy_backend_is_left_out_with_a_message_where_there_is_no_compiler(project: Path, monkeypatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    (project / "minigrad/backends/cupy").mkdir(parents=True)
+    (project / "minigrad/backends/cupy/toy.cu").write_text(KERNEL)
+    status, printed = mutate(project, "--list")
+    assert status == 0
+    assert "minigrad/backends/cupy/ is left out: it needs Linux and g++" in printed
+    assert "toy.cu" not in printed
+    assert "toy.py" in printed
+
+
+def test_a_function_that_does_without_a_variable_from_outside_is_imported_anew(tmp_path: Path) -> None:
+    path = tmp_path / "toy.py"
+    text = "def outer(a):\n    def inner():\n        return a\n    return inner\n"
+    names: dict[str, Any] = {}
+    exec(compile(text, str(path), "exec", dont_inherit=True), names)
+    inner = names["outer"](1)
+    put_into_functions(path, text, text.replace("return a", "return -a"))
+    assert inner() == -1
+    with pytest.raises(ImportAnew):
+        put_into_functions(path, text.replace("return a", "return -a"), text.replace("return a", "return 1"))
 
 
 def test_equivalent_mutants_are_listed_with_a_reason_and_not_tried(project: Path) -> None:

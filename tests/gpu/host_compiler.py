@@ -151,13 +151,13 @@ def launch_shape(name: str, grid: Sequence[int], block: Sequence[int]) -> np.nda
 
 
 @cache
-def compiled(code: str, options: tuple[str, ...], flags: tuple[str, ...] = FLAGS) -> dict[str, Kernel]:
+def compiled(code: str, options: tuple[str, ...], flags: tuple[str, ...] | None = None) -> dict[str, Kernel]:
     """The kernels in the code, by name.
 
     Args:
         code: CUDA C; kernels are `extern "C" __global__ void`.
         options: definitions such as "-DREAL=float".
-        flags: how g++ compiles.
+        flags: how g++ compiles, FLAGS if it is not said.
 
     Raises:
         ValueError: for options that are no definitions, for code that does not compile.
@@ -166,7 +166,7 @@ def compiled(code: str, options: tuple[str, ...], flags: tuple[str, ...] = FLAGS
         if not option.startswith("-D"):
             raise ValueError(f"compiles with definitions such as -DREAL=float only, got the option {option}")
     signatures = dict(KERNEL.findall(COMMENT.sub("", code)))
-    library = _library(code, tuple(signatures), (*LANGUAGE, *flags, *options))
+    library = _library(code, tuple(signatures), (*LANGUAGE, *(flags or FLAGS), *options))
     return {
         name: Kernel(library, name, re.findall(r"(\w+)\s*(?:,|$)", parameters))
         for name, parameters in signatures.items()

@@ -12,14 +12,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
+import host_compiler
 import hypothesis
 import hypothesis.extra.numpy
 import interpreted
 import numba
 import pytest
+import stand_in
 import threadpoolctl
-from mutants import Mutant
-from record import Record, functions_run, record
+from mutants import CUDA, Mutant
+from record import Record, functions_run, may_notice, record
 from trial import (
     IMPORT_ANEW,
     KILLED,
@@ -31,6 +33,7 @@ from trial import (
     import_with,
     outcomes,
     put_into_functions,
+    read_with,
     run_items,
 )
 
@@ -38,7 +41,7 @@ PRELOADED = (hypothesis.extra.numpy, threadpoolctl)  # imported before the proce
 
 TESTS = (
     *("tests/test_ops_*.py", "tests/test_autograd*.py", "tests/test_engine*.py", "tests/test_kernels*.py"),
-    *("tests/test_gpu_[!h]*.py", "tests/test_optim*.py"),
+    *("tests/test_gpu_[!dhs]*.py", "tests/test_optim*.py"),  # not the stand-in itself, and what it runs on
     *("tests/test_core_errors.py", "tests/test_tensor*.py", "tests/test_backends.py", "tests/test_threads.py"),
     *(
         "tests/test_explanation.py",
@@ -53,6 +56,7 @@ COMPILED = {
     "minigrad/backends/numba/tile.py": "tests/test_tile.py",
     "minigrad/backends/numba/compiler.py": "tests/test_compiler.py",
 }
+COMPILING = 0.5  # seconds more that a test takes where a kernel has been changed
 MEMORY = 16 << 30  # bytes of addresses that a mutant may ask for
 PROFILE = "mutants"
 OPTIONS = ["-q", "--assert=plain", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
@@ -124,13 +128,19 @@ def prepare(root: Path, folder: Path, compiled: bool) -> None:
     os.dup2(output, 2)
     os.chdir(root)
     sys.dont_write_bytecode = True
-    sys.path[:0] = [str(root), str(Path(__file__).parents[1] / "gpu")]
-    importlib.import_module("stand_in").install()  # for the module cupy
+    sys.path.insert(0, str(root))
+    stand_in.install()  # for the module cupy
     numba.config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(dir=folder)  # nobody else's
     if compiled:  # conftest.py runs a kernel before the forks
         numba.config.THREADING_LAYER = os.environ["NUMBA_THREADING_LAYER"] = "forksafe"
     else:
         interpreted.install()
+
+
+def compile_quickly(folder: Path) -> None:
+    """For what runs a few times: CUDA C is compiled without -O2 from here on, and kept where the folder is."""
+    host_compiler.FLAGS = ("-O0", *host_compiler.TRAPS)
+    os.environ["XDG_CACHE_HOME"] = str(folder)
 
 
 def run_pytest(arguments: list[str], plugin: Any) -> int:
@@ -167,8 +177,11 @@ class Server:
 
     def import_all(self) -> None:
         with functions_run(self.root) as self.run_by_import:
-            for path in self.texts:
+            for path in (path for path in self.texts if not path.endswith(CUDA)):
                 importlib.import_module(path.removesuffix(".py").removesuffix("/__init__").replace("/", "."))
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items[:] = [item for item in items if any(may_notice(item.nodeid, path) for path in self.texts)]
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         self.notes = os.open(self.folder / "killers.txt", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
@@ -183,17 +196,24 @@ class Server:
 
     def _trial(self, session: pytest.Session, mutant: Mutant, known: Record, items: dict[str, pytest.Item]) -> Trial:
         tests = self._killers_first(mutant.path, known.tests_of(mutant.path, mutant.first_line))
+        seconds = [known.seconds[test] + COMPILING * mutant.path.endswith(CUDA) for test in tests]
 
         def run() -> int:
             resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
             text = self.texts[mutant.path]
+            path, changed = self.root / mutant.path, mutant.apply(text)
             if f"{mutant.path}:{mutant.first_line}" in self.run_by_import:
                 return IMPORT_ANEW
-            try:
-                put_into_functions(self.root / mutant.path, text, mutant.apply(text))
-            except ImportAnew:
-                return IMPORT_ANEW
-            place = run_items(session, [items[test] for test in tests], [known.seconds[test] for test in tests])
+            if mutant.path.endswith(CUDA):
+                compile_quickly(self.folder)
+                read_with(path, changed)
+            else:
+                import_with(path, changed)  # should a test import it anew
+                try:
+                    put_into_functions(path, text, changed)
+                except ImportAnew:
+                    return IMPORT_ANEW
+            place = run_items(session, [items[test] for test in tests], seconds)
             if place is None:
                 return SURVIVED
             os.write(self.notes, f"{mutant.path} {tests[place]}\n".encode())

@@ -6,7 +6,10 @@ import ast
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import cuda_operators
 from operators import OPERATORS, Edit, Source
+
+CUDA = ".cu"
 
 
 class Mutant(NamedTuple):
@@ -34,7 +37,20 @@ class Mutant(NamedTuple):
 
 
 def mutants_of(path: str, text: str) -> Iterator[Mutant]:
-    """All mutants of a module, in the order of its text; no two with the same change of the same line."""
+    """All mutants of a file, in the order of its text; no two with the same change of the same line."""
+    edits = cuda_operators.edits_of if path.endswith(CUDA) else _edits_of
+    for operator, edit, function, first_line in edits(text):
+        start = text.encode().rfind(b"\n", 0, edit.start) + 1
+        end = text.encode().find(b"\n", edit.end)
+        lines, (before, after) = text.encode()[start:end], (edit.start - start, edit.end - start)
+        changed = lines[:before] + edit.text.encode() + lines[after:]
+        line = text.encode()[: edit.start].count(b"\n") + 1
+        name = operator.replace("_", " ")
+        yield Mutant(path, function, first_line, line, name, _joined(lines), _joined(changed), edit)
+
+
+def _edits_of(text: str) -> Iterator[tuple[str, Edit, str, int]]:
+    """All changes of a module, by operator, with the qualified name and the first line of the function they are in."""
     source = Source(text)
     found: dict[tuple[int, int, str], tuple[str, Edit, ast.AST]] = {}
     for node in _code(source.tree):
@@ -42,21 +58,9 @@ def mutants_of(path: str, text: str) -> Iterator[Mutant]:
             for edit in operator(source, node):
                 found.setdefault((edit.start, edit.end, edit.text), (operator.__name__, edit, node))
     for _, (operator, edit, node) in sorted(found.items()):
-        start = text.encode().rfind(b"\n", 0, edit.start) + 1
-        end = text.encode().find(b"\n", edit.end)
-        lines, (before, after) = text.encode()[start:end], (edit.start - start, edit.end - start)
-        changed = lines[:before] + edit.text.encode() + lines[after:]
         function = source.function_of(node)
-        yield Mutant(
-            path,
-            _qualified_name(source, function),
-            min((n.lineno for n in (function, *function.decorator_list)), default=0) if function else 0,
-            text.encode()[: edit.start].count(b"\n") + 1,
-            operator.replace("_", " "),
-            _joined(lines),
-            _joined(changed),
-            edit,
-        )
+        first_line = min((n.lineno for n in (function, *function.decorator_list)), default=0) if function else 0
+        yield operator, edit, _qualified_name(source, function), first_line
 
 
 def _joined(lines: bytes) -> str:

@@ -5,8 +5,9 @@ make mutants ARGS="minigrad/ops/conv.py"            one file or folder
 make mutants ARGS="--sample 50 --seed 0"            some of them, the same ones each time
 make mutants ARGS="--list minigrad/ops/conv.py"     what would be tried
 
-Changes are made in memory, and no file is touched. operators.py has the kinds of them, equivalent.txt those that are
-known to change nothing. The exit status is 1 where a mutant survives or an entry of equivalent.txt is out of date.
+Changes are made in memory, and no file is touched. operators.py has the kinds of them, cuda_operators.py those for
+CUDA C, equivalent.txt those that are known to change nothing. The exit status is 1 where a mutant survives or an entry
+of equivalent.txt is out of date.
 """
 
 from __future__ import annotations
@@ -19,17 +20,20 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from mutants import Equivalents, Mutant, mutants_of
+from mutants import CUDA, Equivalents, Mutant, mutants_of
 from tqdm import tqdm
 
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "gpu"))  # where CUDA C is compiled for the processor
+
 SCOPE = ("minigrad/ops", "minigrad/autograd", "minigrad/backends")
+CUPY = "minigrad/backends/cupy/"
 NOT_TRIED = ("minigrad/backends/contract.py",)  # signatures only
 OUTCOMES = ("killed", "timed out", "equivalent", "survived")
 
 
 def find_mutants(root: Path, scope: tuple[str, ...] = SCOPE) -> Iterator[Mutant]:
-    for path in sorted(path for part in scope for path in (root / part).rglob("*.py")):
+    for path in sorted(path for part in scope for path in (root / part).rglob("*") if path.suffix in (".py", CUDA)):
         name = str(path.relative_to(root))
         if not name.startswith(NOT_TRIED):
             yield from mutants_of(name, path.read_text())
@@ -70,14 +74,19 @@ def main(argv: list[str], root: Path = ROOT) -> int:
     chosen = [m for m in everything if not options.paths or m.path.startswith(tuple(options.paths))]
     if not chosen:
         raise SystemExit(f"no mutants in {options.paths}")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # no threads that a fork would lose
+    from host_compiler import why_not  # which imports NumPy
+
+    if reason := why_not():
+        print(f"{CUPY} is left out: it {reason}")
+        chosen = [mutant for mutant in chosen if not mutant.path.startswith(CUPY)]
     if options.sample:
         candidates = [mutant for mutant in chosen if mutant not in equivalents]
         chosen = random.Random(options.seed).sample(candidates, min(options.sample, len(candidates)))
     if options.list:
         print("\n\n".join(map(str, chosen)))
         return 0
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # no threads that a fork would lose
-    from farm import try_all  # which imports NumPy
+    from farm import try_all
 
     results = [(mutant, "equivalent") for mutant in chosen if mutant in equivalents]
     tried = [mutant for mutant in chosen if mutant not in equivalents]

@@ -13,11 +13,29 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cuda_operators import functions_of
+from mutants import CUDA
+from stand_in import counting
 from trial import caches, forked
 
 # Slower tests, in seconds and watched, are left out, as are those that fail where nothing is compiled. What counts is
 # the processor's time, as others may use the machine too; the clock's ends what waits for other processes.
 LONGEST_TEST = {signal.ITIMER_PROF: 1.5, signal.ITIMER_REAL: 6.0}
+
+# The compiled backends, and tests that do not run them, or only run again what other tests run, and slower.
+RULES = ("tests/test_ops", "tests/test_autograd")
+COMPILED = {
+    "numba": (*RULES, "tests/test_gpu"),
+    "cupy": (*RULES, "tests/test_kernels_ways", "tests/test_kernels_choices", "tests/test_kernels_memory"),
+}
+
+
+def may_notice(test: str, path: str) -> bool:
+    """Whether mutants of the file are tried with the test: those of a backend with the tests of kernels that run on it,
+    and everything else on the reference alone."""
+    backend = next((backend for backend in COMPILED if f"/{backend}/" in path), "")
+    elsewhere = any(f"[{other}" in test for other in COMPILED if other != backend)
+    return not elsewhere and not test.startswith(COMPILED.get(backend, ()))
 
 
 class Record:
@@ -33,21 +51,18 @@ class Record:
 
     def tests_of(self, path: str, first_line: int) -> list[str]:
         """The tests that run the function, the quickest first; where none does, those that run something in its file,
-        and then all others.
-
-        The rules are tried on the reference alone, and the numba backend with the tests of kernels: anything else runs
-        the same code again, and slower.
+        and then all others; but what lies in a file of the cupy backend is used in that file alone.
         """
-        tests = self.tests.get(f"{path}:{first_line}") or list(
-            dict.fromkeys([*self.tests.get(path, ()), *self.seconds])
-        )
-        if "numba" in path:
-            return [test for test in tests if not test.startswith(("tests/test_ops", "tests/test_autograd"))]
-        return [test for test in tests if "[numba" not in test]
+        tests = self.tests.get(f"{path}:{first_line}")
+        if tests is None:
+            others = () if "/cupy/" in path else self.seconds
+            tests = list(dict.fromkeys([*self.tests.get(path, ()), *others]))
+        return [test for test in tests if may_notice(test, path)]
 
 
 def record(session: pytest.Session, root: Path, folder: Path, jobs: int) -> Record:
     """Runs the session's tests, as many processes as there are jobs each a part of them."""
+    jobs = min(jobs, len(session.items))
     children = [forked(lambda i=i: _run_part(session, root, i, jobs, folder / f"part{i}.json")) for i in range(jobs)]
     failed = [child for child in children if os.waitpid(child, 0)[1]]
     if failed:
@@ -76,6 +91,12 @@ def functions_run(root: Path) -> Iterator[set[str]]:
         sys.setprofile(None)
         own = (code for code in codes if code.co_filename.startswith(f"{root}/minigrad/"))
         places.update(f"{os.path.relpath(code.co_filename, root)}:{code.co_firstlineno}" for code in own)
+
+
+def places_of_kernels(root: Path) -> dict[str, str]:
+    """By name: the file and the line, as functions have them."""
+    files = {str(path.relative_to(root)): path.read_text() for path in (root / "minigrad").rglob(f"*{CUDA}")}
+    return {kernel.name: f"{file}:{kernel.line}" for file, text in files.items() for kernel in functions_of(text)}
 
 
 class TooLong(BaseException):
@@ -107,14 +128,15 @@ class TimeLimit:
 
 def _run_part(session: pytest.Session, root: Path, part: int, parts: int, result: Path) -> int:
     session.config.pluginmanager.register(TimeLimit())
-    found, filled = {}, caches()
+    found, filled, kernels = {}, caches(), places_of_kernels(root)
     items = session.items[part::parts]
     for item, after in zip(items, [*items[1:], None], strict=True):
         for cache in filled:
             cache.cache_clear()  # so that each test runs what it needs
         failed, start = session.testsfailed, time.perf_counter()
-        with functions_run(root) as places:
+        with functions_run(root) as places, counting() as counts:
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
+        places.update(kernels[name] for name in counts.names if name in kernels)
         if session.testsfailed == failed:
             found[item.nodeid] = time.perf_counter() - start, sorted(places)
     result.write_text(json.dumps(found))

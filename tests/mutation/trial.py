@@ -114,7 +114,7 @@ def _put(old: CodeType, new: CodeType, alive: dict[CodeType, list[FunctionType]]
         try:
             function.__code__ = new
         except ValueError:  # another number of variables from outside
-            return False
+            raise ImportAnew from None
     inside, new_inside = ([c for c in code.co_consts if isinstance(c, CodeType)] for code in (old, new))
     if old in alive:
         for a, b in zip(inside, new_inside, strict=False):  # functions made by this one, where they are alive
@@ -150,6 +150,18 @@ def import_with(path: Path, text: str) -> None:
         return compile(text, self.path, "exec", dont_inherit=True)
 
     importlib.machinery.SourceFileLoader.get_code = get_code  # type: ignore[method-assign]
+
+
+def read_with(path: Path, text: str) -> None:
+    """From here on, the file is read as if it held this text: a kernel's source is, whenever it is compiled."""
+    original = Path.read_text
+
+    def read_text(self: Path, *arguments: Any, **keywords: Any) -> str:
+        return text if self == path else original(self, *arguments, **keywords)
+
+    Path.read_text = read_text  # type: ignore[method-assign]
+    for cache in caches():
+        cache.cache_clear()
 
 
 # -------------------------------------------------------------------------------------------------------- pytest's part
