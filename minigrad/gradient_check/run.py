@@ -85,9 +85,9 @@ class Check:
 
     def first_order(self, subject: Any, arrays: Arrays, names: list[str], order: int) -> list[InputReport]:
         found = [InputReport(name, x.shape) for name, x in zip(names, arrays, strict=True)]
-        passed = copies(arrays)
+        passed = [subject.backend.from_numpy(x) for x in copies(arrays)]
         outputs = [y.copy() for y in subject.forward(passed)]
-        _note_changes(found, arrays, passed, "computing the function")
+        _note_changes(found, arrays, [subject.backend.to_numpy(x) for x in passed], "computing the function")
         for one, x in zip(found, arrays, strict=True):
             if x.dtype.kind == "f" and not np.isfinite(x).all():
                 one.verdict, one.detail = NON_FINITE, "it holds values that are not finite itself"
@@ -128,9 +128,9 @@ class Check:
         return found
 
     def _gradients(self, subject: Any, arrays: Arrays, cotangents: Arrays, found: list[InputReport]) -> Gradients:
-        passed = copies(arrays)
+        passed = [subject.backend.from_numpy(x) for x in copies(arrays)]
         gradients = subject.backward(passed, [v.copy() for v in cotangents])
-        _note_changes(found, arrays, passed, "computing the gradient")
+        _note_changes(found, arrays, [subject.backend.to_numpy(x) for x in passed], "computing the gradient")
         return [None if g is None else np.array(g) for g in gradients]
 
     def _look_apart(

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..autograd import Function, enable_grad, grad, no_grad
 from ..autograd.engine import sum_to_shape, topological_order
-from ..backends import Backend
+from ..backends import Backend, get_backend
 from ..tensor import Tensor
 from .options import title_of
 from .slopes import Arrays
@@ -23,6 +23,7 @@ Gradients = list[np.ndarray | None]
 
 class Subject(Protocol):
     title: str
+    backend: Backend  # of arrays that it takes as they are, besides NumPy's, which it copies to a device
 
     def forward(self, arrays: Arrays) -> Arrays: ...
 
@@ -61,7 +62,7 @@ class TensorFunction:
             return [self.backend.to_numpy(y.data) for y in self.outputs(tensors)]
 
     def tensors(self, arrays: Arrays) -> list[Tensor]:
-        """The arrays themselves as tensors, so that the caller sees whether the function changes them."""
+        """Arrays of the backend themselves as tensors, so that the caller sees whether the function changes them."""
         return [Tensor._wrap(self.backend.from_numpy(x), self.backend) for x in arrays]
 
     def outputs(self, tensors: list[Tensor]) -> list[Tensor]:
@@ -179,7 +180,7 @@ class ArrayFunction:
     """A bare pair of NumPy functions."""
 
     def __init__(self, forward: Callable[..., Any], backward: Callable[..., Any]) -> None:
-        self._forward, self._backward = forward, backward
+        self._forward, self._backward, self.backend = forward, backward, get_backend("numpy")
         self.title = getattr(forward, "__name__", type(forward).__name__)
 
     def forward(self, arrays: Arrays) -> Arrays:
