@@ -40,6 +40,15 @@ def pytorch() -> Any:
 # ------------------------------------------------------------------------------------------------------- what transfers
 
 
+def test_an_index_that_lies_on_the_device_is_not_looked_at() -> None:
+    x, rows = on_device(), Tensor(np.array([1, 0]), backend="cupy")
+    for index, expected in ((rows, HOST[::-1]), (rows.data, HOST[::-1]), ((slice(None), rows), HOST[:, [1, 0]])):
+        with counting() as counts:
+            y = x[index]
+        assert (counts.transfers, counts.synchronisations) == (0, 0)
+        np.testing.assert_array_equal(y.numpy(), expected)
+
+
 @pytest.mark.parametrize(
     ("call", "transfers"),
     [
