@@ -72,7 +72,8 @@ def gradcheck(
     checked = differentiable(arguments)
     tensors = [a for a in arguments if isinstance(a, Tensor)]
     backend = tensors[0].backend if tensors else default_backend()
-    arrays = [np.array(arguments[i]) for i in checked]
+    given = [arguments[i] for i in checked]
+    arrays = [value.numpy() if isinstance(value, Tensor) else np.array(value) for value in given]
     constants = [constant(a, backend) for a in arguments]
     check = Check(TensorFunction(fn, constants, checked, backend), arrays, names_of(fn, checked), backend.name, options)
     check.run(order)

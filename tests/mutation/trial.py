@@ -97,7 +97,7 @@ def put_into_functions(path: Path, before: str, after: str) -> None:
     """Gives a module's functions, where they are alive, the code that they would have had the module this text."""
     alive: dict[CodeType, list[FunctionType]] = {}
     for function in gc.get_objects():
-        if isinstance(function, FunctionType) and function.__code__.co_filename == str(path):
+        if type(function) is FunctionType and function.__code__.co_filename == str(path):
             alive.setdefault(function.__code__, []).append(function)
     old, new = (compile(text, str(path), "exec", dont_inherit=True) for text in (before, after))
     if not _put(old, new, alive):
