@@ -65,7 +65,7 @@ def getitem(x: Tensor, index: Any) -> Tensor:
     parts = index if isinstance(index, tuple) else (index,)
     xp = x.backend.xp
     if xp is not np and not any(isinstance(part, (Tensor, xp.ndarray)) for part in parts):
-        _ = np.broadcast_to(np.int8(0), x.shape)[index]  # raises IndexError; CuPy would start again from 0
+        _ = np.broadcast_to(np.empty(()), x.shape)[index]  # raises IndexError; CuPy would start again from 0
     return GetItem.apply(x, index=tuple(_index_part(x, part) for part in parts))
 
 
