@@ -28,7 +28,7 @@ MARK = "=== the next launch"
 EVERY_RACE = "suppress_equal_stacks=0:suppress_equal_addresses=0"  # also those of an earlier launch
 
 ACCESS = re.compile(
-    r"(?P<what>read|write) of size \d+ at 0x\w+ by .*\n(?: *#0 .*kernels\.cu:(?P<line>\d+))?",
+    r"(?P<what>read|write) of size \d+ at 0x\w+ by .*\n(?:(?: *#\d.*\n)*? *#\d.*kernels\.cu:(?P<line>\d+))?",
     re.IGNORECASE,
 )
 
