@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+import time
+
 import host_cuda
 import numpy as np
 import pytest
@@ -228,6 +233,33 @@ def test_a_thread_with_too_much_memory_of_its_own_is_found_and_the_next_launch_w
     x = np.zeros(4, np.int32)
     kernel("int own[50000]; own[x[3]] = 5; __syncthreads(); x[threadIdx.x] = own[x[3]];")((1,), (3,), (x,))
     assert x.tolist() == [5, 5, 5, 0]
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_kernel_without_end_can_be_interrupted(elsewhere) -> None:
+    endless, done = kernel("volatile int* flag = x;\n while (flag[0] == 0);"), []
+
+    def launch() -> None:
+        with pytest.raises(KeyboardInterrupt, match=r"k: in line 3 thread \(0, 0, 0\) of block .* was interrupted"):
+            endless((1,), (1,), (np.zeros(1, np.int32),))
+        done.append(True)
+
+    def interrupt() -> None:
+        while not host_cuda._lock.locked():
+            time.sleep(0.01)
+        time.sleep(0.3)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    interrupter = threading.Thread(target=interrupt)
+    interrupter.start()
+    if elsewhere:
+        thread = threading.Thread(target=launch)
+        thread.start()
+        thread.join()
+    else:
+        launch()
+    interrupter.join()
+    assert done
 
 
 def test_constant_arrays_must_stay_as_they_are() -> None:

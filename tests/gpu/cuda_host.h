@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <cstring>
 #include <math.h>  // exp, log, tanh, fmax, ... for float and double, as CUDA has them
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -344,8 +345,10 @@ CUDA_HOST_UNWATCHED inline void run_grid(size_t* block_order, size_t blocks, uin
 }
 
 // A fault of the hardware ends the launch, and nothing else: memory that is not ours, or an instruction that g++ puts
-// where an int has overflowed, a divisor is 0 or an index lies outside an array of fixed size.
-static const int FAULTS[] = {SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE};
+// where an int has overflowed, a divisor is 0 or an index lies outside an array of fixed size. So does Ctrl-C, as a kernel
+// may wait without end for another thread.
+static const int FAULTS[] = {SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE, SIGINT};
+static pthread_t launching;
 static sigjmp_buf before_launch;
 static Outcome* current_outcome;
 
@@ -365,6 +368,10 @@ inline size_t place_of_instruction(void* context)
 
 inline void on_fault(int signal, siginfo_t* info, void* context)
 {
+    if (!pthread_equal(pthread_self(), launching)) {  // Ctrl-C may come to any thread of the program
+        pthread_kill(launching, signal);
+        return;
+    }
     const size_t below_stack = size_t(current->stack) - size_t(info->si_addr);
     const Problem problem = 0 < below_stack && below_stack <= GUARD ? STACK_OVERFLOW : FAULT;
     *current_outcome = {
@@ -393,6 +400,7 @@ CUDA_HOST_UNWATCHED inline void launch(const unsigned* shape, uint64_t seed, Out
     own_stack.ss_size = sizeof room;
     sigaltstack(&own_stack, &stack_before);
     current_outcome = &outcome;
+    launching = pthread_self();
     for (int f = 0; f < faults; ++f)
         sigaction(FAULTS[f], &catching, &before[f]);
     if (!sigsetjmp(before_launch, 1))

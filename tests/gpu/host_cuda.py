@@ -129,7 +129,8 @@ class _Launch:
         values = [self._address(i, at_end) if i in self.arrays else value for i, value in enumerate(self.args)]
         outcome = self.kernel.run(self.shape, values, 2 * seed + at_end)
         if outcome.problem:
-            raise KernelError(self._describe(outcome, at_end))
+            error = KeyboardInterrupt if outcome.signal == signal.SIGINT else KernelError
+            raise error(self._describe(outcome, at_end))
         for i in self.constant:
             if LIBC.memcmp(self.arrays[i].ctypes.data, self._address(i, at_end), self.arrays[i].nbytes):
                 raise KernelError(f"{self._argument(i)} is constant, and was written to")
@@ -154,6 +155,8 @@ class _Launch:
                 f"{self.kernel.name}: {thread} needs more than 256 KB of memory for variables of its own: "
                 "a large array, or functions that call each other without end"
             )
+        if outcome.signal == signal.SIGINT:
+            return f"{self.kernel.name}: {thread} was interrupted; does it wait for another one, in a loop?"
         if outcome.signal not in (signal.SIGSEGV, signal.SIGBUS):
             return (
                 f"{self.kernel.name}: {thread} let an int overflow, divided by 0, used an index outside an array of "
