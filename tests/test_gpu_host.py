@@ -406,6 +406,26 @@ def test_a_launch_that_cannot_be_watched_is_no_launch_without_races(watched) -> 
         find_races([Launch(diverging, (), "k", (1,), (2,), ())])
 
 
+@pytest.mark.parametrize("bound", ["size", "size + 1", "size + 1000000000"])
+def test_a_launch_that_leaves_its_arrays_is_not_taken_for_one_without_races(watched, bound) -> None:
+    options = ("-DREAL=float", f"-DBOUND={bound}", "-DSHIFT=(i < size ? 0 : i + 100000)")
+    args = (numbers(7), np.zeros(7, np.float32), np.int32(7), np.float32(2))
+    launches = [rows_launch(RIGHT), Launch(SCALE, options, "scale", (2,), (4,), args)]
+    if bound == "size":
+        assert find_races(launches) == [[], []]
+    else:
+        with pytest.raises(
+            RuntimeError, match="^scale reads or writes outside its arrays, or crashes; HostModule says"
+        ):
+            find_races(launches)
+
+
+def test_wrong_arguments_of_a_launch_to_watch_are_told_as_those_of_others(watched) -> None:
+    launch = rows_launch(RIGHT)
+    with pytest.raises(RuntimeError, match=r"no end:\nTypeError: rows takes 2 arguments \(x, y\), got 1\n$"):
+        find_races([launch._replace(args=launch.args[:1])])
+
+
 def test_why_races_cannot_be_found_is_said(watched, monkeypatch) -> None:
     monkeypatch.setattr(races, "_sanitizer", lambda: "libtsan.so")
     assert "libtsan" in str(why_unusable.__wrapped__())
