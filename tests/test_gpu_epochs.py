@@ -81,8 +81,10 @@ def test_a_nan_ends_the_run_as_on_the_cpu(step: int) -> None:
     runs, states = [], []
     for backend in ("numpy", "cupy"):
         runs.append(run := training_run(backend, nan_at=4 * (step - 1) + 1))
+        told: list[int] = []
         with pytest.raises(NonFiniteLoss, match=f"epoch 1, step {step} of 40; .* was in the images of the batch"):
-            steps_of(run)
+            next(run.epochs(1, on_step=lambda step, told=told: told.append(step.number)))
+        assert told == list(range(1, step))
         states.append(minigrad.random.default_generator().bit_generator.state)
         assert all(np.isfinite(values).all() for values in weights(run))
     assert states[0] == states[1]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
+import pickle
 
 import numpy as np
 import pytest
 
-from minigrad import nn, optim
+from minigrad import nn, optim, use_backend
 from minigrad.tensor import Tensor
 
 
@@ -87,6 +89,44 @@ def test_a_run_continued_from_its_state_is_the_uninterrupted_one_bit_for_bit(mak
     train(resumed, optimizer, 4, seed=1)
     for p, q in zip(whole, resumed, strict=True):
         np.testing.assert_array_equal(p.numpy(), q.numpy())
+
+
+@every_optimizer
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair))])
+def test_a_copy_goes_on_as_the_original_does_and_by_itself(make, duplicate):
+    whole = make_params()
+    optimizer = make(whole)
+    train(whole, optimizer, 3)
+    copies, copied = duplicate((whole, optimizer))
+    train(whole, optimizer, 4, seed=1)
+    assert not any(np.array_equal(p.numpy(), q.numpy()) for p, q in zip(whole, copies, strict=True))
+    train(copies, copied, 4, seed=1)
+    for p, q in zip(whole, copies, strict=True):
+        np.testing.assert_array_equal(p.numpy(), q.numpy())
+
+
+class OwnMomentum(optim.Optimizer):
+    """Not one of those that update all parameters at once."""
+
+    def update(self, w, g, state, xp, lr):
+        state["mean"] = (state["mean"] + g) / 2 if state else g
+        return w - lr * state["mean"]
+
+
+@pytest.mark.parametrize("make", [*EVERY, lambda params: OwnMomentum(params, lr=0.1)])
+def test_what_is_remembered_follows_parameters_that_are_moved(make, backends):
+    expected, moved, model = make_params(), make_params(), nn.Module()
+    model.first, model.second, model.third = moved
+    pairs = [(params, make(params)) for params in (expected, moved)]
+    for seed, backend in enumerate(["numpy", *backends, "numpy"]):
+        model.to(backend)
+        remembered = [v for values in pairs[1][1].state_dict()["state"].values() for v in values.values()]
+        assert all(isinstance(v.data, v.backend.ndarray) for v in remembered if isinstance(v, Tensor))
+        for params, optimizer in pairs:
+            with use_backend(params[0].backend.name):
+                train(params, optimizer, 2, seed)
+    for p, q in zip(expected, moved, strict=True):
+        np.testing.assert_allclose(q.numpy(), p.numpy(), rtol=1e-13)
 
 
 def test_the_state_has_pytorchs_form():

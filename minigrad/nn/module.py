@@ -232,8 +232,8 @@ class Module:
     def to(self, target: Any) -> Self:
         """Moves all parameters, buffers and gradients to a backend, or converts the floating ones to a floating dtype.
 
-        The parameters stay the same objects, so that an optimizer goes on with them. Call it before training: the
-        state that an optimizer has gathered stays where it is. Lazy layers come to be there at their first batch.
+        The parameters stay the same objects, so that an optimizer goes on with them; what it remembers of them
+        follows at its next step. Lazy layers come to be there at their first batch.
 
         Args:
             target: a backend's name, or a dtype or its name.

@@ -71,6 +71,10 @@ class FlatOptimizer(Optimizer):
         self._flats: dict[tuple[Any, ...], Flat] = {}  # of the latest step
         super().__init__(params, **options)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What copies and pickles of the optimizer hold: all but where arrays lie, which its next step finds anew."""
+        return {**vars(self), "_flats": {}}
+
     def update_flat(
         self, kernels: Any, w: Any, g: Any, state: dict[str, Any], *args: Any, **options: Any
     ) -> tuple[Any, dict[str, Any]]:
@@ -94,7 +98,7 @@ class FlatOptimizer(Optimizer):
             options = self._options(group)
             alike: dict[tuple[Any, ...], list[Tensor]] = {}  # parameters that one kernel call can update
             for parameter in self._with_gradients(group):
-                state = self.state.setdefault(parameter, {})
+                state = self._state_of(parameter)
                 key = parameter.backend, parameter._data.dtype, state.get("step"), *state
                 alike.setdefault(key, []).append(parameter)
             for (backend, dtype, *_), members in alike.items():

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import new_array
 from ..nn.checks import all_tensors, listed
 from ..tensor import Tensor
 
@@ -122,9 +123,18 @@ class Optimizer:
         for group in self.param_groups:
             options = self._options(group)
             for parameter in self._with_gradients(group):
-                state = self.state.setdefault(parameter, {})
+                state = self._state_of(parameter)
                 arrays = parameter._data, parameter.grad._data  # type: ignore[union-attr]
                 parameter.data = self.update(*arrays, state, parameter.backend.xp, **options)
+
+    def _state_of(self, parameter: Tensor) -> dict[str, Any]:
+        """What is remembered of a parameter; its arrays follow a parameter that has been moved to another backend."""
+        state = self.state.setdefault(parameter, {})
+        here = (int, parameter.backend.ndarray)
+        for name, value in state.items():
+            if not isinstance(value, here):
+                state[name], _ = new_array(value, parameter.dtype, parameter.backend)
+        return state
 
     def _options(self, group: dict[str, Any]) -> dict[str, Any]:
         return {name: python_number(group[name]) for name in self.defaults}
@@ -160,7 +170,7 @@ class Optimizer:
             "state": {
                 numbers[parameter]: {
                     name: value if isinstance(value, int) else Tensor._wrap(value, parameter.backend)
-                    for name, value in values.items()
+                    for name, value in self._state_of(parameter).items()
                 }
                 for parameter, values in self.state.items()
                 if values

@@ -153,47 +153,56 @@ class TrainingRun:
             yield self.history[-1]
 
     def _train_epoch(self, on_step: Callable[[TrainingStep], None] | None) -> float:
-        self.model.train()
-        epoch, steps = len(self.history) + 1, len(self.train_loader)
         total_loss, examples = 0.0, 0
+        for step in self._steps():
+            total_loss += step.loss * step.images
+            examples += step.images
+            if on_step is not None:
+                on_step(step)
+        return total_loss / examples
+
+    def _steps(self) -> Iterator[TrainingStep]:
+        """Makes the steps of an epoch, and yields each once it is made and its loss has been read."""
+        self.model.train()
         begun: list[_BegunStep] = []
+        read: list[TrainingStep] = []
         for number, (images, labels) in enumerate(self.train_loader, 1):
+            begun.append(self._begin(number, images, labels))
+            loss = begun[-1].loss
+            if loss.backend.xp is np or len(begun) == READ_EVERY or number == len(self.train_loader):
+                try:
+                    while begun:
+                        read.append(self._read(begun.pop(0)))
+                except NonFiniteLoss:
+                    yield from read  # the way to it
+                    raise
             with overflow_ignored():
-                begun.append(self._begin(number, images, labels))
-                loss, done = begun[-1].loss, []
-                if loss.backend.xp is np or len(begun) == READ_EVERY or number == steps:
-                    done, begun = (
-                        [TrainingStep(epoch, s.number, steps, self._read(s), len(s.labels)) for s in begun],
-                        [],
-                    )
                 self.optimizer.zero_grad()
                 loss.backward()
                 self.optimizer.step()
-            for step in done:
-                total_loss += step.loss * step.images
-                examples += step.images
-                if on_step is not None:
-                    on_step(step)
-        return total_loss / examples
+            yield from read
+            read.clear()
 
     def _begin(self, number: int, images: Tensor, labels: Tensor) -> _BegunStep:
         drawn = default_generator().bit_generator.state
-        loss = checked_loss(self.loss(self.model(images), labels))
+        with overflow_ignored():
+            loss = checked_loss(self.loss(self.model(images), labels))
         state = {parameter: dict(values) for parameter, values in self.optimizer.state.items()}
         return _BegunStep(number, images, labels, loss, self._weights(), state, drawn)
 
-    def _read(self, step: _BegunStep) -> float:
-        """The step's loss, after which its weights count as good. Raises NonFiniteLoss, with all as it was before."""
-        value = step.loss.item()
+    def _read(self, step: _BegunStep) -> TrainingStep:
+        """The step with its loss, after which its weights count as good. Raises NonFiniteLoss, with all as it was
+        before."""
+        epoch, steps, value = len(self.history) + 1, len(self.train_loader), step.loss.item()
         if not math.isfinite(value):
             default_generator().bit_generator.state = step.drawn  # dropout shall drop the same again
             self.optimizer.state = step.state
             for tensor, array in step.weights:
                 tensor.data = array
-            when = f"epoch {len(self.history) + 1}, step {step.number} of {len(self.train_loader)}"
+            when = f"epoch {epoch}, step {step.number} of {steps}"
             raise self._stop(value, when, [(step.images, step.labels)])
         self._last_good = step.weights
-        return value
+        return TrainingStep(epoch, step.number, steps, value, len(step.labels))
 
     def _weights(self) -> list[tuple[Tensor, Any]]:
         """The model's tensors, each with the array it has now."""

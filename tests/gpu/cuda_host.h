@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <cstring>
 #include <math.h>  // exp, log, tanh, fmax, ... for float and double, as CUDA has them
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -20,6 +21,8 @@
 #include <utility>
 #ifdef __SANITIZE_THREAD__  // compiled for races.py
 #include <sanitizer/tsan_interface.h>
+extern "C" void AnnotateBenignRaceSized(const char* file, int line, const volatile void* start, long size,
+                                        const char* why);
 #define CUDA_HOST_UNWATCHED __attribute__((no_sanitize_thread))  // what runs the threads is no part of the kernel
 #else
 #define CUDA_HOST_UNWATCHED
@@ -30,6 +33,8 @@
 #define __global__  // a kernel: runs on the GPU, is launched by the host
 #define __device__  // a function that kernels call
 #define __host__    // a function that the host calls
+
+#define __constant__ static constexpr  // numbers for all threads, which none may change
 
 // Memory that the threads of a block share. One block runs at a time, so one copy is enough; it lies in a section of
 // its own, whose bounds the linker knows.
@@ -55,6 +60,30 @@ static dim3 blockDim, gridDim;     // how many threads has a block, how many blo
 
 template <class T> T min(T a, T b) { return b < a ? b : a; }
 template <class T> T max(T a, T b) { return a < b ? b : a; }
+template <class T> T __ldg(const T* address) { return *address; }
+
+// Reads a number, changes it and writes it, with no other thread in between. Returns the number as it was.
+template <class T, class Change> T atomically(T* address, Change change)
+{
+    T before, after;
+    __atomic_load(address, &before, __ATOMIC_RELAXED);
+    do
+        after = change(before);
+    while (!__atomic_compare_exchange(address, &before, &after, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    return before;
+}
+template <class T, class Number> T atomicAdd(T* address, Number value)
+{
+    return atomically(address, [=](T before) { return before + T(value); });
+}
+template <class T, class Number> T atomicMin(T* address, Number value)
+{
+    return atomically(address, [=](T before) { return min(before, T(value)); });
+}
+template <class T, class Number> T atomicMax(T* address, Number value)
+{
+    return atomically(address, [=](T before) { return max(before, T(value)); });
+}
 
 namespace cuda_host {
 
@@ -94,7 +123,7 @@ struct Fiber : Place {
 };
 
 // What came of a launch; host_compiler.py reads it.
-enum Problem { NONE, FAULT, UNEQUAL_BARRIERS };
+enum Problem { NONE, FAULT, UNEQUAL_BARRIERS, STACK_OVERFLOW };
 struct Outcome {
     int problem, signal, line, other_line;
     uint3 block, thread;
@@ -104,6 +133,7 @@ struct Outcome {
 
 const unsigned MAX_THREADS = 1024;  // of a block
 const size_t STACK = 256 * 1024;
+const size_t GUARD = 64 * 1024;  // below a stack; nobody may touch it
 static Fiber fibers[MAX_THREADS];
 static unsigned usable_fibers;  // the first so many have been set up
 static Fiber* current;
@@ -156,9 +186,14 @@ CUDA_HOST_UNWATCHED inline void run_fiber()
 
 CUDA_HOST_UNWATCHED inline void set_up(Fiber& fiber)
 {
-    const int rights = PROT_READ | PROT_WRITE, kind = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-    if (!fiber.stack)
-        fiber.stack = static_cast<char*>(mmap(nullptr, STACK, rights, kind, -1, 0));
+    if (!fiber.stack) {
+        const int kind = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+        fiber.stack = static_cast<char*>(mmap(nullptr, GUARD + STACK, PROT_NONE, kind, -1, 0)) + GUARD;
+        mprotect(fiber.stack, STACK, PROT_READ | PROT_WRITE);
+#ifdef __SANITIZE_THREAD__
+        AnnotateBenignRaceSized(__FILE__, __LINE__, fiber.stack, STACK, "what one thread leaves there, no other reads");
+#endif
+    }
     getcontext(&fiber.start);
     fiber.start.uc_stack.ss_sp = fiber.stack;
     fiber.start.uc_stack.ss_size = STACK;
@@ -227,8 +262,6 @@ CUDA_HOST_UNWATCHED inline void run_block(Outcome& outcome)
 // own, and a block counts as over before the next begins. Do blocks meet in memory? Then a block is watched as one
 // thread, and nothing comes between blocks.
 #ifdef __SANITIZE_THREAD__
-extern "C" void AnnotateBenignRaceSized(const char* file, int line, const volatile void* start, long size,
-                                        const char* why);
 static bool watch_blocks = false;
 
 extern "C" void cuda_host_watch_blocks()
@@ -312,8 +345,10 @@ CUDA_HOST_UNWATCHED inline void run_grid(size_t* block_order, size_t blocks, uin
 }
 
 // A fault of the hardware ends the launch, and nothing else: memory that is not ours, or an instruction that g++ puts
-// where an int has overflowed, a divisor is 0 or an index lies outside an array of fixed size.
-static const int FAULTS[] = {SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE};
+// where an int has overflowed, a divisor is 0 or an index lies outside an array of fixed size. So does Ctrl-C, as a kernel
+// may wait without end for another thread.
+static const int FAULTS[] = {SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE, SIGINT};
+static pthread_t launching;
 static sigjmp_buf before_launch;
 static Outcome* current_outcome;
 
@@ -333,8 +368,14 @@ inline size_t place_of_instruction(void* context)
 
 inline void on_fault(int signal, siginfo_t* info, void* context)
 {
+    if (!pthread_equal(pthread_self(), launching)) {  // Ctrl-C may come to any thread of the program
+        pthread_kill(launching, signal);
+        return;
+    }
+    const size_t below_stack = size_t(current->stack) - size_t(info->si_addr);
+    const Problem problem = 0 < below_stack && below_stack <= GUARD ? STACK_OVERFLOW : FAULT;
     *current_outcome = {
-        FAULT, signal, 0, 0, blockIdx, threadIdx, info->si_addr, place_of_instruction(context)};
+        problem, signal, 0, 0, blockIdx, threadIdx, info->si_addr, place_of_instruction(context)};
     siglongjmp(before_launch, 1);
 }
 
@@ -352,14 +393,21 @@ CUDA_HOST_UNWATCHED inline void launch(const unsigned* shape, uint64_t seed, Out
     const int faults = sizeof FAULTS / sizeof *FAULTS;
     struct sigaction catching = {}, before[faults];
     catching.sa_sigaction = on_fault;
-    catching.sa_flags = SA_SIGINFO;
+    catching.sa_flags = SA_SIGINFO | SA_ONSTACK;  // on a stack of its own, as the thread's may be full
+    static char room[64 * 1024];
+    stack_t own_stack = {}, stack_before;
+    own_stack.ss_sp = room;
+    own_stack.ss_size = sizeof room;
+    sigaltstack(&own_stack, &stack_before);
     current_outcome = &outcome;
+    launching = pthread_self();
     for (int f = 0; f < faults; ++f)
         sigaction(FAULTS[f], &catching, &before[f]);
     if (!sigsetjmp(before_launch, 1))
         run_grid(block_order, blocks, seed, outcome);
     for (int f = 0; f < faults; ++f)
         sigaction(FAULTS[f], &before[f], nullptr);
+    sigaltstack(&stack_before, nullptr);
 #endif
     delete[] block_order;
     fflush(stdout);

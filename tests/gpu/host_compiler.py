@@ -19,16 +19,31 @@ import numpy as np
 
 HEADER = Path(__file__).with_name("cuda_host.h")
 LANGUAGE = ("-std=c++17", "-fPIC", "-shared", "-Wdouble-promotion", "-Werror")  # doubles are slow on most GPUs
+LANGUAGE += ("-Wuninitialized", "-Wmaybe-uninitialized")
 LANGUAGE += ("-U_FORTIFY_SOURCE",)  # fortified, longjmp to another stack is an error
+LANGUAGE += ("-fstack-clash-protection",)  # no array of a thread's own is so large that it skips the end of the stack
 # Where an int overflows, a divisor is 0 or an index lies outside an array of fixed size, an illegal instruction is put,
 # and a separate one for each such place, so that its line can be named.
 TRAPS = ("-fsanitize=signed-integer-overflow,integer-divide-by-zero,shift,bounds", "-fsanitize-undefined-trap-on-error")
 TRAPS += ("-fno-crossjumping", "-fno-tree-tail-merge")
 # With MINIGRAD_CUDA_DEBUG=1 a debugger stops at every line and knows every variable.
-FLAGS = ("-O0" if os.environ.get("MINIGRAD_CUDA_DEBUG") == "1" else "-O2", "-g", *TRAPS)
+FLAGS = ("-O0" if os.environ.get("MINIGRAD_CUDA_DEBUG") == "1" else "-O2", "-g", "-Wl,-z,defs", *TRAPS)
 
 COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 KERNEL = re.compile(r'extern\s+"C"\s+__global__\s+void\s+(\w+)\s*\(([^)]*)\)')
+
+# What g++ says, and what it cannot know.
+HINTS = {
+    "double-promotion": "0.5 is a double and 0.5f a float; in code for both, write (REAL)0.5",
+    r"call to '(min|max)": "min and max take two numbers of one type: max(x, 0.0f), max((int)threadIdx.x, 1)",
+    "conflicting specifiers": "extern __shared__ is left out here: declare a __shared__ array with its size",
+    r"'atomic\w+' was not": "of the atomics there are atomicAdd, atomicMin and atomicMax here",
+    r"'__(shfl|syncwarp|ballot|any|all|activemask|reduce)\w*' was not": (
+        "the functions of warps are left out here: use __shared__ memory and __syncthreads()"
+    ),
+    r"undefined reference to .__\w+f'": "the quick functions, __expf and others, are left out here: use expf",
+    r"cuda\w*\.h: No such file": "no file has to be included for CUDA's words",
+}
 
 # The most that CUDA takes, for x, y and z.
 GRID_LIMITS = (2**31 - 1, 65535, 65535)
@@ -85,8 +100,10 @@ class Kernel:
 
     def check(self, args: Sequence[Any]) -> None:
         """Raise an error unless the arguments are what the kernel declares; a GPU takes their bytes as they are."""
+        names = ", ".join(parameter.name for parameter in self.parameters)
+        if not isinstance(args, (tuple, list)):
+            raise TypeError(f"{self.name}: the arguments must be a tuple ({names},), got {type(args).__name__}")
         if len(args) != len(self.parameters):
-            names = ", ".join(parameter.name for parameter in self.parameters)
             raise TypeError(f"{self.name} takes {len(self.parameters)} arguments ({names}), got {len(args)}")
         for i, (parameter, value) in enumerate(zip(self.parameters, args, strict=True)):
             self._check_argument(f"{self.name}: argument {i} ({parameter.name})", parameter, value)
@@ -139,7 +156,8 @@ def launch_shape(name: str, grid: Sequence[int], block: Sequence[int]) -> np.nda
     """Grid and block as six numbers, checked against CUDA's limits."""
     sides: list[int] = []
     for what, given, limits in [("grid", grid, GRID_LIMITS), ("block", block, BLOCK_LIMITS)]:
-        if not isinstance(given, tuple) or not 1 <= len(given) <= 3:
+        numbers = isinstance(given, tuple) and all(isinstance(side, (int, np.integer)) for side in given)
+        if not numbers or not 1 <= len(given) <= 3:
             raise TypeError(f"{name}: the {what} must be a tuple of one to three whole numbers, got {given!r}")
         full = (*given, 1, 1)[:3]
         if any(not 1 <= size <= limit for size, limit in zip(full, limits, strict=True)):
@@ -168,7 +186,7 @@ def compiled(code: str, options: tuple[str, ...], flags: tuple[str, ...] | None 
     signatures = dict(KERNEL.findall(COMMENT.sub("", code)))
     library = _library(code, tuple(signatures), (*LANGUAGE, *(flags or FLAGS), *options))
     return {
-        name: Kernel(library, name, re.findall(r"(\w+)\s*(?:,|$)", parameters))
+        name: Kernel(library, name, re.findall(r"(\w+)\s*(?:\[\w*\]\s*)?(?:,|$)", parameters))
         for name, parameters in signatures.items()
     }
 
@@ -185,9 +203,11 @@ def _library(code: str, names: tuple[str, ...], flags: tuple[str, ...]) -> ctype
         with tempfile.TemporaryDirectory(dir=folder) as build:
             new = Path(build, "new.so")
             command = ["g++", *flags, "-I", str(HEADER.parent), "-x", "c++", "-", "-o", str(new)]
-            result = subprocess.run(command, input=source, capture_output=True, text=True, cwd=folder)
+            environment = {**os.environ, "LC_ALL": "C"}  # messages in English, in which the hints are found
+            result = subprocess.run(command, input=source, capture_output=True, text=True, cwd=folder, env=environment)
             if result.returncode:
-                raise ValueError(f"the kernels do not compile:\n{result.stderr[:4000]}")
+                hints = [f"({hint})" for said, hint in HINTS.items() if re.search(said, result.stderr)]
+                raise ValueError("\n".join(["the kernels do not compile:", result.stderr[:4000].strip(), *hints]))
             Path(folder, "kernels.cu").write_text(code)  # where a debugger looks for it
             os.replace(new, path)  # at once, so that nobody loads half a library
     return ctypes.CDLL(str(path))

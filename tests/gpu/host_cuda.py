@@ -37,7 +37,7 @@ _rooms: dict[int, GuardedMemory] = defaultdict(
 )  # by the position of an argument, kept for the next launch
 _lock = Lock()  # the rooms, and the fibers of a kernel, serve one launch at a time
 
-UNEQUAL_BARRIERS = 2  # as in cuda_host.h
+UNEQUAL_BARRIERS, STACK_OVERFLOW = 2, 3  # as in cuda_host.h
 
 
 class KernelError(RuntimeError):
@@ -129,7 +129,8 @@ class _Launch:
         values = [self._address(i, at_end) if i in self.arrays else value for i, value in enumerate(self.args)]
         outcome = self.kernel.run(self.shape, values, 2 * seed + at_end)
         if outcome.problem:
-            raise KernelError(self._describe(outcome, at_end))
+            error = KeyboardInterrupt if outcome.signal == signal.SIGINT else KernelError
+            raise error(self._describe(outcome, at_end))
         for i in self.constant:
             if LIBC.memcmp(self.arrays[i].ctypes.data, self._address(i, at_end), self.arrays[i].nbytes):
                 raise KernelError(f"{self._argument(i)} is constant, and was written to")
@@ -149,15 +150,27 @@ class _Launch:
             )
         line = self.kernel.line_of(outcome.place)
         thread = f"{f'in line {line} ' if line else ''}thread {tuple(outcome.thread)} of {block}"
+        if outcome.problem == STACK_OVERFLOW:
+            return (
+                f"{self.kernel.name}: {thread} needs more than 256 KB of memory for variables of its own: "
+                "a large array, or functions that call each other without end"
+            )
+        if outcome.signal == signal.SIGINT:
+            return f"{self.kernel.name}: {thread} was interrupted; does it wait for another one, in a loop?"
         if outcome.signal not in (signal.SIGSEGV, signal.SIGBUS):
             return (
                 f"{self.kernel.name}: {thread} let an int overflow, divided by 0, used an index outside an array of "
                 "fixed size, or shifted a number by more bits than it has"
             )
         for i, array in self.arrays.items():
+            element = ((outcome.address or 0) - self._address(i, at_end)) // array.itemsize
             if outcome.address and self.rooms[i].holds(outcome.address):
-                element = (outcome.address - self._address(i, at_end)) // array.itemsize
                 return f"{self._argument(i)} has {array.size} elements, and {thread} reads or writes element {element}"
+            if outcome.address and 0 <= (below := 2**32 - element) < 2**20:
+                return (
+                    f"{self._argument(i)}: {thread} reads or writes element {element}, which is {-below} as an "
+                    "unsigned int; threadIdx and blockIdx are unsigned, so subtract from them in int"
+                )
         return f"{self.kernel.name}: {thread} reads or writes far outside its arrays"
 
     def _describe_difference(self, i: int, first: bytes) -> str:
@@ -167,5 +180,6 @@ class _Launch:
         values = [np.frombuffer(result, self.arrays[i].dtype)[element] for result in (first, second)]
         return (
             f"{self._argument(i)}: element {element} became {values[0]} in one order of threads, {values[1]} in another"
-            ": a race, a __syncthreads() is missing, or __shared__ memory is read that nobody has written to"
+            ": a race, a missing __syncthreads(), __shared__ memory that nobody has written to, "
+            "or an atomicAdd of floats"
         )
