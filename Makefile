@@ -36,7 +36,8 @@ test: .venv/test lint
 	$(BIN)/python -m pytest $(ARGS)
 
 test-cuda: .venv/test-cuda
-	$(BIN)/python -m pytest tests/test_cuda_nvrtc.py tests/test_cuda_oracle.py tests/test_gpu_stand_in.py $(ARGS)
+	MINIGRAD_STAND_IN=0 $(BIN)/python -m pytest tests/test_cuda_nvrtc.py tests/test_cuda_oracle.py tests/test_gpu_compiler.py \
+		tests/test_gpu_kernels.py tests/test_gpu_stand_in.py $(ARGS)
 
 lint: .venv/test
 	$(BIN)/ruff format --check $(RUFF) .

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from stand_in import cupy, installed
+from cupy_backend import fresh_backend
+from stand_in import cupy
 
 
 class Launch(NamedTuple):
@@ -22,7 +23,7 @@ class Launch(NamedTuple):
 
 @pytest.fixture
 def compiler() -> Iterator[ModuleType]:
-    with installed():
+    with fresh_backend():
         from minigrad.backends.cupy import compiler
 
         yield compiler
