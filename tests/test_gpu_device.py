@@ -87,6 +87,7 @@ def test_training_gives_the_same_bits_each_time_and_the_reference_s_numbers(vari
     np.testing.assert_allclose(losses, expected, rtol=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore:cupyx.allow_synchronize will be removed")
 def test_a_training_step_never_waits_for_the_device() -> None:
     """CuPy raises an error where it would wait."""
     allow_synchronize = importlib.import_module("cupyx").allow_synchronize
