@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -86,6 +87,7 @@ def test_training_gives_the_same_bits_each_time_and_the_reference_s_numbers(vari
     np.testing.assert_allclose(losses, expected, rtol=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore:cupyx.allow_synchronize will be removed")
 def test_a_training_step_never_waits_for_the_device() -> None:
     """CuPy raises an error where it would wait."""
     allow_synchronize = importlib.import_module("cupyx").allow_synchronize
@@ -98,6 +100,14 @@ def test_a_training_step_never_waits_for_the_device() -> None:
             sgd.zero_grad()
             loss.backward()
             sgd.step()
+
+
+@pytest.mark.skipif("CUPY_TF32" in os.environ, reason="CUPY_TF32 asks for less")
+@pytest.mark.parametrize("shape", [(64, 64), (2, 64, 64)])
+def test_products_of_float32_are_not_rounded_to_tf32(shape: tuple[int, ...]) -> None:
+    """TF32 has 11 bits, and would make 1 of 1 + 2^-12."""
+    x = mg.full(shape, 1 + 2**-12)
+    np.testing.assert_allclose((x @ x).numpy(), 64 * (1 + 2**-12) ** 2, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["relu", "channel_sum", "avg_pool2d"])

@@ -67,3 +67,10 @@ def test_images_are_gathered_by_every_other_index(dtype: str, cuda) -> None:
     batch = cuda.gather_images(images, indices[::2])
     expected = images.get()[[4, 1, 3]] / np.float32(255 if dtype == "uint8" else 1)
     np.testing.assert_array_equal(batch.get(), expected)
+
+
+@pytest.mark.parametrize("dtype", ["int32", "uint8", "int64"])
+def test_indices_of_any_integer_dtype_fetch_the_same_images(dtype: str, cuda) -> None:
+    """A kernel would read two indices of 32 bits as one of 64."""
+    batch = cuda.gather_images(numbers(5, 1, 2, 3), cupy.asarray(np.array([4, 0, 1], dtype)))
+    np.testing.assert_array_equal(batch.get(), numbers(5, 1, 2, 3).get()[[4, 0, 1]])

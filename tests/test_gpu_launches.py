@@ -59,3 +59,14 @@ def test_labels_out_of_range_make_the_loss_nan_where_looking_would_wait(cupy_bac
     np.testing.assert_allclose(losses.numpy(), [np.log(4), np.nan, np.nan], rtol=1e-6)
     with pytest.raises(ValueError, match="labels must lie from 0 to 3, got -1 to 4"):
         minigrad.cross_entropy(logits, np.array([1, 4, -1]))
+
+
+@pytest.mark.parametrize("norm_type", [2.0, 3.0, np.inf])
+def test_clipping_gradients_waits_once(norm_type: float, cupy_backend) -> None:
+    network = lenet5()
+    minigrad.cross_entropy(network(Tensor(np.ones((3, 1, 28, 28)), "float32")), Tensor([1, 4, 1])).backward()
+    expected = np.linalg.norm(np.concatenate([p.grad.numpy().ravel() for p in network.parameters()]), norm_type)
+    with counting() as counts:
+        norm = optim.clip_grad_norm_(network.parameters(), float("inf"), norm_type)
+    assert counts.synchronisations == 1
+    np.testing.assert_allclose(norm.item(), expected, rtol=1e-5)

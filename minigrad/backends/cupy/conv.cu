@@ -4,7 +4,8 @@
 // neighbouring images, and what they read and write lies side by side: the memory hands over a whole line at once.
 // The letters are those of contract.py. REAL is float or double, INDEX the integer that counts elements.
 
-// Thread i copies the pixel for cols[c, ki, kj, p, q, n], element i of cols (C, KH, KW, OH, OW, N), from x (C, H, W, N).
+// Thread i computes cols[c, ki, kj, p, q, n], element i of cols (C, KH, KW, OH, OW, N): it copies the pixel
+// x[c, p SH + ki DH - PH, q SW + kj DW - PW, n], or puts 0 where that lies outside the image.
 extern "C" __global__ void im2col(INDEX size, const REAL* x, REAL* cols, int N, int H, int W, int KH, int KW, int OH,
                                   int OW, int SH, int SW, int PH, int PW, int DH, int DW)
 {
@@ -27,8 +28,9 @@ extern "C" __global__ void im2col(INDEX size, const REAL* x, REAL* cols, int N, 
     cols[i] = inside ? x[((c * H + h) * W + w) * N + n] : 0;
 }
 
-// Thread i sums into x[c, h, w, n], element i of x (C, H, W, N), what was copied from there into cols.
-// Were there a thread for each entry of cols, several would add to one pixel at once: it gathers, so that none does.
+// Thread i computes x[c, h, w, n], element i of x (C, H, W, N): the sum of all elements of cols into which im2col
+// copies that pixel. Were there a thread for each entry of cols, several would add to one pixel at once: it gathers,
+// so that none does.
 extern "C" __global__ void col2im(INDEX size, const REAL* cols, REAL* x, int N, int H, int W, int KH, int KW, int OH,
                                   int OW, int SH, int SW, int PH, int PW, int DH, int DW)
 {
@@ -57,7 +59,7 @@ extern "C" __global__ void col2im(INDEX size, const REAL* cols, REAL* x, int N, 
     x[i] = total;
 }
 
-// Thread i adds the bias of its channel to element i of y (O, pixels), in place.
+// Thread i computes y[i] + bias[o], in place; o = i / pixels is the channel of element i of y (O, pixels).
 extern "C" __global__ void add_bias(INDEX size, REAL* y, const REAL* bias, INDEX pixels)
 {
     INDEX i = (INDEX)blockIdx.x * blockDim.x + threadIdx.x;
@@ -65,8 +67,9 @@ extern "C" __global__ void add_bias(INDEX size, REAL* y, const REAL* bias, INDEX
         y[i] += bias[i / pixels];
 }
 
-// Block c sums row c of x (C, pixels). Each of its 256 threads first sums every 256th number; then half of the threads
-// add the sums of the other half to theirs, then a quarter, and so on: always in the same order.
+// Thread t of block c sums x[c, t], x[c, t + 256], x[c, t + 512], ... of x (C, pixels). Then half of the block's 256
+// threads add the sums of the other half to theirs, then a quarter, and so on, always in the same order, until thread
+// 0 has sums[c], the sum of row c.
 extern "C" __global__ void channel_sum(const REAL* x, REAL* sums, INDEX pixels)
 {
     __shared__ REAL partial[256];  // seen by all threads of the block

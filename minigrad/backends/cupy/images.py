@@ -14,5 +14,6 @@ def gather_images(images: cupy.ndarray, indices: cupy.ndarray) -> cupy.ndarray:
     (_, C, H, W), N, bytes_ = images.shape, len(indices), images.dtype == cupy.uint8
     batch = cupy.empty((C, H, W, N), cupy.float32 if bytes_ else images.dtype)
     gather = _gather_bytes if bytes_ else _gather_numbers
-    gather(batch.size, contiguous(images), contiguous(indices), batch, N, Count(C * H * W))
+    indices = contiguous(indices.astype(cupy.int64, copy=False))
+    gather(batch.size, contiguous(images), indices, batch, N, Count(C * H * W))
     return batch_first(batch)

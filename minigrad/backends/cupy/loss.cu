@@ -1,7 +1,7 @@
 // Softmax and cross-entropy as one kernel, so that neither can overflow.
 //
-// A block of 32 threads handles one row of logits (N, K): thread t takes classes t, t + 32, t + 64, ... REAL is float or
-// double, INDEX the integer that counts elements.
+// A block of 32 threads handles one row of logits (N, K): thread t takes classes t, t + 32, t + 64, ... REAL is float
+// or double, INDEX the integer that counts elements.
 
 #define THREADS 32
 
@@ -33,7 +33,9 @@ __device__ REAL block_sum(REAL value, REAL* shared)
     return shared[0];
 }
 
-// Block n computes losses[n] and row n of the probabilities (N, K).
+// Thread t of block n computes the probabilities p[n, k] = e^(z[n, k] - m) / total of its classes k, where z are the
+// logits, m is the maximum of row n, and total the sum of e^(z[n, k] - m) over all classes. Thread 0 also computes
+// losses[n] = ln total - (z[n, label] - m), which is -ln p[n, label].
 extern "C" __global__ void softmax_cross_entropy(const REAL* logits, const long long* labels, REAL* losses,
                                                  REAL* probabilities, int K)
 {
@@ -60,7 +62,8 @@ extern "C" __global__ void softmax_cross_entropy(const REAL* logits, const long 
     }
 }
 
-// Thread i computes element i of dlogits (N, K). dlosses[n] is in place n * step: with step 0, one number serves all.
+// Thread i computes dlogits[n, k] = dlosses[n] (p[n, k] - (1 if k is the label of row n, else 0)), element i of
+// dlogits (N, K). dlosses[n] is in place n * step: with step 0, one number serves all.
 extern "C" __global__ void softmax_cross_entropy_grad(INDEX size, const REAL* dlosses, const REAL* probabilities,
                                                       const long long* labels, REAL* dlogits, int K, int step)
 {

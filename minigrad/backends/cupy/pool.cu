@@ -1,7 +1,9 @@
-// Pooling. The batch lies innermost, as in conv.cu, and every kernel gathers: thread i computes element i of its result,
-// an output pixel from its window, or, backwards, an input pixel from the windows that cover it.
+// Pooling. The batch lies innermost, as in conv.cu: x[c, h, w, n] is x[((c * H + h) * W + w) * N + n], and from a
+// thread's number i its n, column, row and c are found one after the other, as rests of divisions.
 //
-// The letters are those of contract.py. REAL is float or double, INDEX the integer that counts elements.
+// Every kernel gathers: a thread alone writes its element, and reads whatever that depends on. A window (p, q) covers
+// the rows p SH - PH to p SH - PH + KH - 1 and the columns likewise, as far as they lie in the image. The letters are
+// those of contract.py. REAL is float or double, INDEX the integer that counts elements.
 
 // How many pixels of a window that begins at `start` lie in an image of `size` pixels.
 __device__ int inside(int start, int kernel, int size)
@@ -22,6 +24,8 @@ __device__ int last_window(int at, int stride, int windows)
     return at / stride < windows ? at / stride : windows - 1;
 }
 
+// Thread i computes y[c, p, q, n], element i of y (C, OH, OW, N): the sum of x (C, H, W, N) over window (p, q),
+// divided by KH KW, or by the number of its pixels that lie in the image.
 extern "C" __global__ void avg_pool2d(INDEX size, const REAL* x, REAL* y, int N, int H, int W, int KH, int KW, int OH,
                                       int OW, int SH, int SW, int PH, int PW, int count_include_pad)
 {
@@ -44,6 +48,8 @@ extern "C" __global__ void avg_pool2d(INDEX size, const REAL* x, REAL* y, int N,
     y[i] = total / count;
 }
 
+// Thread i computes dx[c, h, w, n], element i of dx (C, H, W, N): the sum of dy[c, p, q, n] / count over the windows
+// (p, q) that cover the pixel; count is what the window's sum was divided by.
 extern "C" __global__ void avg_pool2d_grad(INDEX size, const REAL* dy, REAL* dx, int N, int H, int W, int KH, int KW,
                                            int OH, int OW, int SH, int SW, int PH, int PW, int count_include_pad)
 {
@@ -66,7 +72,8 @@ extern "C" __global__ void avg_pool2d_grad(INDEX size, const REAL* dy, REAL* dx,
     dx[i] = total;
 }
 
-// Both the maximum and where it was: its place ki KW + kj in the window.
+// Thread i computes y[c, p, q, n], element i of y (C, OH, OW, N), the maximum of x (C, H, W, N) over window (p, q),
+// and winners[i], where in the window it was: ki KW + kj, of the first one in row-major order where several are equal.
 extern "C" __global__ void max_pool2d(INDEX size, const REAL* x, REAL* y, int* winners, int N, int H, int W, int KH,
                                       int KW, int OH, int OW, int SH, int SW, int PH, int PW)
 {
@@ -96,6 +103,8 @@ extern "C" __global__ void max_pool2d(INDEX size, const REAL* x, REAL* y, int* w
     winners[i] = winner;
 }
 
+// Thread i computes y[c, p, q, n], element i of y (C, OH, OW, N): the pixel of x (C, H, W, N) at the place ki KW + kj
+// of window (p, q) that winners[i] names.
 extern "C" __global__ void max_pool2d_gather(INDEX size, const REAL* x, const int* winners, REAL* y, int N, int H,
                                              int W, int KW, int OH, int OW, int SH, int SW, int PH, int PW)
 {
@@ -113,7 +122,8 @@ extern "C" __global__ void max_pool2d_gather(INDEX size, const REAL* x, const in
     y[i] = x[((c * H + h) * W + w) * N + n];
 }
 
-// A pixel gets the gradient of each window that covers it and that it has won.
+// Thread i computes dx[c, h, w, n], element i of dx (C, H, W, N): the sum of dy[c, p, q, n] over the windows (p, q)
+// that cover the pixel and that it has won, those whose winner is at its place, (h + PH - p SH) KW + w + PW - q SW.
 extern "C" __global__ void max_pool2d_scatter(INDEX size, const REAL* dy, const int* winners, REAL* dx, int N, int H,
                                               int W, int KH, int KW, int OH, int OW, int SH, int SW, int PH, int PW)
 {
