@@ -23,6 +23,20 @@ def gradient(y: Tensor, x: Tensor) -> list:
     return minigrad.grad(y if y.size == 1 else y.sum(), x)[0].tolist()
 
 
+# ------------------------------------------------------------------------------------------------------------- numbers
+
+
+@pytest.mark.parametrize("operation", [lambda x: x + 2, lambda x: x - 2.0, lambda x: 2 * x, lambda x: x / 2])
+def test_a_number_is_a_parameter_and_no_input_of_the_node(operation) -> None:
+    x = leaf([1.0, 3.0])
+    assert operation(x).grad_fn.inputs == (x,)
+
+
+def test_integers_to_the_power_of_0_and_1_stay_integers() -> None:
+    x = Tensor([-2, 0, 3])
+    assert [(x**0).tolist(), (x**1).tolist(), (x**0).dtype] == [[1, 1, 1], [-2, 0, 3], np.int64]
+
+
 # ------------------------------------------------------------------------------------------------------- ties and kinks
 
 
