@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .backends import Backend, default_backend, get_backend
 from .checks import require
 from .random import default_generator
 from .tensor import Tensor, float32, float64, int64, is_number
@@ -29,7 +30,7 @@ def zeros(*shape: Any, dtype: Any = float32, requires_grad: bool = False, backen
     >>> zeros(2, 3).shape
     (2, 3)
     """
-    return Tensor(np.zeros(_shape("zeros", shape), np.int8), _dtype("zeros", dtype), requires_grad, backend)
+    return _filled(_shape("zeros", shape), 0, _dtype("zeros", dtype), requires_grad, backend)
 
 
 def ones(*shape: Any, dtype: Any = float32, requires_grad: bool = False, backend: str | None = None) -> Tensor:
@@ -38,7 +39,7 @@ def ones(*shape: Any, dtype: Any = float32, requires_grad: bool = False, backend
     >>> ones(2)
     Tensor([1., 1.])
     """
-    return Tensor(np.ones(_shape("ones", shape), np.int8), _dtype("ones", dtype), requires_grad, backend)
+    return _filled(_shape("ones", shape), 1, _dtype("ones", dtype), requires_grad, backend)
 
 
 def full(
@@ -50,8 +51,8 @@ def full(
     Tensor([7, 7])
     """
     require(is_number(value), "full: expected one number", value, "broadcast_to repeats a tensor")
-    one = Tensor(value, None if dtype is None else _dtype("full", dtype), backend=backend)
-    return Tensor(np.full(_shape("full", (shape,)), one.numpy()), one.dtype, requires_grad, backend)
+    dtype = None if dtype is None else _dtype("full", dtype)
+    return _filled(_shape("full", (shape,)), value, dtype, requires_grad, backend)
 
 
 def zeros_like(x: Tensor) -> Tensor:
@@ -61,7 +62,7 @@ def zeros_like(x: Tensor) -> Tensor:
     Tensor([0., 0.])
     """
     require(isinstance(x, Tensor), "zeros_like: expected a Tensor", x)
-    return Tensor(np.zeros(x.shape, x.dtype), backend=x.backend)
+    return Tensor._wrap(x.backend.full(x.shape, 0, x.dtype), x.backend)
 
 
 def ones_like(x: Tensor) -> Tensor:
@@ -71,7 +72,7 @@ def ones_like(x: Tensor) -> Tensor:
     Tensor([1., 1.])
     """
     require(isinstance(x, Tensor), "ones_like: expected a Tensor", x)
-    return Tensor(np.ones(x.shape, x.dtype), backend=x.backend)
+    return Tensor._wrap(x.backend.full(x.shape, 1, x.dtype), x.backend)
 
 
 def arange(
@@ -133,6 +134,14 @@ def randint(low: int, high: int, shape: Shape, dtype: Any = np.int64, backend: s
     if low < limits.min or high - 1 > min(limits.max, np.iinfo(int64).max):
         raise ValueError(f"randint: the numbers from {low} to {high - 1} do not all fit into {dtype}")
     return Tensor(default_generator().integers(low, high, _shape("randint", (shape,))), dtype, backend=backend)
+
+
+def _filled(
+    shape: tuple[int, ...], value: float, dtype: Any, requires_grad: bool, backend: str | Backend | None
+) -> Tensor:
+    one = Tensor(value, dtype, backend="numpy")  # the number as the dtype has it
+    home = default_backend() if backend is None else get_backend(backend)
+    return Tensor._wrap(home.full(shape, one.item(), one.dtype), home).requires_grad_(requires_grad)
 
 
 def _floating(name: str, dtype: Any) -> np.dtype:

@@ -328,3 +328,18 @@ def test_numpy_reads_dlpack_of_the_cpu_only() -> None:
     np.testing.assert_array_equal(np.from_dlpack(Tensor(HOST, backend="numpy")), HOST)
     with pytest.raises((BufferError, RuntimeError, TypeError, ValueError)):
         np.from_dlpack(on_device())
+
+
+def test_constants_are_made_on_the_gpu() -> None:
+    with minigrad.use_backend("cupy"), counting() as counts:
+        made = [
+            minigrad.zeros(2, 3),
+            minigrad.ones(2, 3),
+            minigrad.full((2, 3), 0.1),
+            minigrad.zeros_like(minigrad.ones(2)),
+            minigrad.ones_like(minigrad.zeros(2)),
+        ]
+    assert counts.transfers == 0
+    assert [x.numpy().ravel()[0] for x in made] == [0.0, 1.0, np.float32(0.1), 0.0, 1.0]
+    assert {x.backend.name for x in made} == {"cupy"}
+    assert minigrad.full(2, True).dtype == bool and minigrad.full(2, 7).dtype == np.int64

@@ -83,6 +83,12 @@ class Backend:
             self.check_usable()  # the first array is where a device is first needed
         return self.xp.asarray(array)
 
+    def full(self, shape: tuple[int, ...], number: float, dtype: np.dtype) -> Any:
+        """A new array of one number, made where it shall be: a GPU is sent none."""
+        if self._array_module != "numpy":
+            self.check_usable()
+        return self.xp.full(shape, number, dtype)
+
     def to_numpy(self, array: Any) -> np.ndarray:
         """The array as a NumPy array; the same object where it is one."""
         return array if isinstance(array, np.ndarray) else array.get()
