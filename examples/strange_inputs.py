@@ -51,16 +51,22 @@ def inputs(options: argparse.Namespace) -> dict[str, np.ndarray]:
     """Images (N, 28, 28) from 0 to 1, by their kind."""
     kinds = {"test image": clothes.datasets(options.fast)[1].images / 255}
     kinds["noise"] = np.random.default_rng(options.seed).random((NOISE, SIZE, SIZE))
-    try:
-        if options.fast:
-            raise ValueError("--fast looks for none")
-        kinds["MNIST digit"] = MNIST(train=False).images / 255
-    except (ImportError, OSError, ValueError) as error:
-        print(f"no MNIST, so {DRAWN} digits are drawn instead: {str(error).splitlines()[0]}", flush=True)
-        kinds["drawn digit"] = drawn_digits(options.seed)
+    kinds.update(digits(options))
     if options.image:
         kinds[OWN] = read_picture(options.image)[None]
     return kinds
+
+
+def digits(options: argparse.Namespace) -> dict[str, np.ndarray]:
+    """MNIST's test images where they can be had, else digits drawn here."""
+    reason = "--fast does not look for them"
+    if not options.fast:
+        try:
+            return {"MNIST digit": MNIST(train=False).images / 255}
+        except (ImportError, OSError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+    print(f"{DRAWN} digits are drawn in place of MNIST's: {reason}", flush=True)
+    return {"drawn digit": drawn_digits(options.seed)}
 
 
 def entropy(probabilities: np.ndarray) -> np.ndarray:

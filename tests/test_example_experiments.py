@@ -77,7 +77,7 @@ def test_strange_inputs_with_a_picture(tmp_path, weights, light, said):
     out = run("strange_inputs", tmp_path, *options)
     assert_results("strange_inputs", tmp_path / "here")
     assert "mine.png: 90 x 60 pixels" in out and said in out and ("inverted" in out) == light
-    assert "no MNIST, so 200 digits are drawn instead" in out
+    assert "200 digits are drawn in place of MNIST's: --fast" in out
     assert [line.split("  ")[0] for line in out.splitlines() if " nats " in line] == [
         *("test image", "noise", "drawn digit", "your picture")
     ]

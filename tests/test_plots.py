@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from minigrad.plots import plot_confusion, plot_curves, plot_mistakes, save_figure
+from minigrad.plots import plot_confusion, plot_curves, plot_histories, plot_mistakes, save_figure
 from minigrad.train import Epoch
 
 HISTORY = [Epoch(n, 2.3 / n, 2.4 / n, 1 - 0.9 / n, 1.0) for n in range(1, 6)]
@@ -55,6 +55,28 @@ def test_epochs_are_counted_in_whole_numbers(matplotlib, epochs):
         low, high = axes.get_xlim()
         shown = [tick for tick in axes.get_xticks() if low <= tick <= high]
         assert shown and all(tick == round(tick) for tick in shown)
+
+
+def test_histories_lie_over_each_other(matplotlib):
+    figure = plot_histories({"old": HISTORY, "new": HISTORY[:2]}, classes=10, title="what was run")
+    shown = [curves(axes) for axes in figure.axes]
+    assert [list(panel) for panel in shown] == [["old", "new", "guessing among 10"]] * 3
+    assert shown[0]["new"] == [epoch.train_loss for epoch in HISTORY[:2]]
+    assert shown[1]["old"] == [epoch.test_loss for epoch in HISTORY]
+    assert shown[2]["old"] == [100 * epoch.test_accuracy for epoch in HISTORY]
+    assert "what was run" in texts(figure)
+
+
+def test_histories_that_cannot_be_drawn_are_refused(matplotlib):
+    for histories, message in (
+        ({}, "there must be 1 to 6 histories, got 0"),
+        ({str(n): HISTORY for n in range(7)}, "there must be 1 to 6 histories, got 7"),
+        ({"old": HISTORY, "new": []}, "the history of 'new' is empty, there is no epoch to plot"),
+    ):
+        with pytest.raises(ValueError, match=f"^plot_histories: {message}$"):
+            plot_histories(histories, 10)
+    with pytest.raises(TypeError, match="^plot_histories: histories must be a dict of names and epochs, got list$"):
+        plot_histories([HISTORY], 10)
 
 
 def test_a_confusion_matrix_shows_its_counts_and_names(matplotlib):
