@@ -51,7 +51,7 @@ def show(model: nn.Sequential, source: str, options: argparse.Namespace) -> None
             f"{layer} convolution: the most different unit is map {m + 1}'s at ({row}, {column}), "
             f"{a:.2f} for {first}, {b:.2f} for {second}"
         )
-    title = f"{source}; means of {len(images[0]):,} and {len(images[1]):,} test images"
+    title = f"{source}; means of {len(images[0]):,} and {len(images[1]):,} images"
     clothes.save_maps(rows, model, title, options.out)
 
 

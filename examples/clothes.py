@@ -106,7 +106,7 @@ def trained_network(options: argparse.Namespace) -> tuple[nn.Sequential, str]:
     else:
         model, source = loaded_network(options.weights)
     accuracy = evaluate(model, DataLoader(datasets(options.fast)[1], 250)).accuracy
-    return model, f"{source}, {100 * accuracy:.1f} % of the test images right"
+    return model, f"{source}, {100 * accuracy:.1f} % of test images right"
 
 
 def loaded_network(path: Path) -> tuple[nn.Sequential, str]:

@@ -42,7 +42,7 @@ def main() -> int:
         rows = clothes.map_rows(model, names, np.concatenate([images[:SHOWN] for images in kinds.values()]))
         print("see")
         clothes.save_maps(rows, model, source, options.out)
-        save_figure(plot_certainty(judged, f"How sure is a {source}?"), options.out / "certainty.png")
+        save_figure(plot_certainty(judged, f"Confidence and entropy of {source}"), options.out / "certainty.png")
         print(f"  {options.out / 'certainty.png'}")
     return 0
 

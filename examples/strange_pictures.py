@@ -59,13 +59,14 @@ def grey_pixels(path: Path) -> np.ndarray:
     try:
         with Image.open(path) as file:
             picture = ImageOps.exif_transpose(file)
-            if picture.mode.startswith("I"):  # 16 bits
-                return np.asarray(picture) / 65535
+            if picture.mode[0] in "IF":  # more than 8 bits, on a scale of their own
+                pixels = np.asarray(picture, float)
+                return pixels / (pixels.max() or 1)
             picture = picture.convert("RGBA")
             white = Image.new("RGBA", picture.size, "white")
             return np.asarray(Image.alpha_composite(white, picture).convert("L")) / 255
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning, SyntaxError) as error:
-        raise ValueError(f"{path}: {error}") from None
+    except (Image.DecompressionBombError, OSError, SyntaxError) as error:
+        raise ValueError(f"--image {path}: {error}") from None
 
 
 def means(pixels: int, places: int) -> np.ndarray:

@@ -132,7 +132,7 @@ def _window(name: str, module: nn.Module) -> Iterator[tuple[int, int, int, int]]
         return iter([(1, 1, 0, 1)] * 2)
     if not isinstance(module, (nn.Conv2d, nn.AvgPool2d, nn.MaxPool2d)):
         raise ValueError(
-            f"receptive_field: layer {name!r} is a {type(module).__name__}, and only those of convolutions, pooling "
+            f"receptive_field: layer {name!r} is of class {type(module).__name__}, and only those of convolutions, pooling "
             f"and activations are known"
         )
     kernel, stride = (pair("receptive_field", "a size", size, 1) for size in (module.kernel_size, module.stride))
@@ -189,7 +189,7 @@ def plot_maps(rows: Sequence[MapRow], field: ReceptiveField, title: str = "") ->
     C = len(rows[0].maps)
     width, height = LABEL_WIDTH + C * (CELL + GAP), len(rows) * (2 * CELL + 3 * GAP) + 0.4
     inches = 0.72 * width + 0.2
-    figure = new_figure(inches, 0.72 * height + 1.1)
+    figure = new_figure(inches, 0.72 * height + 0.9)
     figure.suptitle(textwrap.fill(title, int(11 * inches)), fontsize=11)
     figure.supxlabel(textwrap.fill(CAPTION, int(13 * inches)), fontsize=9)
     axes = figure.subplots()
