@@ -132,8 +132,8 @@ def _window(name: str, module: nn.Module) -> Iterator[tuple[int, int, int, int]]
         return iter([(1, 1, 0, 1)] * 2)
     if not isinstance(module, (nn.Conv2d, nn.AvgPool2d, nn.MaxPool2d)):
         raise ValueError(
-            f"receptive_field: layer {name!r} is of class {type(module).__name__}, and only those of convolutions, pooling "
-            f"and activations are known"
+            f"receptive_field: layer {name!r} is of class {type(module).__name__}, and only those of convolutions, "
+            f"pooling and activations are known"
         )
     kernel, stride = (pair("receptive_field", "a size", size, 1) for size in (module.kernel_size, module.stride))
     dilation = module.dilation if isinstance(module, nn.Conv2d) else (1, 1)
