@@ -43,25 +43,6 @@ def test_no_hook_is_left_behind_where_the_model_fails():
     assert all(module._forward_hooks == () for module in model.modules())
 
 
-class Idle(nn.Module):
-    def __init__(self):
-        self.used, self.idle = nn.ReLU(), nn.Tanh()
-
-    def forward(self, x):
-        return self.used(x)
-
-
-def test_a_wrong_layer_is_named():
-    with pytest.raises(ValueError, match="^activations: the model has no layer 'conv'; it has 'used', 'idle'$"):
-        activations(Idle(), images(), ["conv"])
-    with pytest.raises(ValueError, match="^activations: the model did not call its layer 'idle'$"):
-        activations(Idle(), images(), ["used", "idle"])
-    with pytest.raises(TypeError, match=r"layers must be a list of names, got '4'; model.named_modules\(\) has them$"):
-        activations(lenet5(), images(), "4")
-    with pytest.raises(TypeError, match="^activations: the model must be a Module, got 1$"):
-        activations(1, images(), ["4"])
-
-
 # -- receptive fields ------------------------------------------------------------------------------------------------
 
 NETWORKS = {
@@ -113,17 +94,6 @@ def test_max_pooling_sees_what_average_pooling_does():
     assert receptive_field(lenet5(), "5") == ReceptiveField(size=(16, 16), step=(4, 4), start=(-2, -2))
 
 
-def test_where_there_is_no_receptive_field_the_layer_is_named():
-    with pytest.raises(
-        ValueError, match="^receptive_field: layer '6' is of class Flatten, and only those of convolutions"
-    ):
-        receptive_field(lenet5(), "7")
-    with pytest.raises(ValueError, match="^receptive_field: the model has no layer 'conv1'; it has '0', '1'"):
-        receptive_field(lenet5(), "conv1")
-    with pytest.raises(ValueError, match="is of class Idle, and only"):
-        receptive_field(nn.Sequential(Idle()), "0")
-
-
 # -- pictures --------------------------------------------------------------------------------------------------------
 
 
@@ -156,13 +126,3 @@ def test_a_field_that_reaches_into_the_padding_is_drawn_inside_the_image():
     frame = next(line for line in axes.get_lines() if line.get_linewidth() > 1)
     assert min(frame.get_ydata()) == 0 and np.ptp(frame.get_ydata()) == pytest.approx(3 / 8)
     assert np.ptp(frame.get_xdata()) == pytest.approx(3 / 8)
-
-
-def test_rows_that_do_not_fit_are_refused():
-    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
-    field = ReceptiveField((1, 1), (1, 1), (0, 0))
-    for wrong in ([], [*rows(2), *rows(3)], [MapRow("", np.ones(8), np.ones((1, 4, 4)))]):
-        with pytest.raises(ValueError, match=r"^plot_maps: expected images \(H, W\) and maps \(C, h, w\)"):
-            plot_maps(wrong, field)
-    with pytest.raises(TypeError, match="^plot_maps: the receptive field must be a ReceptiveField, got 5$"):
-        plot_maps(rows(), 5)

@@ -67,18 +67,6 @@ def test_histories_lie_over_each_other(matplotlib):
     assert "what was run" in texts(figure)
 
 
-def test_histories_that_cannot_be_drawn_are_refused(matplotlib):
-    for histories, message in (
-        ({}, "there must be 1 to 6 histories, got 0"),
-        ({str(n): HISTORY for n in range(7)}, "there must be 1 to 6 histories, got 7"),
-        ({"old": HISTORY, "new": []}, "the history of 'new' is empty, there is no epoch to plot"),
-    ):
-        with pytest.raises(ValueError, match=f"^plot_histories: {message}$"):
-            plot_histories(histories, 10)
-    with pytest.raises(TypeError, match="^plot_histories: histories must be a dict of names and epochs, got list$"):
-        plot_histories([HISTORY], 10)
-
-
 def test_a_confusion_matrix_shows_its_counts_and_names(matplotlib):
     counts = np.array([[1200, 3, 0], [4, 50, 6], [0, 0, 0]])  # no example of the third class
     figure = plot_confusion(counts, NAMES)
