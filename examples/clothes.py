@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def add_weights_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def at_least(least: int) -> type:
+def at_least(least: int) -> Callable[[str], int]:
     """A type for argparse: an integer from `least`."""
 
     def integer(text: str) -> int:
@@ -54,7 +54,7 @@ def at_least(least: int) -> type:
             raise argparse.ArgumentTypeError(f"must be at least {least}, got {value}")
         return value
 
-    return integer  # type: ignore[return-value]
+    return integer
 
 
 @contextmanager
@@ -74,7 +74,7 @@ def prepare(out: Path) -> None:
     new_figure(1, 1)
 
 
-def datasets(fast: bool) -> tuple[FashionMNIST, FashionMNIST]:
+def datasets(fast: bool) -> tuple[ArrayDataset, ArrayDataset]:
     training, test = FashionMNIST(train=True), FashionMNIST(train=False)
     return (training.take(FAST_TRAINING), test.take(FAST_TEST)) if fast else (training, test)
 
