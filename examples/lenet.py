@@ -114,6 +114,7 @@ def save_results(run: TrainingRun, folder: Path) -> None:
     test_set = run.test_loader.dataset
     probabilities, labels = predict(run.model, run.test_loader)
     predictions = probabilities.argmax(axis=1)
+    metadata = {name: run.settings[name] for name in ("variant", "dataset")}  # what loads the weights can ask for
     counts = confusion_matrix(labels, predictions, classes=10)
     print(f"{int((predictions == labels).sum()):,} of {len(labels):,} test images right; see", flush=True)
     save_files(
@@ -124,7 +125,7 @@ def save_results(run: TrainingRun, folder: Path) -> None:
                 plots.plot_mistakes(test_set.images, labels, probabilities, test_set.classes), path
             ),
             "metrics.csv": partial(save_metrics, run.history),
-            "lenet.safetensors": partial(save, run.model.state_dict()),
+            "lenet.safetensors": partial(save, run.model.state_dict(), metadata=metadata),
         },
         folder,
     )

@@ -1,4 +1,4 @@
-"""Pictures of a training run's results: learning curves, the confusion matrix, the most confident mistakes.
+"""Pictures of training runs and their results: learning curves, the confusion matrix, the most confident mistakes.
 
 Each function returns a matplotlib Figure that belongs to nobody else: no window opens, no global state changes, and no
 display is needed. `save_figure` writes one as PNG. The numbers come from train/.
@@ -7,7 +7,7 @@ display is needed. `save_figure` writes one as PNG. The numbers come from train/
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TRAIN_COLOUR, TEST_COLOUR, QUIET_COLOUR = "#c2571a", "#1f5fa8", "#777777"
+SEVERAL_COLOURS = ("#222222", TEST_COLOUR, TRAIN_COLOUR, "#2f8f4e", "#8a4fa3", "#a8842c")
 DOTS_PER_INCH = 150
 
 
@@ -35,7 +36,7 @@ def plot_curves(history: Sequence[Epoch], classes: int) -> Figure:
     classes = integer("plot_curves", "classes", classes, least=1)
     if not history:
         raise ValueError("plot_curves: the history is empty, there is no epoch to plot")
-    figure = _figure(9, 3.8)
+    figure = new_figure(9, 3.8)
     losses, accuracies = figure.subplots(1, 2)
     epochs = [epoch.number for epoch in history]
     marker = "o" if len(epochs) <= 30 else ""
@@ -69,14 +70,52 @@ def plot_curves(history: Sequence[Epoch], classes: int) -> Figure:
     accuracies.set_ylabel("accuracy (% of the test images)")
 
     for axes in (losses, accuracies):
-        axes.set_xlabel("epoch")
-        axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
-        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
-        axes.grid(color="#e5e5e5")
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
+        _over_epochs(axes, epochs[0], epochs[-1])
     losses.legend(frameon=False, loc="best")
     accuracies.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 0.12))  # above it
+    return figure
+
+
+def plot_histories(histories: Mapping[str, Sequence[Epoch]], classes: int, title: str = "") -> Figure:
+    """The curves of several runs over each other: training loss, test loss, test accuracy, each on axes of its own.
+
+    Args:
+        histories: the name of each run and its epochs; the first is drawn in black, as what the others differ from.
+        classes: among how many classes guessing is drawn.
+        title: what was run.
+
+    Raises ValueError for no run or more than six, for an empty history and for a number of classes below 1, TypeError
+    for what is no history, ImportError where matplotlib is not installed.
+    """
+    require(isinstance(histories, Mapping), "plot_histories: histories must be a dict of names and epochs", histories)
+    if not 1 <= len(histories) <= len(SEVERAL_COLOURS):
+        raise ValueError(f"plot_histories: there must be 1 to {len(SEVERAL_COLOURS)} histories, got {len(histories)}")
+    runs = {name: checked_history("plot_histories", history) for name, history in histories.items()}
+    if empty := [name for name, history in runs.items() if not history]:
+        raise ValueError(f"plot_histories: the history of {empty[0]!r} is empty, there is no epoch to plot")
+    classes = integer("plot_histories", "classes", classes, least=1)
+    chance = float(np.log(classes))
+    figure = new_figure(12, 4.3)
+    figure.suptitle(title, fontsize=11)
+    panels = figure.subplots(1, 3)
+    for axes, label, values_of, guessing, limit in zip(
+        panels,
+        ("training loss (nats)", "test loss (nats)", "test accuracy (%)"),
+        (lambda e: e.train_loss, lambda e: e.test_loss, lambda e: 100 * e.test_accuracy),
+        (chance, chance, 100 / classes),
+        (None, None, 100),
+        strict=True,
+    ):
+        for (name, history), colour in zip(runs.items(), SEVERAL_COLOURS, strict=False):
+            epochs, values = [epoch.number for epoch in history], [values_of(epoch) for epoch in history]
+            axes.plot(epochs, values, color=colour, marker="o", markersize=3.5, label=name)
+        axes.axhline(guessing, color=QUIET_COLOUR, linewidth=1, linestyle="--", label=f"guessing among {classes}")
+        axes.set_ylabel(label)
+        axes.set_ylim(0, limit or 1.05 * axes.dataLim.ymax)
+        _over_epochs(axes, 1, max(history[-1].number for history in runs.values()))
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(runs) + 1, frameon=False
+    )
     return figure
 
 
@@ -98,7 +137,7 @@ def plot_confusion(counts: np.ndarray, names: Sequence[str]) -> Figure:
         raise ValueError(f"plot_confusion: counts must be at least 0, got {counts.min()}")
     totals = counts.sum(axis=1, keepdims=True)
     shares = counts / np.maximum(totals, 1)
-    figure = _figure(2.2 + 0.62 * K, 1.9 + 0.55 * K)
+    figure = new_figure(2.2 + 0.62 * K, 1.9 + 0.55 * K)
     axes = figure.subplots()
     image = axes.imshow(100 * shares, cmap="Blues", vmin=0, vmax=100, aspect="auto")
     for (row, column), count in np.ndenumerate(counts):
@@ -164,7 +203,7 @@ def plot_mistakes(
     wrong = np.flatnonzero(predictions != labels)
     worst = wrong[np.argsort(-confidence[wrong], kind="stable")][: rows * columns]
 
-    figure = _figure(2.05 * columns, 0.7 + 2.1 * rows)
+    figure = new_figure(2.05 * columns, 0.7 + 2.1 * rows)
     figure.get_layout_engine().set(w_pad=0.1, h_pad=0.12)
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat:
@@ -210,7 +249,17 @@ def _percent(share: float) -> str:
     return f"{min(100 * share, 99.9):.1f} %"
 
 
-def _figure(width: float, height: float) -> Any:
+def _over_epochs(axes: Any, first: int, last: int) -> None:
+    """Makes the horizontal axis one of whole epochs, and the rest of the axes quiet."""
+    axes.set_xlabel("epoch")
+    axes.set_xlim(first - 0.5, last + 0.5)
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    axes.grid(color="#e5e5e5")
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def new_figure(width: float, height: float) -> Any:
     """An empty figure, its size in inches, drawn by Agg."""
     try:
         from matplotlib.figure import Figure

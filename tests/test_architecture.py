@@ -38,7 +38,7 @@ LAYERS = [
     {"models", "testing"},
     {"train"},
     {"plots", "diagnosis", "pytest_plugin"},
-    {"d2l"},
+    {"activations", "d2l"},
 ]
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}
 

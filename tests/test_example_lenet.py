@@ -18,7 +18,7 @@ import pytest
 import minigrad
 from minigrad.data import FashionMNIST
 from minigrad.models import lenet5
-from minigrad.serialization import load
+from minigrad.serialization import load, load_metadata
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "lenet.py"
 RESULTS = ["curves.png", "confusion.png", "mistakes.png", "metrics.csv", "lenet.safetensors"]
@@ -113,6 +113,7 @@ def test_a_run_prints_its_layers_and_epochs_and_leaves_its_results(run, tmp_path
     model.load_state_dict(load("here/lenet.safetensors"))
     images, labels = few_images(train=False).batch(range(300))
     assert (model(minigrad.Tensor(images)).numpy().argmax(1) == labels).mean() == accuracy
+    assert load_metadata("here/lenet.safetensors") == {"variant": "modern", "dataset": "fashion-mnist"}
     assert f"{round(300 * accuracy)} of 300 test images right" in out
 
 

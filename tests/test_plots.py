@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from minigrad.plots import plot_confusion, plot_curves, plot_mistakes, save_figure
+from minigrad.plots import plot_confusion, plot_curves, plot_histories, plot_mistakes, save_figure
 from minigrad.train import Epoch
 
 HISTORY = [Epoch(n, 2.3 / n, 2.4 / n, 1 - 0.9 / n, 1.0) for n in range(1, 6)]
@@ -55,6 +55,16 @@ def test_epochs_are_counted_in_whole_numbers(matplotlib, epochs):
         low, high = axes.get_xlim()
         shown = [tick for tick in axes.get_xticks() if low <= tick <= high]
         assert shown and all(tick == round(tick) for tick in shown)
+
+
+def test_histories_lie_over_each_other(matplotlib):
+    figure = plot_histories({"old": HISTORY, "new": HISTORY[:2]}, classes=10, title="what was run")
+    shown = [curves(axes) for axes in figure.axes]
+    assert [list(panel) for panel in shown] == [["old", "new", "guessing among 10"]] * 3
+    assert shown[0]["new"] == [epoch.train_loss for epoch in HISTORY[:2]]
+    assert shown[1]["old"] == [epoch.test_loss for epoch in HISTORY]
+    assert shown[2]["old"] == [100 * epoch.test_accuracy for epoch in HISTORY]
+    assert "what was run" in texts(figure)
 
 
 def test_a_confusion_matrix_shows_its_counts_and_names(matplotlib):

@@ -1,4 +1,4 @@
-"""Wrong arguments of all that is public in train, models and plots: what the error is and what it says."""
+"""Wrong arguments of all that is public in train, models, plots and activations: what the error is and what it says."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from public_names import names, resolve
 
-from minigrad import Tensor, cross_entropy, models, nn, optim, plots, train
+from minigrad import Tensor, activations, cross_entropy, models, nn, optim, plots, train
 from minigrad.data import ArrayDataset, DataLoader
 from minigrad.train import Epoch, ProgressBar, TrainingRun
 
@@ -63,6 +63,20 @@ NO_NAMES = "{}: names must be a list with the name of each class, got "
 IN_NO_FOLDER = "no/such/folder/file.png"
 SHAPES = r"plot_mistakes: expected images \(N, H, W\), labels \(N,\) and probabilities \(N, 2\) for 2 names, got "
 DTYPES = "plot_mistakes: expected numbers for images, integers for labels and floats for probabilities, got "
+
+LENET = models.lenet5()
+FIELD = activations.ReceptiveField(size=(1, 1), step=(1, 1), start=(0, 0))
+MAP_ROW = activations.MapRow("label", np.ones((8, 8)), np.ones((2, 4, 4)))
+MAPS = r"{}: expected images \(H, W\) and maps \(C, h, w\)"
+
+
+class Idle(nn.Module):
+    def __init__(self):
+        self.used, self.idle = nn.ReLU(), nn.Tanh()
+
+    def forward(self, x):
+        return self.used(x)
+
 
 ERRORS = [
     # -- a run
@@ -305,6 +319,18 @@ ERRORS = [
         r"plot_curves: classes must be an integer, got \['a', 'b'\]",
     ),
     ("plot_curves", lambda f: f([EPOCH], 0), ValueError, "plot_curves: classes must be at least 1, got 0"),
+    (
+        "plot_histories",
+        lambda f: f([[EPOCH]], 10),
+        TypeError,
+        "{}: histories must be a dict of names and epochs, got list",
+    ),
+    ("plot_histories", lambda f: f({}, 10), ValueError, "{}: there must be 1 to 6 histories, got 0"),
+    ("plot_histories", lambda f: f(dict.fromkeys("abcdefg", (EPOCH,)), 10), ValueError, "{}: .* to 6 histories, got 7"),
+    ("plot_histories", lambda f: f({"old": [EPOCH], "new": []}, 10), ValueError, "{}: the history of 'new' is empty"),
+    ("plot_histories", lambda f: f({"old": EPOCH}, 10), TypeError, NO_HISTORY + "Epoch"),
+    ("plot_histories", lambda f: f({"old": [EPOCH]}, 0), ValueError, "{}: classes must be at least 1, got 0"),
+    ("new_figure", lambda f: f(-1, 1), ValueError, "figure size must be positive finite"),
     ("plot_confusion", lambda f: f(COUNTS, ["a"]), ValueError, r"1 names need counts of shape \(1, 1\), got \(2, 2\)"),
     ("plot_confusion", lambda f: f(NAMES, COUNTS), ValueError, r"2 names need counts of shape \(2, 2\), got \(2,\)"),
     ("plot_confusion", lambda f: f(RAGGED, NAMES), TypeError, "{}: counts must be an array, got .* different lengths"),
@@ -412,10 +438,45 @@ ERRORS = [
     ("evaluation_mode", lambda f: enter(f, "model"), TypeError, NO_MODEL + "'model'"),
     ("evaluation_mode", lambda f: enter(f, None), TypeError, NO_MODEL + "None"),
     ("evaluation_mode", lambda f: enter(f, nn.Linear), TypeError, NO_MODEL + "the class Linear itself; make one"),
+    # -- activations
+    ("activations", lambda f: f("model", X, ["1"]), TypeError, NO_MODEL + "'model'"),
+    (
+        "activations",
+        lambda f: f(LENET, X, "4"),
+        TypeError,
+        r"{}: layers must be a list of names, got '4'; model\.named_m",
+    ),
+    ("activations", lambda f: f(LENET, X, ["conv"]), ValueError, "{}: the model has no layer 'conv'; it has '0', '1'"),
+    (
+        "activations",
+        lambda f: f(Idle(), X, ["used", "idle"]),
+        ValueError,
+        "{}: the model did not call its layer 'idle'",
+    ),
+    ("receptive_field", lambda f: f(None, "1"), TypeError, NO_MODEL + "None"),
+    ("receptive_field", lambda f: f(LENET, "conv"), ValueError, "{}: the model has no layer 'conv'; it has '0', '1'"),
+    (
+        "receptive_field",
+        lambda f: f(LENET, "7"),
+        ValueError,
+        "{}: layer '6' is of class Flatten, and only those of conv",
+    ),
+    ("receptive_field", lambda f: f(nn.Sequential(Idle()), "0"), ValueError, "{}: layer '0' is of class Idle"),
+    ("plot_maps", lambda f: f([], FIELD), ValueError, MAPS),
+    ("plot_maps", lambda f: f([MAP_ROW, MAP_ROW._replace(maps=np.ones((3, 4, 4)))], FIELD), ValueError, MAPS),
+    ("plot_maps", lambda f: f([MAP_ROW._replace(image=np.ones(8))], FIELD), ValueError, MAPS),
+    (
+        "plot_maps",
+        lambda f: f([MAP_ROW._replace(image=RAGGED)], FIELD),
+        TypeError,
+        "{}: images and maps must be an array",
+    ),
+    ("plot_maps", lambda f: f([MAP_ROW], 5), TypeError, "{}: the receptive field must be a ReceptiveField, got 5"),
 ]
 
-MODULES = (train, models, plots)
-CANNOT_BE_WRONG = {"TrainingStep", "Epoch", "Evaluation", "Layer", "Summary"}  # records that minigrad makes
+MODULES = (train, models, plots, activations)
+# records that minigrad makes, and that of a row of plot_maps, which checks it
+RECORDS = {"TrainingStep", "Epoch", "Evaluation", "Layer", "Summary", "MapRow", "ReceptiveField", "ReceptiveField.of"}
 
 
 def curves():
@@ -434,4 +495,4 @@ def test_wrong_arguments_raise_at_once_and_say_what_is_wrong(name, call, kind, m
 def test_every_public_name_has_its_wrong_arguments_tested() -> None:
     needed = names(*MODULES)
     assert {"TrainingRun", "TrainingRun.epochs", "evaluate", "lenet5", "save_figure"} <= needed
-    assert needed - {name for name, *_ in ERRORS} == CANNOT_BE_WRONG
+    assert needed - {name for name, *_ in ERRORS} == RECORDS
