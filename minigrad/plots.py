@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .checks import array, integer, require
 from .checks import path as checked_path
+from .nn.checks import not_negative
 from .serialization import StrPath, write_atomically
 from .train import Epoch
 from .train.records import checked_history
@@ -35,7 +36,7 @@ def plot_curves(history: Sequence[Epoch], classes: int) -> Figure:
     classes = integer("plot_curves", "classes", classes, least=1)
     if not history:
         raise ValueError("plot_curves: the history is empty, there is no epoch to plot")
-    figure = _figure(9, 3.8)
+    figure = new_figure(9, 3.8)
     losses, accuracies = figure.subplots(1, 2)
     epochs = [epoch.number for epoch in history]
     marker = "o" if len(epochs) <= 30 else ""
@@ -98,7 +99,7 @@ def plot_confusion(counts: np.ndarray, names: Sequence[str]) -> Figure:
         raise ValueError(f"plot_confusion: counts must be at least 0, got {counts.min()}")
     totals = counts.sum(axis=1, keepdims=True)
     shares = counts / np.maximum(totals, 1)
-    figure = _figure(2.2 + 0.62 * K, 1.9 + 0.55 * K)
+    figure = new_figure(2.2 + 0.62 * K, 1.9 + 0.55 * K)
     axes = figure.subplots()
     image = axes.imshow(100 * shares, cmap="Blues", vmin=0, vmax=100, aspect="auto")
     for (row, column), count in np.ndenumerate(counts):
@@ -164,8 +165,8 @@ def plot_mistakes(
     wrong = np.flatnonzero(predictions != labels)
     worst = wrong[np.argsort(-confidence[wrong], kind="stable")][: rows * columns]
 
-    figure = _figure(2.05 * columns, 0.7 + 2.1 * rows)
-    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.12)
+    figure = new_figure(2.05 * columns, 0.7 + 2.1 * rows)
+    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.12)  # type: ignore[union-attr,call-arg]
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat:
         axes.axis("off")
@@ -210,10 +211,15 @@ def _percent(share: float) -> str:
     return f"{min(100 * share, 99.9):.1f} %"
 
 
-def _figure(width: float, height: float) -> Any:
-    """An empty figure, its size in inches, drawn by Agg."""
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure, its size in inches, drawn by Agg.
+
+    Raises TypeError or ValueError where a side is no finite number of 0 or more, ImportError where matplotlib is not
+    installed.
+    """
+    size = not_negative("new_figure", "the width", width), not_negative("new_figure", "the height", height)
     try:
         from matplotlib.figure import Figure
     except ImportError:
         raise ImportError("pictures need matplotlib: pip install 'minigrad[all]'") from None
-    return Figure(figsize=(width, height), layout="constrained")
+    return Figure(figsize=size, layout="constrained")
