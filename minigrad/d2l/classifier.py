@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from .. import nn
-from ..checks import require
+from ..checks import instance, require
 from ..nn.checks import flag, positive
 from ..ops import argmax, cross_entropy
 from ..random import default_generator
 from ..tensor import Tensor, float32
-from .module import Batch, Module
+from .module import Batch, Module, split
 
 
 class Classifier(Module):
@@ -29,9 +29,12 @@ class Classifier(Module):
     """
 
     def loss(self, Y_hat: Tensor, Y: Tensor, averaged: bool = True) -> Tensor:
-        """Cross-entropy of logits (..., K) and labels (...), in nats: the mean, or without averaging each one."""
+        """Cross-entropy of logits (..., K) and labels (...), in nats: the mean, or without averaging each one.
+
+        Raises TypeError for what are no Tensors, ValueError where the shapes do not fit.
+        """
         flag("loss", "averaged", averaged)
-        return cross_entropy(Y_hat.reshape(-1, Y_hat.shape[-1]), Y.reshape(-1), "mean" if averaged else "none")
+        return cross_entropy(*_rows("loss", Y_hat, Y), "mean" if averaged else "none")
 
     def accuracy(self, Y_hat: Tensor, Y: Tensor, averaged: bool = True) -> Tensor:
         """The share of labels (...) that have the largest of the logits (..., K); without averaging 0 or 1 for each.
@@ -39,16 +42,20 @@ class Classifier(Module):
         >>> from minigrad import Tensor
         >>> Classifier().accuracy(Tensor([[0.1, 0.9], [0.8, 0.2]]), Tensor([1, 1]))
         Tensor(0.5)
+
+        Raises TypeError for what are no Tensors, ValueError where the shapes do not fit.
         """
         flag("accuracy", "averaged", averaged)
-        right = (argmax(Y_hat.reshape(-1, Y_hat.shape[-1]), axis=1) == Y.reshape(-1)).astype(float32)
+        logits, labels = _rows("accuracy", Y_hat, Y)
+        right = (argmax(logits, axis=1) == labels).astype(float32)
         return right.mean() if averaged else right
 
     def validation_step(self, batch: Batch) -> None:
         """Draws the loss and the accuracy of a batch of the validation data, as val_loss and val_acc."""
-        Y_hat = self(*batch[:-1])
-        self.plot("loss", self.loss(Y_hat, batch[-1]), train=False)
-        self.plot("acc", self.accuracy(Y_hat, batch[-1]), train=False)
+        inputs, labels = split("validation_step", batch)
+        Y_hat = self(*inputs)
+        self.plot("loss", self.loss(Y_hat, labels), train=False)
+        self.plot("acc", self.accuracy(Y_hat, labels), train=False)
 
     def layer_summary(self, X_shape: tuple[int, ...]) -> None:
         """Prints the shape that each layer of `net` gives, for random inputs of the shape X_shape.
@@ -67,6 +74,15 @@ class Classifier(Module):
         for layer in self.net:  # type: ignore[attr-defined]
             X = layer(X)
             print(layer.__class__.__name__, "output shape:\t", X.shape)
+
+
+def _rows(caller: str, Y_hat: Tensor, Y: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits (N, K) and labels (N,) of logits (..., K) and labels (...)."""
+    instance(caller, "Y_hat", Y_hat, Tensor)
+    instance(caller, "Y", Y, Tensor)
+    if Y_hat.ndim == 0 or Y_hat.shape[:-1] != Y.shape:
+        raise ValueError(f"{caller}: expected logits (..., K) and labels (...), got {Y_hat.shape} and {Y.shape}")
+    return Y_hat.reshape(-1, Y_hat.shape[-1]), Y.reshape(-1)
 
 
 class SoftmaxRegression(Classifier):

@@ -100,10 +100,17 @@ class FashionMNIST(DataModule):
         return data.DataLoader(self.train if train else self.val, self.batch_size, shuffle=train)
 
     def text_labels(self, indices: Iterable[Any]) -> list[str]:
-        """The names of classes. Raises TypeError for what is no list of integers, IndexError for no class's number."""
-        require(isinstance(indices, (Iterable, Tensor)), "text_labels: the indices must be a list", indices)
+        """The names of classes, given their numbers.
+
+        Raises TypeError for what is no list of integers, ValueError or IndexError where there is no such class.
+        """
+        require(isinstance(indices, Iterable), "text_labels: the indices must be a list", indices)
         numbers = [integer("text_labels", "an index", i.item() if isinstance(i, Tensor) else i, 0) for i in indices]
-        return [self.train.classes[number] for number in numbers]
+        names = self.train.classes
+        for number in numbers:
+            if number >= len(names):
+                raise IndexError(f"text_labels: there are {len(names)} classes, from 0, got {number}")
+        return [names[number] for number in numbers]
 
     def visualize(self, batch: Sequence[Any], nrows: int = 1, ncols: int = 8, labels: Sequence[str] = ()) -> None:
         """Shows the first images of a batch with their names; outside a notebook in the file images.png.

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import nn
-from ..checks import function, require
+from ..checks import function, instance, require
+from ..nn.checks import flag, not_negative
 from ..optim import SGD
 from ..tensor import Tensor
 from .hyperparameters import HyperParameters
@@ -30,6 +31,8 @@ class Module(nn.Module, HyperParameters):
         lr: the learning rate, for `configure_optimizers`.
         board: the chart.
         trainer: the Trainer that trains it.
+
+    Raises TypeError for what is no number, ValueError for one that is not above 0.
     """
 
     trainer: Trainer
@@ -37,7 +40,13 @@ class Module(nn.Module, HyperParameters):
 
     def __init__(self, plot_train_per_epoch: float = 2, plot_valid_per_epoch: float = 1) -> None:
         super().__init__()
-        self.save_hyperparameters()
+        for name, per_epoch in (
+            ("plot_train_per_epoch", plot_train_per_epoch),
+            ("plot_valid_per_epoch", plot_valid_per_epoch),
+        ):
+            if not_negative("Module", name, per_epoch) == 0:
+                raise ValueError(f"Module: {name} must be above 0; set self.board.display = False for no chart")
+        self.save_hyperparameters(ignore=["name", "per_epoch"])
         self.board = ProgressBoard()
 
     def loss(self, y_hat: Tensor, y: Tensor) -> Tensor:
@@ -58,6 +67,8 @@ class Module(nn.Module, HyperParameters):
 
         Raises RuntimeError while no Trainer trains the model.
         """
+        instance("plot", "the key", key, str)
+        flag("plot", "train", train)
         trainer = vars(self).get("trainer")
         if trainer is None:
             raise RuntimeError(f"{type(self).__name__}.plot: no Trainer trains this model yet; see Trainer.fit")
@@ -73,13 +84,15 @@ class Module(nn.Module, HyperParameters):
 
     def training_step(self, batch: Batch) -> Tensor:
         """The loss of a batch, which the Trainer minimises; drawn as train_loss."""
-        loss = self.loss(self(*batch[:-1]), batch[-1])
+        inputs, labels = split("training_step", batch)
+        loss = self.loss(self(*inputs), labels)
         self.plot("loss", loss, train=True)
         return loss
 
     def validation_step(self, batch: Batch) -> None:
         """What is measured on a batch of the validation data, with gradients off; drawn as val_loss."""
-        self.plot("loss", self.loss(self(*batch[:-1]), batch[-1]), train=False)
+        inputs, labels = split("validation_step", batch)
+        self.plot("loss", self.loss(self(*inputs), labels), train=False)
 
     def configure_optimizers(self) -> Any:
         """What has `step()` and `zero_grad()`: gradient descent with the learning rate `self.lr`, unless overridden.
@@ -103,8 +116,15 @@ class Module(nn.Module, HyperParameters):
             function("apply_init", "init", init)
         self.forward(*inputs)
         if init is not None:
-            self.net.apply(init)
+            getattr(self, "net", self).apply(init)
 
     def _expect(self, name: str, hint: str) -> None:
         if not hasattr(self, name):
             raise AttributeError(f"{type(self).__name__} has no {name!r}: {hint}")
+
+
+def split(caller: str, batch: Batch) -> tuple[Sequence[Any], Any]:
+    """The inputs and the labels of a batch; raises TypeError for what is none."""
+    fits = isinstance(batch, (tuple, list)) and len(batch) > 1
+    require(fits, f"{caller}: a batch must be a list of inputs and labels", batch, "write (X, y)")
+    return batch[:-1], batch[-1]

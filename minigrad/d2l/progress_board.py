@@ -6,7 +6,8 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..checks import instance, integer
+from ..checks import instance, integer, require
+from ..nn.checks import flag
 from ..plots import new_figure
 from .display import notebook, show
 from .hyperparameters import HyperParameters
@@ -35,6 +36,8 @@ class ProgressBoard(HyperParameters):
         data: the points of each line, by its label.
         pause: how many seconds pass at least between two drawings.
 
+    Raises TypeError for a `display` that is no bool and `ls` or `colors` that are no lists.
+
     >>> board = ProgressBoard("x", display=False)
     >>> for x in range(4):
     ...     board.draw(x, x * x, "square", every_n=2)
@@ -61,7 +64,11 @@ class ProgressBoard(HyperParameters):
         figsize: tuple[float, float] = (4.5, 3.2),
         display: bool = True,
     ) -> None:
-        self.save_hyperparameters()
+        flag("ProgressBoard", "display", display)
+        for name, given in (("ls", ls), ("colors", colors)):
+            fits = isinstance(given, Sequence) and not isinstance(given, str) and len(given) > 0
+            require(fits, f"ProgressBoard: {name} must be a list, not empty", given, "write ['-', '--']")
+        self.save_hyperparameters(ignore=["name", "given", "fits"])
         self.data = {}
         self.pause = 0.0
         self._gathered: dict[str, list[tuple[Any, Any]]] = {}

@@ -68,8 +68,6 @@ class Trainer(HyperParameters):
             TypeError: model or data are not what is said above, or what they return isn't.
             NonFiniteLoss: a loss became NaN or infinite.
         """
-        instance("fit", "the model", model, Module)
-        instance("fit", "the data", data, DataModule)
         self.prepare_data(data)
         self.prepare_model(model)
         self.optim = model.configure_optimizers()
@@ -85,8 +83,10 @@ class Trainer(HyperParameters):
 
     def prepare_data(self, data: DataModule) -> None:
         """Makes the two loaders and counts their batches; val_dataloader may be None."""
+        instance("Trainer", "the data", data, DataModule)
         self.train_dataloader = data.train_dataloader()
         self.val_dataloader = data.val_dataloader()
+        require(self.train_dataloader is not None, "fit: there must be training data", None, "see train_dataloader")
         for loader in (self.train_dataloader, self.val_dataloader):
             fits = loader is None or hasattr(loader, "__len__")
             require(fits, "fit: a data loader must have a length", loader, "return one of minigrad.data.DataLoader")
@@ -99,6 +99,7 @@ class Trainer(HyperParameters):
 
     def prepare_model(self, model: Module) -> None:
         """Moves the model to the GPU where one is used, and makes it and its chart this Trainer's."""
+        instance("Trainer", "the model", model, Module)
         model.trainer = self
         model.board.xlim = [0, self.max_epochs]
         model.board.pause = SECONDS_BETWEEN_DRAWINGS
