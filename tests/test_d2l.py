@@ -117,6 +117,7 @@ def test_the_chapter_runs_cell_by_cell(few, capsys, monkeypatch) -> None:
     assert [point.x for point in lines["val_acc"]] == [1, 2]
     assert lines["val_loss"][-1].y == pytest.approx(math.log(10), abs=0.05), "the plateau"
     assert (trainer.epoch, trainer.train_batch_idx, trainer.val_batch_idx) == (1, 10, 4)
+    assert model.board.title == "LeNet: lr 0.1, num_classes 10;  batch_size 128"
     assert Path("LeNet.png").read_bytes().startswith(b"\x89PNG")
     assert "the picture is in LeNet.png" in capsys.readouterr().out
 

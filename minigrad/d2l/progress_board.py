@@ -34,6 +34,7 @@ class ProgressBoard(HyperParameters):
 
     Attributes:
         data: the points of each line, by its label.
+        title: what stands above the chart; a Trainer writes there what it trains.
         pause: how many seconds pass at least between two drawings.
 
     Raises TypeError for a `display` that is no bool and `ls` or `colors` that are no lists.
@@ -70,6 +71,7 @@ class ProgressBoard(HyperParameters):
             require(fits, f"ProgressBoard: {name} must be a list, not empty", given, "write ['-', '--']")
         self.save_hyperparameters(ignore=["name", "given", "fits"])
         self.data = {}
+        self.title = ""
         self.pause = 0.0
         self._gathered: dict[str, list[tuple[Any, Any]]] = {}
         self._shown_at = float("-inf")
@@ -105,6 +107,7 @@ class ProgressBoard(HyperParameters):
             axes.plot(xs, ys, linestyle=style, color=colour, label=label, marker="." if len(points) == 1 else "")
         axes.set(xscale=self.xscale, yscale=self.yscale, xlabel=self.xlabel or "", ylabel=self.ylabel or "")
         axes.set(**{name: limit for name in ("xlim", "ylim") if (limit := getattr(self, name)) is not None})
+        axes.set_title(self.title, fontsize=9)
         axes.grid(color="#e5e5e5")
         axes.set_axisbelow(True)
         if self.data:

@@ -70,6 +70,7 @@ class Trainer(HyperParameters):
         """
         self.prepare_data(data)
         self.prepare_model(model)
+        model.board.title = _title(model, data)
         self.optim = model.configure_optimizers()
         fits = all(callable(getattr(self.optim, name, None)) for name in ("step", "zero_grad"))
         hint = "an optimizer has step() and zero_grad()"
@@ -176,3 +177,12 @@ class Trainer(HyperParameters):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Trainer:
         return self  # a copy of a model has the same trainer: its data need not be copied
+
+
+def _title(model: Module, data: DataModule) -> str:
+    """What a chart is of: the numbers among the hyperparameters of the model and the data."""
+    parts = [
+        ", ".join(f"{name} {value:g}" for name, value in made.hparams.items() if isinstance(value, (int, float)))
+        for made in (model, data)
+    ]
+    return f"{type(model).__name__}: " + ";  ".join(filter(None, parts))
