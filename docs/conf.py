@@ -12,3 +12,4 @@ nb_execution_in_temp = True  # what a page writes, it writes there
 nb_merge_streams = True
 exclude_patterns = ["_build"]
 html_theme = "alabaster"
+html_theme_options = {"page_width": "1120px"}  # so that a line of code has its place

@@ -360,6 +360,16 @@ def test_a_loss_that_is_no_number_stops_the_training_and_the_chart_is_drawn_stil
     assert model.trainer.train_batch_idx < 5
 
 
+def test_pictures_and_progress_bars_may_be_missing(few, capsys, monkeypatch) -> None:
+    monkeypatch.setattr("minigrad.d2l.devices._said", set())
+    for package in ("matplotlib.figure", "tqdm"):
+        monkeypatch.setitem(sys.modules, package, None)
+    for _ in range(2):
+        d2l.Trainer(max_epochs=1).fit(d2l.SoftmaxRegression(10, lr=0.1), few)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["no progress bar", "no chart"]
+
+
 def test_a_copy_of_a_trained_model_does_not_copy_the_data(few) -> None:
     model = d2l.SoftmaxRegression(10, lr=0.1)
     trainer = d2l.Trainer(max_epochs=1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import fill
+
 from ..backends import Backend, BackendError, default_backend, get_backend
 from ..checks import integer
 
@@ -49,4 +51,4 @@ def say_once(text: str) -> None:
     """Prints a line that later calls need not repeat."""
     if text not in _said:
         _said.add(text)
-        print(text, flush=True)
+        print(fill(text, 96), flush=True)

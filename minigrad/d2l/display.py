@@ -37,7 +37,8 @@ def show(figure: Figure, file: str, handle: Any = None) -> Any:
         return None
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=200)
-    image = ipython_display.Image(png.getvalue(), format="png", retina=True)  # at half its size, so 100 dots an inch
+    width = round(100 * figure.get_figwidth())  # half of what it has, for fine screens; the height follows
+    image = ipython_display.Image(png.getvalue(), format="png", width=width)
     if handle is None:
         return ipython_display.display(image, display_id=True)
     handle.update(image)
