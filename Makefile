@@ -5,7 +5,7 @@
 # make test-cuda  compiles the CUDA kernels with NVIDIA's compiler and compares the tests' stand-in for CuPy with CuPy;
 #                 needs no GPU (300 MB more in .venv)
 # make mutants  changes the rules and kernels, one small change at a time, and shows which changes no test notices
-# make docs     builds the documentation into docs/_build
+# make docs     builds the documentation into docs/_build, its notebooks run; MINIGRAD_FAST_DOCS=1 make docs is faster
 # Needs Python 3.10 or later; everything else is installed into .venv, nothing elsewhere.
 
 PYTHON ?= python3

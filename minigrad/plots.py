@@ -14,6 +14,7 @@ import numpy as np
 
 from .checks import array, integer, require
 from .checks import path as checked_path
+from .nn.checks import not_negative
 from .serialization import StrPath, write_atomically
 from .train import Epoch
 from .train.records import checked_history
@@ -204,7 +205,7 @@ def plot_mistakes(
     worst = wrong[np.argsort(-confidence[wrong], kind="stable")][: rows * columns]
 
     figure = new_figure(2.05 * columns, 0.7 + 2.1 * rows)
-    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.12)
+    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.12)  # type: ignore[union-attr,call-arg]
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat:
         axes.axis("off")
@@ -259,10 +260,15 @@ def _over_epochs(axes: Any, first: int, last: int) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def new_figure(width: float, height: float) -> Any:
-    """An empty figure, its size in inches, drawn by Agg."""
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure, its size in inches, drawn by Agg.
+
+    Raises TypeError or ValueError where a side is no finite number of 0 or more, ImportError where matplotlib is not
+    installed.
+    """
+    size = not_negative("new_figure", "the width", width), not_negative("new_figure", "the height", height)
     try:
         from matplotlib.figure import Figure
     except ImportError:
         raise ImportError("pictures need matplotlib: pip install 'minigrad[all]'") from None
-    return Figure(figsize=(width, height), layout="constrained")
+    return Figure(figsize=size, layout="constrained")

@@ -37,7 +37,7 @@ LAYERS = [
     {"optim", "gradient_check", "anomaly"},
     {"models", "testing"},
     {"train"},
-    {"plots", "diagnosis", "pytest_plugin"},
+    {"plots", "diagnosis", "pytest_plugin", "torch_like"},
     {"activations", "d2l"},
 ]
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}

@@ -382,6 +382,8 @@ ERRORS = [
         r"{}: columns must .* 2\.0",
     ),
     ("plot_mistakes", lambda f: f(IMAGES, LABELS, PROBABILITIES, NAMES, 4, -1), ValueError, "{}: columns .* got -1"),
+    ("new_figure", lambda f: f("4", 3), TypeError, "{}: the width must be a number, got '4'"),
+    ("new_figure", lambda f: f(4, -3), ValueError, "{}: the height must be 0 or more, got -3"),
     (
         "save_figure",
         lambda f: f("x.png", curves()),
