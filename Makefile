@@ -73,4 +73,4 @@ docs: .venv/docs
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-bench build dist *.egg-info docs/_build lenet-out
+	rm -rf .venv .venv-bench build dist *.egg-info docs/_build lenet-out lenet-1998-out

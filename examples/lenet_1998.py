@@ -65,15 +65,15 @@ def main() -> int:
         print_beside_the_paper(error, options)
     save_results(run, train_errors, options)
     if options.fast:
-        assert error < 40, f"after {options.epochs} epochs the test error is still {error:.1f} %"
+        assert error < 50, f"after {options.epochs} epochs the test error is still {error:.1f} %"
     return 0
 
 
 def datasets(fast: bool) -> tuple[ArrayDataset, ArrayDataset]:
     """The images to learn from and to test with."""
     if fast:
-        print("--fast: 3,000 images of Fashion-MNIST, which ships with minigrad, in place of MNIST's 60,000\n")
-        return FashionMNIST().take(3_000), FashionMNIST(train=False).take(1_000)
+        print("--fast: 2,000 images of Fashion-MNIST, which ships with minigrad, in place of MNIST's 60,000\n")
+        return FashionMNIST().take(2_000), FashionMNIST(train=False).take(1_000)
     return MNIST(), MNIST(train=False)
 
 
@@ -127,7 +127,7 @@ def save_results(run: TrainingRun, train_errors: list[float], options: argparse.
 
 
 def what_was_run(options: argparse.Namespace) -> str:
-    data = "3,000 images of Fashion-MNIST" if options.fast else "MNIST"
+    data = "2,000 images of Fashion-MNIST" if options.fast else "MNIST"
     return f"LeNet-5 of 1998 on {data}, seed {options.seed}"
 
 
@@ -219,7 +219,7 @@ def parse_options() -> argparse.Namespace:
         description="Trains LeNet-5 as published in 1998 on MNIST, and shows its errors.", allow_abbrev=False
     )
     add, default = parser.add_argument, " (default: %(default)s)"
-    add("--fast", action="store_true", help="three epochs on 3,000 images of Fashion-MNIST, to see that all works")
+    add("--fast", action="store_true", help="three epochs on 2,000 images of Fashion-MNIST, to see that all works")
     add("--epochs", type=int, default=None, help="passes over the training images (default: 20, with --fast 3)")
     add("--lr", type=float, default=1e-3, help="learning rate, which falls to 0 along half a cosine" + default)
     add("--batch-size", type=int, default=32, help="images a step" + default)

@@ -263,11 +263,11 @@ def test_wrong_arguments_raise_and_say_what_is_wrong(call, kind, message):
 # -- the example ---------------------------------------------------------------------------------------------------
 
 
-def run_example(arguments: str, folder: Path, **environment: str) -> subprocess.CompletedProcess:
+def run_example(arguments: str, folder: Path) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, "-W", "error", str(EXAMPLE), "--backend", "numpy", *arguments.split()],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(EXAMPLE.parent.parent), **environment},
+        env={**os.environ, "PYTHONPATH": str(EXAMPLE.parent.parent), "OPENBLAS_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
     )
@@ -277,9 +277,9 @@ def test_the_fast_example_learns_and_leaves_its_pictures(tmp_path):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     result = run_example("--fast --out here", tmp_path)
     assert (result.returncode, result.stderr) == (0, "")
-    assert "--fast: 3,000 images of Fashion-MNIST, which ships with minigrad" in result.stdout
+    assert "--fast: 2,000 images of Fashion-MNIST, which ships with minigrad" in result.stdout
     lines = [line.split() for line in result.stdout.splitlines() if line.startswith("epoch")]
-    assert [line[1] for line in lines] == ["1", "2", "3"] and float(lines[-1][10]) < 40
+    assert [line[1] for line in lines] == ["1", "2", "3"] and float(lines[-1][10]) < 50
     names = ["bitmaps.png", "connections.png", "errors.png", "metrics.csv", "mistakes.png"]
     assert sorted(path.name for path in (tmp_path / "here").iterdir()) == names
 
