@@ -22,7 +22,7 @@ from minigrad.lenet1998 import bitmap_codes, lenet1998, map_loss
 from minigrad.models import summary
 from minigrad.optim import SGD
 from minigrad.optim.lr_scheduler import CosineAnnealingLR
-from minigrad.train import Epoch, TrainingRun, evaluate, predict, save_metrics
+from minigrad.train import Epoch, NonFiniteLoss, TrainingRun, evaluate, predict, save_metrics
 
 PAPER = {
     "LeNet-1": 1.7,
@@ -59,13 +59,18 @@ def main() -> int:
         scheduler=CosineAnnealingLR(sgd, T_max=options.epochs),
         loss=partial(map_loss, j=options.j),
     )
-    train_errors = list(train(run, options.epochs))
-    error = 100 * (1 - run.history[-1].test_accuracy)
+    try:
+        train_errors = list(train(run, options.epochs))
+    except NonFiniteLoss as error:
+        sys.exit(f"lenet_1998.py: stopped: {error}; a learning rate below {options.lr:g} may help")
+    except KeyboardInterrupt:
+        return 130
+    test_error = 100 * (1 - run.history[-1].test_accuracy)
     if not options.fast:
-        print_beside_the_paper(error, options)
+        print_beside_the_paper(test_error, options)
     save_results(run, train_errors, options)
     if options.fast:
-        assert error < 50, f"after {options.epochs} epochs the test error is still {error:.1f} %"
+        assert test_error < 50, f"after {options.epochs} epochs the test error is still {test_error:.1f} %"
     return 0
 
 
@@ -162,7 +167,7 @@ def plot_errors(history: list[Epoch], train_errors: list[float], title: str) -> 
 def plot_connections(connected: np.ndarray) -> Any:
     """Which maps of S2 each map of C3 sees: table 1 of the paper, for connections (O, C)."""
     O, C = connected.shape
-    figure = new_figure(7, 4)
+    figure = new_figure(7, 3.6)
     axes = figure.subplots()
     axes.imshow(connected.T, cmap="Blues", vmin=0, vmax=1.4, aspect="equal")
     axes.set_xticks(range(O))

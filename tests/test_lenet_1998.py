@@ -289,6 +289,7 @@ def test_the_fast_example_learns_and_leaves_its_pictures(tmp_path):
     [
         ("--epochs 0", 2, "--epochs must be at least 1, got 0"),
         ("--lr nan", 2, "--lr must be a finite number above 0, got nan"),
+        ("--fast --lr 1e38", 1, "stopped: the loss became nan in epoch 1, step"),
         ("--j inf", 2, "--j must be a finite number, got inf"),
         ("--fast --backend abacus", 1, "lenet_1998.py: error: there is no backend named 'abacus'"),
     ],
