@@ -114,11 +114,12 @@ def save_results(run: TrainingRun, train_errors: list[float], options: argparse.
     assert isinstance(dataset, ArrayDataset)
     save_metrics(run.history, options.out / "metrics.csv")
     print(f"see {options.out / 'metrics.csv'}")
+    title = what_was_run(options)
     try:
         figures = {
-            "errors.png": plot_errors(run.history, train_errors, what_was_run(options)),
+            "errors.png": plot_errors(run.history, train_errors, title),
             "connections.png": plot_connections(run.model.C3.connected.numpy()),
-            "bitmaps.png": plot_bitmaps(mean_outputs(run.model[:-1], run.test_loader), dataset.classes),
+            "bitmaps.png": plot_bitmaps(mean_outputs(run.model[:-1], run.test_loader), dataset.classes, title),
             "mistakes.png": plots.plot_mistakes(
                 dataset.images, *predict(run.model, run.test_loader)[::-1], dataset.classes
             ),
@@ -133,7 +134,7 @@ def save_results(run: TrainingRun, train_errors: list[float], options: argparse.
 
 def what_was_run(options: argparse.Namespace) -> str:
     data = "2,000 images of Fashion-MNIST" if options.fast else "MNIST"
-    return f"LeNet-5 of 1998 on {data}, seed {options.seed}"
+    return f"LeNet-5 of 1998 on {data}, seed {options.seed}, {options.epochs} epochs"
 
 
 def plot_errors(history: list[Epoch], train_errors: list[float], title: str) -> Any:
@@ -186,9 +187,9 @@ def plot_connections(connected: np.ndarray) -> Any:
     return figure
 
 
-def plot_bitmaps(outputs: np.ndarray, names: tuple[str, ...]) -> Any:
+def plot_bitmaps(outputs: np.ndarray, names: tuple[str, ...], title: str) -> Any:
     """The codes of the classes as bitmaps, and what the network makes of images of each: means of F6, (10, 84)."""
-    figure = new_figure(9, 3.6)
+    figure = new_figure(9, 3.8)
     rows = figure.subplots(2, 10)
     for row, values, label in ((rows[0], bitmap_codes(), "code"), (rows[1], outputs, "F6, mean")):
         for k, axes in enumerate(row):
@@ -199,7 +200,7 @@ def plot_bitmaps(outputs: np.ndarray, names: tuple[str, ...]) -> Any:
     for axes, name in zip(rows[0], names, strict=True):
         axes.set_title(name, fontsize=11 if len(name) < 3 else 8)
     figure.colorbar(image, ax=rows, shrink=0.8, ticks=[-1, 0, 1])
-    figure.suptitle("The bitmap of each class, and the mean output of F6 for its test images", fontsize=11)
+    figure.suptitle(f"{title}:\nthe bitmap of each class, and what F6 draws for its test images", fontsize=11)
     return figure
 
 
