@@ -22,7 +22,9 @@ from .tensor import Tensor, bool_, float32, float64, int64
 __version__ = "0.1.0"  # a plain string, which setup.cfg reads without importing NumPy
 
 # so that `import minigrad` takes no longer than it must
-_AT_FIRST_USE = ("activations", "d2l", "data", "diagnosis", "models", "plots", "testing", "torch_like", "train")
+_AT_FIRST_USE = (
+    *("activations", "d2l", "data", "diagnosis", "lenet1998", "models", "plots", "testing", "torch_like", "train"),
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -330,7 +330,6 @@ ERRORS = [
     ("plot_histories", lambda f: f({"old": [EPOCH], "new": []}, 10), ValueError, "{}: the history of 'new' is empty"),
     ("plot_histories", lambda f: f({"old": EPOCH}, 10), TypeError, NO_HISTORY + "Epoch"),
     ("plot_histories", lambda f: f({"old": [EPOCH]}, 0), ValueError, "{}: classes must be at least 1, got 0"),
-    ("new_figure", lambda f: f(-1, 1), ValueError, "figure size must be positive finite"),
     ("plot_confusion", lambda f: f(COUNTS, ["a"]), ValueError, r"1 names need counts of shape \(1, 1\), got \(2, 2\)"),
     ("plot_confusion", lambda f: f(NAMES, COUNTS), ValueError, r"2 names need counts of shape \(2, 2\), got \(2,\)"),
     ("plot_confusion", lambda f: f(RAGGED, NAMES), TypeError, "{}: counts must be an array, got .* different lengths"),
