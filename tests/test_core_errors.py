@@ -7,7 +7,7 @@ import pytest
 from public_names import names, resolve
 
 import minigrad
-from minigrad import Function, Tensor, autograd, backends, nn, ops, serialization
+from minigrad import Function, Tensor, autograd, backends, nn, ops, serialization, torch_like
 
 F32 = Tensor([1.0, 2.0])
 INTEGERS = Tensor([1, 2])
@@ -467,6 +467,7 @@ def test_wrong_arguments_raise_at_once_and_say_what_is_wrong(name, call, kind, m
 
 def test_every_public_name_has_its_wrong_arguments_tested() -> None:
     methods = {f"Tensor.{method.__name__}" for method in ops.TENSOR_METHODS}
+    methods |= {f"Tensor.{name}" for name in torch_like.TENSOR_METHODS}  # operations too, under PyTorch's names
     needed = names(*MODULES) - set(ops.__all__) - methods  # tests/test_ops_errors.py has the operations
     assert {"Tensor", "Tensor.backward", "Function.apply", "arange", "load_metadata", "use_backend"} <= needed
     assert needed - {name for name, *_ in ERRORS} == CANNOT_BE_WRONG

@@ -360,6 +360,33 @@ def test_a_loss_that_is_no_number_stops_the_training_and_the_chart_is_drawn_stil
     assert model.trainer.train_batch_idx < 5
 
 
+def test_a_model_of_several_inputs_is_trained_and_stopped_too() -> None:
+    class Pairs(d2l.DataModule):
+        def train_dataloader(self):
+            return [(torch.ones(2, 1), torch.ones(2, 1), torch.ones(2, 1))] * 3
+
+        def val_dataloader(self):
+            return None
+
+    class Product(d2l.Module):
+        def __init__(self, lr):
+            super().__init__()
+            self.save_hyperparameters()
+            self.w = nn.Parameter([1.5])
+
+        def forward(self, a, b):
+            return a * b * self.w
+
+        def loss(self, y_hat, y):
+            return F.mse_loss(y_hat, y)
+
+    model = Product(lr=0.5)
+    d2l.Trainer(max_epochs=1).fit(model, Pairs())
+    assert model.w.item() == pytest.approx(1)
+    with pytest.raises(NonFiniteLoss, match="a model of several inputs"):
+        d2l.Trainer(max_epochs=1).fit(Product(lr=1e30), Pairs())
+
+
 def test_pictures_and_progress_bars_may_be_missing(few, capsys, monkeypatch) -> None:
     monkeypatch.setattr("minigrad.d2l.devices._said", set())
     for package in ("matplotlib.figure", "tqdm"):
@@ -461,10 +488,13 @@ def test_in_a_notebook_the_chart_is_drawn_in_place_and_not_too_often(few, in_not
     assert len(in_notebook) == 1
     assert 1 <= in_notebook[0].updates <= 20
     assert list(tmp_path.iterdir()) == []
+    d2l.Trainer(max_epochs=1).fit(model, few)
+    assert len(in_notebook) == 2, "another fit draws another chart"
+    assert [point.x for point in model.board.data["val_acc"]] == [1]
     board = d2l.ProgressBoard("x")
     for x in range(4):
         board.draw(x, x, "line", every_n=2)
-    assert [handle.updates for handle in in_notebook[1:]] == [1]
+    assert [handle.updates for handle in in_notebook[2:]] == [1]
 
 
 def test_a_terminal_is_no_notebook(monkeypatch) -> None:

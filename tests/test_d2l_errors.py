@@ -35,6 +35,11 @@ def model(**attributes) -> d2l.SoftmaxRegression:
     return made
 
 
+class Bare(d2l.Classifier):
+    def __init__(self):
+        self.lr = 0.1
+
+
 def fit(made=None, data=None, **options):
     d2l.Trainer(1, **options).fit(made or model(), data or Data())
 
@@ -218,6 +223,7 @@ ERRORS = [
     ),
     ("Trainer.fit", lambda f: fit(data=Data(loader=None)), TypeError, "fit: there must be training data, got None"),
     ("Trainer.fit", lambda f: fit(data=Data(loader=[])), ValueError, "fit: the training data have no batches"),
+    ("Trainer.fit", lambda f: fit(Bare()), AttributeError, r"Bare has no 'board': call super\(\).__init__\(\) first"),
     ("Trainer.prepare_data", lambda f: f(d2l.Trainer(1), None), TypeError, "the data must be a DataModule, got None"),
     ("Trainer.prepare_model", lambda f: f(d2l.Trainer(1), "net"), TypeError, "the model must be a Module, got 'net'"),
     ("Trainer.clip_gradients", lambda f: f(d2l.Trainer(1), "1", model()), TypeError, "must be a number, got '1'"),

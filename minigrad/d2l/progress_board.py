@@ -70,9 +70,13 @@ class ProgressBoard(HyperParameters):
             fits = isinstance(given, Sequence) and not isinstance(given, str) and len(given) > 0
             require(fits, f"ProgressBoard: {name} must be a list, not empty", given, "write ['-', '--']")
         self.save_hyperparameters(ignore=["name", "given", "fits"])
-        self.data = {}
         self.title = ""
         self.pause = 0.0
+        self.clear()
+
+    def clear(self) -> None:
+        """Begins a new chart, without points."""
+        self.data = {}
         self._gathered: dict[str, list[tuple[Any, Any]]] = {}
         self._shown_at = float("-inf")
         self._handle: Any = None

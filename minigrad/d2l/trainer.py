@@ -106,9 +106,11 @@ class Trainer(HyperParameters):
             raise ValueError("fit: the training data have no batches")
 
     def prepare_model(self, model: Module) -> None:
-        """Moves the model to the GPU where one is used, and makes it and its chart this Trainer's."""
+        """Moves the model to the GPU where one is used, makes it this Trainer's, and begins a new chart."""
         instance("Trainer", "the model", model, Module)
+        model._expect("board", "call super().__init__() first in __init__")
         model.trainer = self
+        model.board.clear()
         model.board.xlim = [0, self.max_epochs]
         model.board.pause = SECONDS_BETWEEN_DRAWINGS
         if self.gpus:
@@ -154,7 +156,8 @@ class Trainer(HyperParameters):
             return
         for step, value in enumerate((t.item() for t in self._unread), number - len(self._unread) + 1):
             if not math.isfinite(value):
-                place = first_nonfinite(self.model, batch[0], batch[-1], self.model.loss)
+                several = "a model of several inputs"
+                place = first_nonfinite(self.model, batch[0], batch[1], lambda *_: loss) if len(batch) == 2 else several
                 when = f"epoch {self.epoch + 1}, step {step} of {self.num_train_batches}"
                 raise NonFiniteLoss(value, when, place or "no layer, when the batch was run once more")
             if self._bar is not None:
@@ -189,7 +192,11 @@ class Trainer(HyperParameters):
 def _title(model: Module, data: DataModule) -> str:
     """What a chart is of: the numbers among the hyperparameters of the model and the data."""
     parts = [
-        ", ".join(f"{name} {value:g}" for name, value in made.hparams.items() if isinstance(value, (int, float)))
+        ", ".join(
+            f"{name} {value:g}"
+            for name, value in getattr(made, "hparams", {}).items()
+            if isinstance(value, (int, float))
+        )
         for made in (model, data)
     ]
     return f"{type(model).__name__}: " + ";  ".join(filter(None, parts))
