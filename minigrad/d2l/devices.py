@@ -51,4 +51,4 @@ def say_once(text: str) -> None:
     """Prints a line that later calls need not repeat."""
     if text not in _said:
         _said.add(text)
-        print(fill(text, 96), flush=True)
+        print(fill(text, 78), flush=True)

@@ -68,7 +68,7 @@ def show_images(
         if image.ndim != 2:
             raise ValueError(f"show_images: expected images (H, W), got shape {image.shape}; see X.squeeze(1)")
     require(titles is None or not isinstance(titles, str), "show_images: titles must be a list of strings", titles)
-    figure = new_figure(columns * scale, rows * scale * (1.0 if titles is None else 1.2))
+    figure = new_figure(columns * scale, rows * scale * (1.0 if titles is None else 1.15))
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for place in axes:
         place.axis("off")
