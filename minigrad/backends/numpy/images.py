@@ -7,4 +7,4 @@ import numpy as np
 
 def gather_images(images: np.ndarray, indices: np.ndarray) -> np.ndarray:
     chosen = images.take(indices, axis=0)
-    return np.divide(chosen, np.float32(255), dtype=np.float32) if chosen.dtype == np.uint8 else chosen
+    return chosen / np.float32(255) if chosen.dtype == np.uint8 else chosen
