@@ -110,8 +110,7 @@ def trained_network(options: argparse.Namespace) -> tuple[nn.Sequential, str]:
 
 
 def loaded_network(path: Path) -> tuple[nn.Sequential, str]:
-    metadata = load_metadata(path)
-    variant, dataset = metadata.get("variant"), metadata.get("dataset")
+    variant, _, dataset = load_metadata(path).get("network", "").partition(" on ")
     if variant not in VARIANTS or dataset != "fashion-mnist":
         raise ValueError(
             f"{path}: these are not the weights of a LeNet-5 for clothes; examples/lenet.py writes them, "

@@ -114,7 +114,8 @@ def save_results(run: TrainingRun, folder: Path) -> None:
     test_set = run.test_loader.dataset
     probabilities, labels = predict(run.model, run.test_loader)
     predictions = probabilities.argmax(axis=1)
-    metadata = {name: run.settings[name] for name in ("variant", "dataset")}  # what loads the weights can ask for
+    # What loads the weights can ask for. One string: safetensors puts several into a file in any order.
+    metadata = {"network": f"{run.settings['variant']} on {run.settings['dataset']}"}
     counts = confusion_matrix(labels, predictions, classes=10)
     print(f"{int((predictions == labels).sum()):,} of {len(labels):,} test images right; see", flush=True)
     save_files(

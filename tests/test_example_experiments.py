@@ -41,7 +41,7 @@ def assert_results(example: str, folder: Path) -> None:
 @pytest.fixture
 def weights(tmp_path: Path) -> str:
     path = tmp_path / "lenet.safetensors"
-    save(lenet5().state_dict(), path, {"variant": "book", "dataset": "fashion-mnist"})
+    save(lenet5().state_dict(), path, {"network": "book on fashion-mnist"})
     return str(path)
 
 
@@ -116,6 +116,6 @@ def test_a_wrong_option_is_named(tmp_path, example, arguments, message):
 )
 def test_what_cannot_be_done_is_said_in_one_line(tmp_path, example, arguments, message):
     (tmp_path / "a_file").touch()
-    save(lenet5().state_dict(), tmp_path / "other", {"variant": "book", "dataset": "mnist"})
+    save(lenet5().state_dict(), tmp_path / "other", {"network": "book on mnist"})
     error = run(example, tmp_path, "--fast", *arguments.split(), code=1)
     assert error.startswith(f"{example}.py: error: ") and message in error and error.count("\n") == 1

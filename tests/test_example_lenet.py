@@ -113,7 +113,7 @@ def test_a_run_prints_its_layers_and_epochs_and_leaves_its_results(run, tmp_path
     model.load_state_dict(load("here/lenet.safetensors"))
     images, labels = few_images(train=False).batch(range(300))
     assert (model(minigrad.Tensor(images)).numpy().argmax(1) == labels).mean() == accuracy
-    assert load_metadata("here/lenet.safetensors") == {"variant": "modern", "dataset": "fashion-mnist"}
+    assert load_metadata("here/lenet.safetensors") == {"network": "modern on fashion-mnist"}
     assert f"{round(300 * accuracy)} of 300 test images right" in out
 
 

@@ -137,7 +137,7 @@ def _with(constants: tuple[Any, ...], codes: list[CodeType]) -> Iterator[Any]:
 
 def caches() -> list[Any]:
     wrapper = type(functools.lru_cache(lambda: None))
-    return [c for c in gc.get_objects() if isinstance(c, wrapper) and (c.__module__ or "").startswith("minigrad")]
+    return [c for c in gc.get_objects() if type(c) is wrapper and (c.__module__ or "").startswith("minigrad")]
 
 
 def import_with(path: Path, text: str) -> None:
