@@ -89,7 +89,7 @@ class Kernel:
         describe.restype = ctypes.c_char_p
         codes = re.findall("([rwv])(..)", describe().decode())
         self.name = name
-        self.library = library
+        self.machine_code = library
         self.parameters = [
             Parameter(parameter, kind, np.dtype(code))
             for parameter, (kind, code) in zip(parameter_names, codes, strict=True)
@@ -147,7 +147,7 @@ class Kernel:
         """The line of the code that the instruction at this place in the library belongs to, where that is known."""
         if not shutil.which("addr2line"):  # of binutils, which brings g++'s assembler too
             return None
-        command = ["addr2line", "--inlines", "--exe", self.library._name, hex(place)]
+        command = ["addr2line", "--inlines", "--exe", self.machine_code._name, hex(place)]
         found = re.search(r"kernels\.cu:(\d+)", subprocess.run(command, capture_output=True, text=True).stdout)
         return int(found[1]) if found else None
 

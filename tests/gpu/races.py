@@ -122,7 +122,7 @@ def _watch(launches: Sequence[Launch]) -> None:
             shape = launch_shape(launch.name, launch.grid, launch.block)
             values = _in_guarded_memory(launch.args)
             if watch_blocks:
-                kernel.library.cuda_host_watch_blocks()
+                kernel.machine_code.cuda_host_watch_blocks()
             print(MARK, file=sys.stderr, flush=True)
             outcome = kernel.run(shape, values, seed=0)
             if outcome.problem:
