@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from functools import partial
 from itertools import accumulate
+from operator import is_not
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ class Flat:
     def whole(self, kind: str, arrays: list[Any]) -> Any:
         """The flat array of which these are the pieces; a new one, into which they are copied, where they are not."""
         whole, pieces = self.latest.get(kind, (None, []))
-        if not pieces or any(array is not piece for array, piece in zip(arrays, pieces, strict=True)):
+        if not pieces or any(map(is_not, arrays, pieces)):
             whole = self.xp.empty(self.size, self.dtype)
             for piece, array in zip(self.pieces(kind, whole), arrays, strict=True):
                 piece[...] = array
@@ -122,7 +123,7 @@ class FlatOptimizer(Optimizer):
         g = flat.whole("gradient", [parameter.grad._data for parameter in members])  # type: ignore[union-attr]
         new_w, new_state = self.update_flat(members[0].backend.kernels, w, g, state, **options)
         for parameter, piece in zip(members, flat.pieces("parameter", new_w), strict=True):
-            parameter.data = piece
+            parameter._data = piece  # of the same shape and dtype, which `data` would look at
         for name, value in new_state.items():
             pieces = [value] * len(members) if isinstance(value, int) else flat.pieces(name, value)
             for own, piece in zip(states, pieces, strict=True):

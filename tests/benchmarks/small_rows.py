@@ -10,7 +10,7 @@ from lenet_rows import examples, minigrad_step
 from measure import Pair, Step
 
 import minigrad as mg
-from minigrad import models, optim
+from minigrad import models, nn, optim
 from minigrad.data import DataLoader, FashionMNIST
 
 BATCH = 128
@@ -49,10 +49,15 @@ def chain(tensor: Any) -> Step:
 
 
 def minigrad_update(name: str) -> Step:
+    """The gradients are where a backward pass leaves them once the optimizer has made a step."""
     model = models.lenet5()
-    for parameter in model.parameters():
-        parameter.grad = mg.ones_like(parameter)
-    return getattr(optim, name)(model.parameters(), lr=1e-4).step
+    optimizer = getattr(optim, name)(model.parameters(), lr=1e-4)
+    images, labels = map(mg.tensor, examples(1))
+    for _ in range(2):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(images), labels).backward()
+        optimizer.step()
+    return optimizer.step
 
 
 def pytorch_update(torch: Any, name: str) -> Step:
