@@ -20,6 +20,7 @@ from .tile import (
     ONE,
     REGISTER_BYTES,
     SIX,
+    THREE,
     TWO,
     WIDE,
     add_dot_products,
@@ -363,6 +364,8 @@ def _band_of_products(place, channels, y, x, taps, image, stride, dilation, rows
                         first, last = channels
                         if O - t >= len(WIDE) * lanes:
                             c = _sums(SIX, WIDE, first, last, terms, y, x, x, sums, at, y_steps, w_steps, O)
+                            if (last - c) % 2 == 1:  # the three channels of a colour image, above all
+                                c = _sums(THREE, WIDE, c, last, terms, y, x, x, sums, at, y_steps, w_steps, O)
                             _sums(TWO, WIDE, c, last, terms, y, x, x, sums, at, y_steps, w_steps, O)
                             t += len(WIDE) * lanes
                         else:
