@@ -34,6 +34,7 @@ WAYS = {
 CUTS = {
     "as they are": {},
     "small": {"TASKS": 5, "BAND": 3, "DEPTH": 7, "PIECE": 64},
+    "blocks": {"LARGE": 0, "MANY": 0, "TASKS": 3},
     "large": {"BANDS_SIZE": 1, "PIECE": 1 << 20, "WIDE": (0,) * 4, "HALF": (0,) * 2, "DOT_ROWS": (0,) * 4},
 }
 
@@ -61,6 +62,7 @@ GEOMETRIES = [
     Geometry(2, 9, 40, 1, (3, 5), (2, 2), stride=(1, 2), padding=(1, 0)),
     Geometry(1, 7, 1, 1, (4, 4), (1, 4), padding=(0, 3)),
     Geometry(70, 1, 2, 1, (3, 3), (2, 2)),
+    Geometry(150, 4, 14, 2, (4, 3), (3, 2), stride=(1, 2), padding=(1, 0)),
     Geometry(300, 1, 1, 1, (3, 5), (1, 2), stride=(1, 2)),  # pixels longer than a piece
 ]
 each_geometry = pytest.mark.parametrize("g", GEOMETRIES, ids=lambda g: "-".join(map(str, g[:4])))
@@ -218,10 +220,36 @@ def test_each_band_has_sums_of_its_own(kernel: str) -> None:
         np.testing.assert_array_equal(band, np.einsum("nohw,nchw->oc", dy[:, :, rows], x[:, :, rows]))
 
 
-@pytest.mark.parametrize(("kernel", "parts"), [("_weighted_sums", 3), ("_dot_products", 6), ("_outer_products", 3)])
-def test_outputs_are_cut_into_parts_where_there_are_few_other_tasks(kernel: str, parts: int) -> None:
+@pytest.mark.parametrize(
+    ("kernel", "parts"), [("_weighted_sums", (1, 3, 3)), ("_dot_products", 6), ("_outer_products", 3)]
+)
+def test_outputs_are_cut_into_parts_where_there_are_few_other_tasks(kernel: str, parts: Any) -> None:
     """Each of two groups has three rows, as many bands, 40 channels and 40 outputs."""
     assert arguments_of(kernel, Geometry(1, 80, 80, 2, (3, 1), (1, 1)), TASKS=16, BAND=1)[-2] == parts
+
+
+@pytest.mark.parametrize(
+    ("g", "cuts"),
+    [
+        (Geometry(1024, 8, 6, 1, (7, 5), (3, 3)), (16, 1, 1)),  # blocks of 64 images, bands of rows, parts
+        (Geometry(1025, 8, 6, 1, (7, 5), (3, 3)), (17, 1, 1)),
+        (Geometry(1023, 8, 6, 1, (7, 5), (3, 3)), (1, 5, 1)),  # no large batch
+        (Geometry(1024, 7, 6, 1, (7, 5), (3, 3)), (1, 5, 1)),  # 63 pieces a sum
+        (Geometry(1024, 16, 12, 2, (7, 5), (3, 3)), (16, 1, 1)),  # as many of each group
+        (Geometry(1024, 64, 1, 1, (8, 8), (1, 1)), (16, 1, 1)),  # a block is 1 MiB
+        (Geometry(1024, 64, 1, 1, (8, 9), (1, 1)), (1, 8, 1)),
+    ],
+)
+def test_a_large_batch_is_cut_into_blocks_where_its_sums_have_many_pieces(g: Geometry, cuts: tuple[int, ...]) -> None:
+    assert arguments_of("_weighted_sums", g)[-2] == cuts
+
+
+def test_few_blocks_are_cut_into_bands_of_rows_too() -> None:
+    blocks = {"LARGE": 0, "MANY": 0}
+    g = Geometry(150, 2, 28, 2, (6, 3), (2, 2))
+    assert [arguments_of("_weighted_sums", g, TASKS=tasks, **blocks)[-2] for tasks in (6, 7, 18, 30, 60)] == [
+        *((3, 1, 1), (3, 2, 1), (3, 3, 1), (3, 5, 1), (3, 5, 2))
+    ]
 
 
 @pytest.mark.parametrize(

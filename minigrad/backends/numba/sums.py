@@ -12,6 +12,7 @@ from numba import prange
 
 from ..numpy.layout import Pair
 from .compiler import compiled_function, compiled_kernel
+from .copies import block_of, turn
 from .memory import contiguous, empty
 from .tile import (
     DOT_ROWS,
@@ -35,6 +36,8 @@ from .views import View
 
 TASKS = 16  # at least so many where the work allows it, for however many threads there are
 DEPTH = 160  # terms of a sum taken at a time, so that their pieces stay in the first-level cache for all outputs
+LARGE, MANY = 4096, 64  # bytes that the pieces of a large batch have at least; pieces that a sum has at least
+BLOCK, CACHED = 256, 1 << 20  # bytes: of the pieces of a block of images, and of all that such a block may take
 BAND, BANDS_SIZE = 1 << 20, 1 << 18  # multiply-adds that are worth sums of their own; numbers in all bands' sums
 PIECE = 2048  # numbers of each row whose dot products are taken at a time, for the same reason
 
@@ -62,11 +65,24 @@ def weighted_sums(
     (G, O, _), OH, OW = shape, len(view.rows), len(view.columns)
     x, weight, bias = contiguous(x), contiguous(weight).reshape(-1), contiguous(bias)
     y = empty((G * O, OH, OW, x.shape[3]), x.dtype)
-    parts = _parts(G * OH, O, len(SIX))
-    # where a pixel fills one register, the pixels that a tile takes need not be neighbours in x
-    runs = view.spans if x.shape[3] * x.itemsize == REGISTER_BYTES else view.runs
-    _weighted_sums(x, weight, shape, steps, bias, view.rows, view.columns, runs, view.steps, parts, y)
+    runs, blocks, bands = view.runs, _blocks(x, shape[2], view), OH
+    if blocks > 1:  # some images of one pixel are no neighbours of the same images of the next
+        runs, bands = np.stack([np.arange(OW), np.arange(OW) + 1], axis=1), min(-(-TASKS // (blocks * G)), OH)
+    elif x.shape[3] * x.itemsize == REGISTER_BYTES:  # where a pixel fills a register, those of a tile may lie anywhere
+        runs = view.spans
+    parts = _parts(blocks * G * bands, O, len(SIX))
+    _weighted_sums(x, weight, shape, steps, bias, view.rows, view.columns, runs, view.steps, (blocks, bands, parts), y)
     return y
+
+
+def _blocks(x: np.ndarray, channels: int, view: View) -> int:
+    """Into how many blocks of images a large batch is cut. A task then lays its block's pieces side by side: in x they
+    are so far apart, and at such regular distances, that a cache has places for few of them at a time."""
+    _, H, W, N = x.shape
+    pieces = channels * max(view.rows[:, 1], default=0) * max(view.columns[:, 1], default=0)
+    if N * x.itemsize < LARGE or pieces < MANY or channels * H * W * BLOCK > CACHED:
+        return 1
+    return max(-(-N * x.itemsize // BLOCK), 1)
 
 
 def dot_products(y: np.ndarray, x: np.ndarray, shape: tuple[int, int, int], kernel: Pair, view: View) -> np.ndarray:
@@ -106,7 +122,7 @@ def outer_products(
     """
     (G, O, C), (_, OH, OW, N), (KH, KW) = shape, y.shape, kernel
     turned, size = empty((OH, OW, N, G * O), y.dtype), G * KH * KW * C * O
-    _turn(y.reshape(G * O, -1), turned.reshape(-1, G * O))
+    turn(y.reshape(G * O, -1), turned.reshape(-1, G * O))
     bands = max(1, min(TASKS, OH, BANDS_SIZE // size))
     sums = np.zeros((bands, G * KH * KW, C, O), y.dtype)
     parts = _parts(bands * G, C, len(SIX))
@@ -132,28 +148,39 @@ def _part(part, parts, outputs, tile):
 
 
 @compiled_kernel()
-def _weighted_sums(x, weight, shape, steps, bias, rows, columns, runs, view_steps, parts, y):
-    row_steps, column_steps = view_steps
-    for task in prange(shape[0] * len(rows) * parts):
-        g, p = task // (len(rows) * parts), task // parts % len(rows)
+def _weighted_sums(x, weight, shape, steps, bias, rows, columns, runs, view_steps, cuts, y):
+    (G, _, C), OH, N, (blocks, bands, parts), (row_steps, column_steps) = shape, len(rows), x.shape[3], cuts, view_steps
+    for task in prange(blocks * G * bands * parts):
+        block, g, band = task // (parts * bands * G), task // (parts * bands) % G, task // parts % bands
+        images, seen = _part(block, blocks, N, BLOCK // x.itemsize), x[g * C : (g + 1) * C]
+        if blocks > 1:
+            seen = block_of(seen, images)
         outputs = _part(task % parts, parts, shape[1], len(SIX))
-        _row_of_sums(g, p, outputs, x, weight, shape, steps, bias, rows, columns, runs, row_steps, column_steps, y)
+        for p in range(band * OH // bands, (band + 1) * OH // bands):
+            place = g, p, images, outputs
+            _row_of_sums(place, seen, weight, shape, steps, bias, rows, columns, runs, row_steps, column_steps, y)
 
 
 @compiled_function()
-def _row_of_sums(g, p, outputs, x, weight, shape, steps, bias, rows, columns, runs, row_steps, column_steps, y):
-    """Row p of the outputs of group g from the first to the last, run by run, as weighted_sums has it."""
-    (_, O, C), (_, OH, OW, N), (_, H, W, _), (first, last) = shape, y.shape, x.shape, outputs
+def _row_of_sums(place, x, weight, shape, steps, bias, rows, columns, runs, row_steps, column_steps, y):
+    """A row of a group's outputs, run by run, as weighted_sums has it.
+
+    Args:
+        place: g, p, the first image and the one behind the last, likewise outputs. Each run is one pixel where these
+            are not all images.
+        x: the group's channels of these images.
+    """
+    (_, O, C), (_, OH, OW, N), (_, H, W, B), (g, p, images, (first, last)) = shape, y.shape, x.shape, place
     w_steps = (steps[2], row_steps[0] * steps[3], column_steps[0], steps[1])  # to the next input, row, column, output
     y_step, lanes = OH * OW * N, REGISTER_BYTES // x.itemsize
     bias = bias[g * O :]
     for run in range(len(runs)):
-        q, length = runs[run, 0], (runs[run, 1] - runs[run, 0]) * N
-        apart = (columns[q + 1, 2] - columns[q, 2]) * N if N == lanes and length > N else lanes  # a tile's vectors in x
-        x_steps = (H * W * N, row_steps[1] * W * N, column_steps[1] * N, apart)  # likewise, to what they see
-        x_at = ((g * C * H + rows[p, 2]) * W + columns[q, 2]) * N
+        q, length = runs[run, 0], (runs[run, 1] - runs[run, 0]) * B
+        apart = (columns[q + 1, 2] - columns[q, 2]) * B if B == lanes and length > B else lanes  # a tile's vectors in x
+        x_steps = (H * W * B, row_steps[1] * W * B, column_steps[1] * B, apart)  # likewise, to what they see
+        x_at = (rows[p, 2] * W + columns[q, 2]) * B
         w_at = g * steps[0] + rows[p, 0] * steps[3] + columns[q, 0]
-        y_at = ((g * O * OH + p) * OW + q) * N
+        y_at = ((g * O * OH + p) * OW + q) * N + images[0]
         depth = max(DEPTH // max(rows[p, 1] * columns[q, 1], 1), 1)
         for c in range(0, max(C, 1), depth):
             terms = (c, min(c + depth, C), rows[p, 1], columns[q, 1])
@@ -318,17 +345,6 @@ def _dots_of_tile(tile, size, seen, rows, y, x, sums, at, y_steps, x_steps, s_st
 
 
 # ----------------------------------------------------------------------------------------------------- outer products
-
-
-@compiled_kernel()
-def _turn(x, y):
-    """y = x.T, a block at a time, so that both stay in the cache."""
-    (R, size), B = x.shape, 64
-    for block in prange(-(-size // B)):
-        piece, turned = x[:, block * B : (block + 1) * B], y[block * B : (block + 1) * B]
-        for r in range(R):
-            for t in range(piece.shape[1]):
-                turned[t, r] = piece[r, t]
 
 
 @compiled_kernel()

@@ -1,0 +1,33 @@
+"""Copies that lay an array's numbers out as the loops of sums.py want them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import prange
+
+from .compiler import compiled_function, compiled_kernel
+
+
+@compiled_kernel()
+def turn(x, y):
+    """y = x.T, a block at a time, so that both stay in the cache."""
+    (R, size), B = x.shape, 64
+    for block in prange(-(-size // B)):
+        piece, turned = x[:, block * B : (block + 1) * B], y[block * B : (block + 1) * B]
+        for r in range(R):
+            for t in range(piece.shape[1]):
+                turned[t, r] = piece[r, t]
+
+
+@compiled_function()
+def block_of(x, images):
+    """A copy of some images of x (C, H, W, N), from the first to the last, side by side."""
+    C, H, W, _ = x.shape
+    block = np.empty((C, H, W, images[1] - images[0]), x.dtype)
+    for c in range(C):
+        for h in range(H):
+            for w in range(W):
+                piece, copy = x[c, h, w, images[0] : images[1]], block[c, h, w]
+                for n in range(len(copy)):
+                    copy[n] = piece[n]
+    return block
