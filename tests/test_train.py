@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import os
+import pickle
 import random
 import signal
 import subprocess
@@ -263,6 +264,13 @@ def test_a_learning_rate_that_is_too_large_ends_in_this_error_and_finite_weights
     with pytest.raises(NonFiniteLoss, match="epoch 1, step . of 4"):
         list(run.epochs(3))
     assert all(np.isfinite(tensor.numpy()).all() for tensor in run.model.state_dict().values())
+
+
+def test_the_error_passes_from_one_process_to_another():
+    error = NonFiniteLoss(math.inf, "epoch 1, step 2 of 4", "the output of layer 1 (Linear)")
+    passed = pickle.loads(pickle.dumps(error))
+    assert type(passed) is NonFiniteLoss and str(passed) == str(error)
+    assert (passed.loss, passed.when, passed.place) == (error.loss, error.when, error.place)
 
 
 def test_a_nan_over_the_test_data_stops_the_run_too():

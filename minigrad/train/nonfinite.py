@@ -28,6 +28,9 @@ class NonFiniteLoss(FloatingPointError):
         self.when = when
         self.place = place
 
+    def __reduce__(self) -> tuple[Any, ...]:  # so that it passes from one process to another
+        return type(self), (self.loss, self.when, self.place)
+
 
 class _Found(Exception):
     """Carries the place out of the forward pass."""
