@@ -74,4 +74,4 @@ docs: .venv/docs
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-bench build dist *.egg-info docs/_build lenet-out lenet-1998-out modernise-out activations-out strange-out
+	rm -rf .venv .venv-bench build dist *.egg-info docs/_build lenet-out lenet-1998-out modernise-out activations-out strange-out size-search-out
