@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import clothes
@@ -42,9 +43,9 @@ class Size:
     kernel_size: int = 5  # odd: padding keeps the size of the image
     channels: tuple[int, ...] = (6, 16)  # of each convolution; behind it ReLU, and 2 x 2 max pooling
     linear: tuple[int, ...] = (120, 84)  # the width of each linear layer; behind it ReLU, and at the end ten logits
-    lr: float = 0.05  # at first; it falls to 0 along half a cosine
+    lr: float = 0.02  # at first; it falls to 0 along half a cosine
     init: str = "xavier"
-    epochs: int = 4
+    epochs: int = 5
 
     def __post_init__(self) -> None:
         K = self.kernel_size
@@ -54,8 +55,7 @@ class Size:
             raise ValueError(f"channels and linear must be at least 1, got {self.channels} and {self.linear}")
         if self.init not in INITS:
             raise ValueError(f"init must be one of {', '.join(INITS)}, got {self.init!r}")
-        side = image_side(len(self.channels) - 1)
-        if self.channels and K > side:
+        if self.channels and K > (side := image_side(len(self.channels) - 1)):
             raise ValueError(
                 f"the last of {len(self.channels)} convolutions sees {side} x {side} pixels, and its window would have "
                 f"{K} x {K}; take a smaller kernel_size or fewer channels"
@@ -126,7 +126,7 @@ class Result(NamedTuple):
     job: Job
     parameters: int
     seconds: float
-    accuracy: float
+    accuracy: float  # in percent
 
 
 def train(job: Job) -> Result:
@@ -181,9 +181,8 @@ def end_with_parent() -> None:
 
 def trained(pool: ProcessPoolExecutor, jobs: Sequence[Job]) -> list[Result]:
     """The results of the jobs, in their order; each prints a line when it has finished."""
-    ctrl_c = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the pool starts its processes now, and they inherit this:
-    futures = {pool.submit(train, job): job for job in jobs}  # Ctrl-C is for this process alone, which ends them
-    signal.signal(signal.SIGINT, ctrl_c)
+    with ctrl_c_held_back():  # as the pool starts its processes now
+        futures = {pool.submit(train, job): job for job in jobs}
     for future in as_completed(futures):
         job = futures[future]
         try:
@@ -191,6 +190,19 @@ def trained(pool: ProcessPoolExecutor, jobs: Sequence[Job]) -> list[Result]:
         except Exception as error:
             raise ValueError(f"{job.name}, {job.size}, could not be trained: {error}") from error
     return [future.result() for future in futures]
+
+
+@contextmanager
+def ctrl_c_held_back() -> Iterator[None]:
+    """Ctrl-C reaches this process at the end of the block, and processes begun in it never. Does nothing on Windows."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 # -- the search ----------------------------------------------------------------------------------------------------
@@ -218,21 +230,19 @@ def main() -> int:
 def search(options: argparse.Namespace) -> list[Result]:
     """Trains the start, each change, and what helped put together; the last is judged on the test images."""
     start = Size(epochs=1 if options.fast else options.epochs)
-    common = {"seed": options.seed, "fast": options.fast}
-    jobs = [Job(name, size, **common) for name, size in changes(start).items()]
-    jobs += [
-        Job(f"the start, seed {seed}", start, seed, options.fast)
-        for seed in range(options.seed, options.seed + START_SEEDS)
-    ]
+    job = partial(Job, seed=options.seed, fast=options.fast)
+    jobs = [job(name, size) for name, size in changes(start).items()]
+    seeds = range(options.seed, options.seed + START_SEEDS)
+    jobs += [job(f"the start, seed {seed}", start, seed=seed) for seed in seeds]
     with processes(min(options.workers, len(jobs))) as pool:
-        print("right of the training images held out")
+        print(f"{'one thing changed':62} right of the training images held out")
         results = trained(pool, jobs)
-        chance = max(result.accuracy for result in results if result.job.size == start)
-        helpful = sorted((result for result in results if result.accuracy > chance), key=lambda r: r.accuracy)
-        print(f"better than each start: {', '.join(result.job.name for result in reversed(helpful)) or 'none'}")
+        best = max(result.accuracy for result in results if result.job.size == start)
+        helpful = sorted((result for result in results if result.accuracy > best), key=lambda result: result.accuracy)
+        print(f"better than each start: {', '.join(result.job.name for result in helpful) or 'nothing'}")
         size = together(start, [result.job.size for result in helpful])
         print(f"put together: {size}")
-        results += trained(pool, [Job("together", size, **common), Job("together, tested", size, final=True, **common)])
+        results += trained(pool, [job("together", size), job("together, tested", size, final=True)])
     return results
 
 
@@ -256,11 +266,11 @@ def save(results: Sequence[Result], options: argparse.Namespace) -> None:
 def plot(results: Sequence[Result], options: argparse.Namespace) -> Any:
     """Accuracy against parameters and against seconds."""
     figure = plots.new_figure(12, 5)
-    training = len(clothes.datasets(options.fast)[0])
-    held = training - training * 5 // 6
+    training, judged = held_out(clothes.datasets(options.fast)[0])
+    epochs = min(result.job.size.epochs for result in results)
     figure.suptitle(
-        f"LeNet-5 changed, Fashion-MNIST, seed {options.seed}, {options.epochs} epochs: accuracy on {held:,} of "
-        f"{training:,} training images, held out, and on the test images (star)",
+        f"LeNet-5 changed, {epochs} epochs on {len(training):,} images of Fashion-MNIST, seed {options.seed}: accuracy "
+        f"on {len(judged):,} others\nstar: trained on all {len(training) + len(judged):,}, accuracy on the test images",
         fontsize=11,
     )
     parameters, seconds = figure.subplots(1, 2)
@@ -303,7 +313,7 @@ def draw(axes: Any, values: Sequence[float], results: Sequence[Result]) -> None:
 
 def spread(values: Sequence[float], low: float, high: float) -> list[float]:
     """Heights from low to high for labels of the values: in their order, near them, and apart from each other."""
-    gap = (high - low) / (len(values) + 1)
+    gap = (high - low) / max(20, len(values) + 1)
     order = sorted(range(len(values)), key=values.__getitem__)
     heights = list(values)
     for rank, i in enumerate(order):
