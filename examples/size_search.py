@@ -1,7 +1,7 @@
 """Searches for a better size of LeNet-5, in parallel processes: `python examples/size_search.py`, or with `--help`.
 
 The modern LeNet-5 is where it starts. Every change in `changes` is tried on its own, on images held out from training;
-those that help are put together. Change START and `changes` to look elsewhere. docs/size_search.md says what came out.
+those that help are put together. Change `Size` and `changes` to look elsewhere. docs/size_search.md says what came out.
 """
 
 from __future__ import annotations
