@@ -466,6 +466,16 @@ class Handle:
 
 @pytest.fixture
 def in_notebook(monkeypatch):
+def test_a_long_title_stays_inside_the_chart() -> None:
+    board = d2l.ProgressBoard()
+    board.title = "Net: " + ", ".join(f"num_hiddens_{i} 256" for i in range(6))
+    figure = board.figure()
+    figure.canvas.draw()
+    title, chart = figure.axes[0].title.get_window_extent(), figure.bbox
+    assert chart.x0 <= title.x0 < title.x1 <= chart.x1
+    assert chart.y0 <= title.y0 < title.y1 <= chart.y1
+
+
     """What of IPython the pictures use; records the handles it gave."""
     handles = []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..checks import instance, integer, require
@@ -111,7 +112,7 @@ class ProgressBoard(HyperParameters):
             axes.plot(xs, ys, linestyle=style, color=colour, label=label, marker="." if len(points) == 1 else "")
         axes.set(xscale=self.xscale, yscale=self.yscale, xlabel=self.xlabel or "", ylabel=self.ylabel or "")
         axes.set(**{name: limit for name in ("xlim", "ylim") if (limit := getattr(self, name)) is not None})
-        axes.set_title(self.title, fontsize=9)
+        axes.set_title(fill(self.title, 60), fontsize=9)
         axes.grid(color="#e5e5e5")
         axes.set_axisbelow(True)
         if self.data:
