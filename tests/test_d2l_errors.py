@@ -196,12 +196,17 @@ ERRORS = [
     ("Trainer", lambda f: f(0), ValueError, "{}: max_epochs must be at least 1, got 0"),
     ("Trainer", lambda f: f(1, "cuda"), TypeError, "{}: num_gpus must be an integer, got 'cuda'"),
     ("Trainer", lambda f: f(1, 0, -1), ValueError, "{}: gradient_clip_val must be 0 or more, got -1"),
-    ("Trainer.fit", lambda f: f(d2l.Trainer(1), nn.Linear(1, 2), Data()), TypeError, "must be a Module, got Linear"),
+    (
+        "Trainer.fit",
+        lambda f: f(d2l.Trainer(1), nn.Linear(1, 2), Data()),
+        TypeError,
+        "must be a d2l.Module, got Linear",
+    ),
     (
         "Trainer.fit",
         lambda f: f(d2l.Trainer(1), model(), LOADER),
         TypeError,
-        "the data must be a DataModule, got DataL",
+        "the data must be a d2l.DataModule, got DataL",
     ),
     (
         "Trainer.fit",
@@ -224,8 +229,18 @@ ERRORS = [
     ("Trainer.fit", lambda f: fit(data=Data(loader=None)), TypeError, "fit: there must be training data, got None"),
     ("Trainer.fit", lambda f: fit(data=Data(loader=[])), ValueError, "fit: the training data have no batches"),
     ("Trainer.fit", lambda f: fit(Bare()), AttributeError, r"Bare has no 'board': call super\(\).__init__\(\) first"),
-    ("Trainer.prepare_data", lambda f: f(d2l.Trainer(1), None), TypeError, "the data must be a DataModule, got None"),
-    ("Trainer.prepare_model", lambda f: f(d2l.Trainer(1), "net"), TypeError, "the model must be a Module, got 'net'"),
+    (
+        "Trainer.prepare_data",
+        lambda f: f(d2l.Trainer(1), None),
+        TypeError,
+        "the data must be a d2l.DataModule, got None",
+    ),
+    (
+        "Trainer.prepare_model",
+        lambda f: f(d2l.Trainer(1), "net"),
+        TypeError,
+        "the model must be a d2l.Module, got 'net'",
+    ),
     ("Trainer.clip_gradients", lambda f: f(d2l.Trainer(1), "1", model()), TypeError, "must be a number, got '1'"),
     (
         "gpu",

@@ -16,7 +16,7 @@ import numpy as np
 from .. import nn
 from ..autograd import no_grad
 from ..backends import Backend
-from ..checks import instance, integer, require
+from ..checks import integer, require
 from ..data import ArrayDataset, DataLoader
 from ..nn.checks import not_negative
 from ..tensor import Tensor
@@ -91,7 +91,7 @@ class Trainer(HyperParameters):
 
     def prepare_data(self, data: DataModule) -> None:
         """Makes the two loaders and counts their batches; val_dataloader may be None."""
-        instance("Trainer", "the data", data, DataModule)
+        require(isinstance(data, DataModule), "Trainer: the data must be a d2l.DataModule", data, "derive from it")
         self.train_dataloader = data.train_dataloader()
         self.val_dataloader = data.val_dataloader()
         require(self.train_dataloader is not None, "fit: there must be training data", None, "see train_dataloader")
@@ -107,7 +107,7 @@ class Trainer(HyperParameters):
 
     def prepare_model(self, model: Module) -> None:
         """Moves the model to the GPU where one is used, makes it this Trainer's, and begins a new chart."""
-        instance("Trainer", "the model", model, Module)
+        require(isinstance(model, Module), "Trainer: the model must be a d2l.Module", model, "derive from it")
         model._expect("board", "call super().__init__() first in __init__")
         model.trainer = self
         model.board.clear()
