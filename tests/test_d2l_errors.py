@@ -307,7 +307,21 @@ def test_a_missing_name_of_pytorchs_says_what_to_write_instead(name, instead) ->
         getattr(torch_like, name)
 
 
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("LinearRegression", "type its class from the chapter, it runs"),
+        ("use_svg_display", "leave it out"),
+        ("resnet18", r"dir\(minigrad.d2l\) lists what there is"),
+    ],
+)
+def test_a_missing_name_of_the_books_says_what_to_write_instead(name, instead) -> None:
+    with pytest.raises(AttributeError, match=f"d2l has no '{name}': {instead}"):
+        getattr(d2l, name)
+
+
 def test_what_is_named_instead_is_there() -> None:
+    assert not set(d2l.INSTEAD) & set(d2l.__all__)
     assert not set(torch_like.INSTEAD) & set(torch_like.__all__)
     for name in ("load", "save", "randint", "use_backend"):
         assert hasattr(minigrad, name)

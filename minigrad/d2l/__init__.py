@@ -9,6 +9,8 @@ them are written. The classes are the book's in name and use (Zhang, Lipton, Li,
 
 from __future__ import annotations
 
+from typing import Any
+
 from .. import torch_like  # installs PyTorch's names of methods, which the book's code uses
 from .classifier import MLP, Classifier, LeNet, SoftmaxRegression, init_cnn
 from .data import DataModule, FashionMNIST
@@ -18,6 +20,22 @@ from .hyperparameters import HyperParameters, add_to_class
 from .module import Module
 from .progress_board import ProgressBoard
 from .trainer import Trainer
+
+INSTEAD = {
+    **dict.fromkeys(("plot", "set_figsize", "plt"), "write import matplotlib.pyplot as plt, and plt.plot(x, y)"),
+    **dict.fromkeys(
+        ("LinearRegression", "LinearRegressionScratch", "SyntheticRegressionData", "SGD"),
+        "type its class from the chapter, it runs",
+    ),
+    "use_svg_display": "leave it out, the pictures are sharp",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("__"):  # what Python itself looks for
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise AttributeError(f"d2l has no {name!r}: {INSTEAD.get(name, 'dir(minigrad.d2l) lists what there is')}")
+
 
 __all__ = [
     "MLP",
