@@ -96,6 +96,17 @@ def max(x: Tensor, other: Tensor | None = None) -> Tensor:
     return ops.max(x) if other is None else ops.maximum(x, other)
 
 
+def zero_(x: Tensor) -> Tensor:
+    """Gives x a new array of zeros, and returns x; the book's optimizers write `param.grad.zero_()`.
+
+    Raises RuntimeError for a tensor that requires a gradient, while recording.
+    """
+    if x.requires_grad and is_grad_enabled():
+        raise RuntimeError("zero_: a tensor that requires a gradient can't be changed while recording; see no_grad()")
+    x.data = zeros_like(x).data
+    return x
+
+
 INSTEAD = {
     "Size": "a shape is a tuple",
     "clamp": "write x.clip(low, high)",
@@ -128,6 +139,7 @@ TENSOR_METHODS: dict[str, Callable[..., Any]] = {
     "cpu": lambda x: x if x.backend.name != "cupy" else ops.to(x, "numpy"),
     "view": ops.reshape,
     "numel": lambda x: x.size,
+    "zero_": zero_,
 }
 
 for _name, _method in TENSOR_METHODS.items():

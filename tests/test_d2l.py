@@ -270,19 +270,38 @@ def test_a_classifiers_methods_can_be_written_as_the_book_writes_them(few) -> No
     assert losses[-1] < losses[0]
 
 
-def test_an_optimizer_and_an_epoch_can_be_written_from_scratch(few) -> None:
-    class SGD(d2l.HyperParameters):
-        def __init__(self, params, lr):
-            self.save_hyperparameters()
+class FromScratch(d2l.HyperParameters):
+    """Minibatch stochastic gradient descent, as the book writes it."""
 
-        def step(self):
-            for param in self.params:
-                param -= self.lr * param.grad
+    def __init__(self, params, lr):
+        self.save_hyperparameters()
 
-        def zero_grad(self):
-            for param in self.params:
-                param.grad = None
+    def step(self):
+        for param in self.params:
+            param -= self.lr * param.grad
 
+    def zero_grad(self):
+        for param in self.params:
+            if param.grad is not None:
+                param.grad.zero_()
+
+
+def test_an_optimizer_from_scratch_makes_the_steps_that_sgd_makes(few) -> None:
+    class Scratch(d2l.SoftmaxRegression):
+        def configure_optimizers(self):
+            return FromScratch(list(self.parameters()), self.lr)
+
+    weights = []
+    for kind in (Scratch, d2l.SoftmaxRegression):
+        minigrad.manual_seed(0)
+        model = kind(10, lr=0.1)
+        model.board.display = False
+        d2l.Trainer(max_epochs=2).fit(model, few)
+        weights.append(model.net[1].weight.numpy())
+    assert np.allclose(*weights, atol=1e-6)
+
+
+def test_an_epoch_can_be_written_from_scratch(few) -> None:
     class Trainer(d2l.Trainer):
         def fit_epoch(self):
             self.model.train()
@@ -298,7 +317,7 @@ def test_an_optimizer_and_an_epoch_can_be_written_from_scratch(few) -> None:
 
     class MLP(d2l.MLP):
         def configure_optimizers(self):
-            return SGD(list(self.parameters()), self.lr)
+            return FromScratch(list(self.parameters()), self.lr)
 
     model = MLP(10, 16, lr=0.1)
     trainer = Trainer(max_epochs=3, gradient_clip_val=1)
@@ -447,6 +466,16 @@ def test_a_board_draws_means_of_points_and_each_line_in_its_colour() -> None:
     assert Path("chart.png").exists()
 
 
+def test_a_long_title_stays_inside_the_chart() -> None:
+    board = d2l.ProgressBoard()
+    board.title = "Net: " + ", ".join(f"num_hiddens_{i} 256" for i in range(6))
+    figure = board.figure()
+    figure.canvas.draw()
+    title, chart = figure.axes[0].title.get_window_extent(), figure.bbox
+    assert chart.x0 <= title.x0 < title.x1 <= chart.x1
+    assert chart.y0 <= title.y0 < title.y1 <= chart.y1
+
+
 def test_a_board_draws_on_the_axes_it_is_given() -> None:
     figure = minigrad.plots.new_figure(3, 3)
     axes = figure.subplots()
@@ -466,16 +495,6 @@ class Handle:
 
 @pytest.fixture
 def in_notebook(monkeypatch):
-def test_a_long_title_stays_inside_the_chart() -> None:
-    board = d2l.ProgressBoard()
-    board.title = "Net: " + ", ".join(f"num_hiddens_{i} 256" for i in range(6))
-    figure = board.figure()
-    figure.canvas.draw()
-    title, chart = figure.axes[0].title.get_window_extent(), figure.bbox
-    assert chart.x0 <= title.x0 < title.x1 <= chart.x1
-    assert chart.y0 <= title.y0 < title.y1 <= chart.y1
-
-
     """What of IPython the pictures use; records the handles it gave."""
     handles = []
 
@@ -552,8 +571,19 @@ def test_the_words_of_pytorch_mean_what_they_mean_there() -> None:
     assert torch.arange(4, dtype=torch.float32, device="numpy").backend.name == "numpy"
     assert X.type(torch.int64).dtype == torch.long
     assert (X.float() is X, X.numel(), X.view(-1).shape, X.cpu() is X) == (True, 4, (4,), True)
+    before = X.data
+    assert X.zero_() is X
+    assert (X.tolist(), before.tolist()) == ([[0, 0], [0, 0]], [[1, -2], [3, 4]]), "arrays are values"
     drawn = torch.normal(5, 0.1, (1000,))
     assert (drawn.mean().item(), drawn.dtype) == (pytest.approx(5, abs=0.05), torch.float32)
+
+
+def test_a_tensor_that_is_recorded_is_not_made_zero() -> None:
+    x = torch.ones(2, requires_grad=True)
+    with pytest.raises(RuntimeError, match=r"zero_: a tensor that requires .* while recording; see no_grad\(\)"):
+        x.zero_()
+    with torch.no_grad():
+        assert x.zero_().tolist() == [0, 0]
 
 
 def test_the_words_of_pytorch_agree_with_pytorch() -> None:
