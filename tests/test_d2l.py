@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import math
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -576,6 +577,12 @@ def test_the_words_of_pytorch_mean_what_they_mean_there() -> None:
     assert (X.tolist(), before.tolist()) == ([[0, 0], [0, 0]], [[1, -2], [3, 4]]), "arrays are values"
     drawn = torch.normal(5, 0.1, (1000,))
     assert (drawn.mean().item(), drawn.dtype) == (pytest.approx(5, abs=0.05), torch.float32)
+
+
+def test_the_page_names_the_methods_that_every_tensor_gets() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "lenet_chapter.md").read_text()
+    (named,) = re.findall(r"PyTorch's methods (.*?);", page)
+    assert re.findall(r"`(\w+)`", named) == list(torch.TENSOR_METHODS)
 
 
 def test_a_tensor_that_is_recorded_is_not_made_zero() -> None:
