@@ -7,7 +7,7 @@ import pytest
 from public_names import names, resolve
 
 from minigrad import BackendError, Tensor, data
-from minigrad.data import ArrayDataset, DataLoader, fashion_mnist
+from minigrad.data import ArrayDataset, DataLoader, Distorted, fashion_mnist
 
 IMAGES = np.zeros((3, 4, 4), np.uint8)  # (N, H, W)
 DATASET = ArrayDataset(IMAGES, [0, 1, 0], ["a", "b"])
@@ -139,6 +139,36 @@ ERRORS = [
         ("ArrayDataset.take", lambda f, v=v: f(DATASET, v), TypeError, "take: n must be an integer, got ")
         for v in ("2", 2.0, None, True)
     ),
+    # -- distortions
+    *(
+        ("Distorted", lambda f, v=v: f(v), TypeError, "Distorted: a dataset has __len__ and batch.*, got " + given)
+        for v, given in [(IMAGES, "ndarray"), (None, "None"), (ArrayDataset, "the class ArrayDataset itself")]
+    ),
+    ("Distorted", lambda f: f(DATASET, 1.5), TypeError, r"Distorted: shift must be an integer, got 1\.5"),
+    ("Distorted", lambda f: f(DATASET, -1), ValueError, "Distorted: shift must be at least 0, got -1"),
+    *(
+        (
+            "Distorted",
+            lambda f, o=o, v=v: f(DATASET, **{o: v}),
+            TypeError,
+            f"Distorted: {o} must be a number, got {given}",
+        )
+        for o in ("rotation", "scale")
+        for v, given in [("10", "'10'"), (None, "None"), (True, "True"), ([1.0], "list")]
+    ),
+    *(
+        (
+            "Distorted",
+            lambda f, o=o, v=v: f(DATASET, **{o: v}),
+            ValueError,
+            f"{o} must be finite and at least 0, got {v}",
+        )
+        for o in ("rotation", "scale")
+        for v in (-0.5, float("inf"), float("nan"))
+    ),
+    ("Distorted", lambda f: f(DATASET, flip=1), TypeError, "Distorted: flip must be True or False, got 1"),
+    ("Distorted", lambda f: f(DATASET, generator=0), TypeError, r"got 0; np.random.default_rng\(seed\) makes one"),
+    ("Distorted.batch", lambda f: f(Distorted(DATASET), [3]), IndexError, "out of range for 3 samples"),
     # -- batches
     *(
         ("DataLoader", lambda f, v=v: f(v), TypeError, NO_DATASET + given)
