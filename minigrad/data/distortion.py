@@ -128,10 +128,10 @@ def _sampled(images: np.ndarray, maps: np.ndarray) -> np.ndarray:
         place = m[:, 0] * rows + m[:, 1] * columns + (m[:, 2] + (size + 1) / 2)  # (B, H, W), in the padded image
         places.append(np.clip(place, 0, size + 1, out=place))
     row, column = places
-    top, left = row.astype(np.intp), column.astype(np.intp)
+    top, left = np.floor(row), np.floor(column)
     below, right = row - top, column - left  # how far from the pixel above, from the one on the left
-    start = (np.arange(B)[:, None, None] * (H + 3) + top) * (W + 3) + left
+    start = (np.arange(B)[:, None, None] * (H + 3) + top.astype(np.intp)) * (W + 3) + left.astype(np.intp)
     upper, lower = (
-        padded[:, at] + (padded[:, at + 1] - padded[:, at]) * right for at in (start, start + (W + 3))
+        (1 - right) * padded.take(at, axis=1) + right * padded.take(at + 1, axis=1) for at in (start, start + (W + 3))
     )  # (C, B, H, W)
-    return np.ascontiguousarray((upper + (lower - upper) * below).swapaxes(0, 1), dtype=images.dtype)
+    return np.ascontiguousarray(((1 - below) * upper + below * lower).swapaxes(0, 1))
