@@ -74,4 +74,5 @@ docs: .venv/docs
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-bench build dist *.egg-info docs/_build lenet-out lenet-1998-out modernise-out activations-out strange-out size-search-out
+	rm -rf .venv .venv-bench build dist *.egg-info docs/_build
+	rm -rf lenet-out lenet-1998-out modernise-out size-search-out mnist-out neighbours-out activations-out strange-out

@@ -1,6 +1,7 @@
 """What the experiments on clothes share: options, the data, a training run, a trained network.
 
-modernise.py, activations.py, strange_inputs.py and size_search.py use it; there is nothing to run here.
+modernise.py, activations.py, strange_inputs.py and size_search.py use it, mnist.py some of it; there is nothing to run
+here.
 """
 
 from __future__ import annotations
