@@ -23,7 +23,8 @@ __version__ = "0.1.0"  # a plain string, which setup.cfg reads without importing
 
 # so that `import minigrad` takes no longer than it must
 _AT_FIRST_USE = (
-    *("activations", "d2l", "data", "diagnosis", "lenet1998", "models", "plots", "testing", "torch_like", "train"),
+    *("activations", "d2l", "data", "diagnosis", "lenet1998", "models", "plots", "residual", "testing"),
+    *("torch_like", "train"),
 )
 
 

@@ -35,7 +35,7 @@ LAYERS = [
     {"ops"},
     {"nn", "data", "serialization", "explanation"},
     {"optim", "gradient_check", "anomaly"},
-    {"models", "lenet1998", "testing"},
+    {"models", "lenet1998", "residual", "testing"},
     {"train"},
     {"plots", "diagnosis", "pytest_plugin", "torch_like"},
     {"activations", "d2l"},
