@@ -268,6 +268,46 @@ def classified_back(d: Draws) -> list[Any]:
     return [d.array((N,)), d.array((N, K), 0.0, 1.0), labels_of(d, N, K)]
 
 
+def some_images(d: Draws) -> tuple[int, int, int, int]:
+    return d.integer(1, 3), d.integer(1, 3), d.integer(1, 4), d.integer(1, 4)
+
+
+def channel_moments(x):
+    mean = reference.reduction(math.fsum)(x, (0, 2, 3)) / (x.size // x.shape[1])
+    return mean, reference.reduction(math.fsum)((x - mean[:, None, None]) ** 2, (0, 2, 3)) / (x.size // x.shape[1])
+
+
+def normalizing(d: Draws) -> list[Any]:
+    shape = some_images(d)
+    C = shape[1]
+    return [d.array(shape), d.array((C,)), d.array((C,), 0.5, 2.0), d.array((C,)), d.array((C,))]
+
+
+def channel_norm(x, mean, deviation, weight, bias):
+    y = np.empty(x.shape)
+    for n, c, h, w in np.ndindex(*x.shape):
+        y[n, c, h, w] = (x[n, c, h, w] - mean[c]) / deviation[c] * weight[c] + bias[c]
+    return y
+
+
+def normalizing_back(d: Draws) -> list[Any]:
+    shape = some_images(d)
+    C = shape[1]
+    return [d.array(shape), d.array(shape), d.array((C,)), d.array((C,), 0.5, 2.0), d.array((C,))]
+
+
+def channel_norm_grad(dy, x, mean, deviation, weight):
+    dx, dweight, dbias, count = np.empty(x.shape), np.zeros(len(mean)), np.zeros(len(mean)), x.size // x.shape[1]
+    z = channel_norm(x, mean, deviation, np.ones(len(mean)), np.zeros(len(mean)))
+    for n, c, h, w in np.ndindex(*x.shape):
+        dweight[c] += dy[n, c, h, w] * z[n, c, h, w]
+        dbias[c] += dy[n, c, h, w]
+    for n, c, h, w in np.ndindex(*x.shape):
+        rest = dy[n, c, h, w] - dbias[c] / count - z[n, c, h, w] * dweight[c] / count
+        dx[n, c, h, w] = rest * weight[c] / deviation[c]
+    return dx, dweight, dbias
+
+
 def gathering_images(d: Draws) -> list[Any]:
     D = d.integer(1, 5)
     images = d.array((D, d.integer(1, 3), d.integer(1, 4), d.integer(1, 4)))
@@ -311,6 +351,9 @@ KERNELS: dict[str, tuple[Callable[[Draws], list[Any]], Callable[..., Any]]] = {
     "conv2d_grad_input": (convolution_by_input, conv2d_grad_input),
     "conv2d_grad_weight": (convolution_by_weight, conv2d_grad_weight),
     "channel_sum": (lambda d: [images(d, geometry(d))], lambda x: reference.reduction(math.fsum)(x, (0, 2, 3))),
+    "channel_moments": (lambda d: [d.array(some_images(d))], channel_moments),
+    "channel_norm": (normalizing, channel_norm),
+    "channel_norm_grad": (normalizing_back, channel_norm_grad),
     "avg_pool2d": (average, reference.avg_pool2d),
     "avg_pool2d_grad": (average_back, avg_pool2d_grad),
     "max_pool2d": (maximum, reference.max_pool2d_with_winners),

@@ -164,6 +164,11 @@ LARGE = {
         large(6, 70, 9, 7), large(6, 10, H, W), (3, 4), (2, 3), (1, 2), (1, 1), 2
     ),
     "channel_sum": lambda k: k.channel_sum(large(N, O, H, W)),
+    "channel_moments": lambda k: k.channel_moments(large(N, O, H, W))[1],
+    "channel_norm": lambda k: k.channel_norm(large(N, O, H, W), *(large(O) for _ in range(4))),
+    "channel_norm_grad": lambda k: k.channel_norm_grad(
+        large(N, O, H, W), large(N, O, H, W), *(large(O) for _ in range(3))
+    )[0],
     "avg_pool2d": lambda k: k.avg_pool2d(large(N, C, H, W), **POOL, count_include_pad=False),
     "avg_pool2d_grad": lambda k: k.avg_pool2d_grad(large(N, C, 9, 10), (H, W), **POOL, count_include_pad=True),
     "avg_pool2d_grad by pixels inside": lambda k: k.avg_pool2d_grad(

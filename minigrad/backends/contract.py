@@ -96,6 +96,25 @@ def channel_sum(x: Array) -> Array:
     """x (N, C, H, W) -> (C,), the sum over batch and image: the gradient of a bias."""
 
 
+# ----------------------------------------------------------------------------------------------------- normalization.py
+
+
+def channel_moments(x: Array) -> tuple[Array, Array]:
+    """x (N, C, H, W) -> mean (C,) and variance (C,) of each channel, the latter sum (x - mean)^2 / (N H W)."""
+
+
+def channel_norm(x: Array, mean: Array, deviation: Array, weight: Array, bias: Array) -> Array:
+    """x (N, C, H, W), all others (C,) -> y (N, C, H, W), y = (x - mean) / deviation weight + bias."""
+
+
+def channel_norm_grad(dy: Array, x: Array, mean: Array, deviation: Array, weight: Array) -> tuple[Array, Array, Array]:
+    """dy and x (N, C, H, W), all others (C,) -> dx (N, C, H, W), dweight (C,), dbias (C,), for mean and deviation that
+    are x's own, deviation = sqrt(variance + eps). With z = (x - mean) / deviation, and sums over the channel:
+
+    dbias = sum of dy;   dweight = sum of dy z;   dx = (dy - dbias / (N H W) - z dweight / (N H W)) weight / deviation
+    """
+
+
 # -------------------------------------------------------------------------------------------------------------- pool.py
 
 

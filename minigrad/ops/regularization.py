@@ -1,15 +1,51 @@
-"""What steadies training: batch normalisation and dropout. Both are written with other operations, rules included."""
+"""What steadies training: batch normalisation and dropout."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from ..autograd import is_grad_enabled
+from ..autograd.function import Function
 from ..random import default_generator
 from ..tensor import Tensor
 from .elementwise import sqrt
 from .operands import as_number, floating
-from .reduction import mean, var
+from .reduction import mean, sum, var
 from .shape import reshape
+
+
+class BatchNorm(Function):
+    """y = z weight + bias, z = (x - mean) / deviation, with the mean and deviation = sqrt(var + eps) of each channel;
+
+    dL/dbias = sum of dL/dy,   dL/dweight = sum of dL/dy z,
+    dL/dx = (dL/dy - mean of dL/dy - z (mean of dL/dy z)) weight / deviation,
+
+    as a pixel of x moves y itself, and all of its channel through mean and deviation.
+    """
+
+    eps: float
+
+    def forward(self, x, weight, bias):
+        center, spread = self.kernels.channel_moments(x)
+        self.center, self.deviation = center, (spread + self.eps) ** 0.5
+        return self.kernels.channel_norm(x, self.center, self.deviation, weight, bias)
+
+    def backward(self, dy):
+        x, weight, _ = self.inputs
+        if is_grad_enabled():  # the same with operations that have rules themselves
+            return _batch_norm_grad(dy, x, weight, self.eps)
+        grads = self.kernels.channel_norm_grad(dy._data, x._data, self.center, self.deviation, weight._data)
+        return tuple(Tensor._wrap(grad, self.backend) for grad in grads)
+
+
+def _batch_norm_grad(dy: Tensor, x: Tensor, weight: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+    axes = (0, 2, 3)
+    deviation = sqrt(var(x, axes, keepdims=True) + eps)
+    z = (x - mean(x, axes, keepdims=True)) / deviation
+    dnormal = dy - mean(dy, axes, keepdims=True) - z * mean(dy * z, axes, keepdims=True)
+    return dnormal * reshape(weight, (-1, 1, 1)) / deviation, sum(dy * z, axes), sum(dy, axes)
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
@@ -75,25 +111,43 @@ def batch_norm(
                 f"expected ({C},) and {input.dtype}"
             )
     momentum, eps = as_number("batch_norm", "momentum", momentum), as_number("batch_norm", "eps", eps)
-    per_channel = (1, C, *[1] * (input.ndim - 2))
-    axes = (0, *range(2, input.ndim))
     if training:
-        count = input.size // C if C else 0
-        if count < 2:
-            raise ValueError(f"batch_norm: training needs more than one value a channel, got shape {input.shape}")
-        batch_mean, batch_var = mean(input, axes, keepdims=True), var(input, axes, keepdims=True)
-        _move(running_mean, batch_mean, momentum)
-        _move(running_var, batch_var * (count / (count - 1)), momentum)
-    elif running_mean is None or running_var is None:
+        return _normalized_by_the_batch(input, running_mean, running_var, weight, bias, momentum, eps)
+    if running_mean is None or running_var is None:
         raise ValueError("batch_norm: without training, running_mean and running_var are needed")
-    else:
-        batch_mean, batch_var = reshape(running_mean, per_channel), reshape(running_var, per_channel)
-    y = (input - batch_mean) / sqrt(batch_var + eps)
+    per_channel = (1, C, *[1] * (input.ndim - 2))
+    y = (input - reshape(running_mean, per_channel)) / sqrt(reshape(running_var, per_channel) + eps)
     if weight is not None:
         y = y * reshape(weight, per_channel)
     return y if bias is None else y + reshape(bias, per_channel)
 
 
-def _move(running: Tensor | None, batch: Tensor, momentum: float) -> None:
+def _normalized_by_the_batch(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    momentum: float,
+    eps: float,
+) -> Tensor:
+    """What batch_norm returns in training; moves the running statistics."""
+    C, backend = input.shape[1], input.backend
+    count = input.size // C if C else 0
+    if count < 2:
+        raise ValueError(f"batch_norm: training needs more than one value a channel, got shape {input.shape}")
+    images = input if input.ndim == 4 else reshape(input, (input.shape[0], C, -1, 1))
+    batch_mean, batch_var = backend.kernels.channel_moments(images._data)
+    _move(running_mean, batch_mean, momentum)
+    _move(running_var, batch_var * (count / (count - 1)), momentum)
+    if weight is None:
+        weight = Tensor._wrap(backend.xp.ones(C, input.dtype), backend)
+    if bias is None:
+        bias = Tensor._wrap(backend.xp.zeros(C, input.dtype), backend)
+    y = BatchNorm.apply(images, weight, bias, eps=eps)
+    return y if input.ndim == 4 else reshape(y, input.shape)
+
+
+def _move(running: Tensor | None, batch: Any, momentum: float) -> None:
     if running is not None:
-        running.data = (1 - momentum) * running.data + momentum * batch.data.reshape(running.shape)
+        running.data = (1 - momentum) * running.data + momentum * batch

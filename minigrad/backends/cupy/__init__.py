@@ -1,4 +1,4 @@
-"""NVIDIA GPUs: every kernel of the contract as CUDA C in the .cu files here, matrix products by cuBLAS."""
+"""NVIDIA GPUs: the contract's kernels as CUDA C in the .cu files here, matrix products by cuBLAS, normalisation by CuPy."""
 
 from .activation import (
     leaky_relu,
@@ -16,6 +16,7 @@ from .device import check_device as check_device
 from .images import gather_images
 from .linear import linear, matmul
 from .loss import softmax_cross_entropy, softmax_cross_entropy_grad
+from .normalization import channel_moments, channel_norm, channel_norm_grad
 from .optimizer import adam, sgd
 from .pool import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_gather, max_pool2d_scatter
 
@@ -23,6 +24,9 @@ __all__ = [
     "adam",
     "avg_pool2d",
     "avg_pool2d_grad",
+    "channel_moments",
+    "channel_norm",
+    "channel_norm_grad",
     "channel_sum",
     "col2im",
     "conv2d",

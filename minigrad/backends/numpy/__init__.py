@@ -15,6 +15,7 @@ from .conv import channel_sum, col2im, conv2d, conv2d_grad_input, conv2d_grad_we
 from .images import gather_images
 from .linear import linear, matmul
 from .loss import softmax_cross_entropy, softmax_cross_entropy_grad
+from .normalization import channel_moments, channel_norm, channel_norm_grad
 from .optimizer import adam, sgd
 from .pool import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_gather, max_pool2d_scatter
 from .threads import get_num_threads as get_num_threads
@@ -24,6 +25,9 @@ __all__ = [
     "adam",
     "avg_pool2d",
     "avg_pool2d_grad",
+    "channel_moments",
+    "channel_norm",
+    "channel_norm_grad",
     "channel_sum",
     "col2im",
     "conv2d",
