@@ -1,7 +1,7 @@
 """What the experiments on clothes share: options, the data, a training run, a trained network.
 
-modernise.py, activations.py, strange_inputs.py and size_search.py use it, mnist.py some of it; there is nothing to run
-here.
+modernise.py, neighbours.py, activations.py, strange_inputs.py and size_search.py use it, mnist.py some of it; there is
+nothing to run here.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ import numpy as np
 import minigrad
 from minigrad import BackendError, Tensor, load, nn
 from minigrad.activations import MapRow, activations, plot_maps, receptive_field
-from minigrad.data import ArrayDataset, DataLoader, FashionMNIST
+from minigrad.data import ArrayDataset, DataLoader, Dataset, FashionMNIST
 from minigrad.data.fashion_mnist import CLASSES
 from minigrad.models import VARIANTS, lenet5
 from minigrad.optim import SGD
+from minigrad.optim.lr_scheduler import LRScheduler
 from minigrad.plots import new_figure, save_figure
 from minigrad.serialization import load_metadata
 from minigrad.train import Epoch, NonFiniteLoss, ProgressBar, TrainingRun, evaluate, predict
@@ -81,10 +82,25 @@ def datasets(fast: bool) -> tuple[ArrayDataset, ArrayDataset]:
 
 
 def train(model: nn.Module, options: argparse.Namespace, lr: float = 0.1) -> list[Epoch]:
-    """Trains by gradient descent in batches of 128, prints the epochs and returns them."""
-    training, test = datasets(options.fast)
+    """Trains by plain gradient descent, prints the epochs and returns them."""
+    return fit(model, SGD(model.parameters(), lr=lr), options)
+
+
+def fit(
+    model: nn.Module,
+    sgd: SGD,
+    options: argparse.Namespace,
+    training: Dataset | None = None,
+    scheduler: LRScheduler | None = None,
+) -> list[Epoch]:
+    """Trains in batches of 128, on the given images or on those of `datasets`, prints the epochs and returns them."""
+    images, test = datasets(options.fast)
     run = TrainingRun(
-        model, SGD(model.parameters(), lr=lr), DataLoader(training, 128, shuffle=True), DataLoader(test, 250)
+        model,
+        sgd,
+        DataLoader(images if training is None else training, 128, shuffle=True),
+        DataLoader(test, 250),
+        scheduler=scheduler,
     )
     try:
         bar = ProgressBar()
