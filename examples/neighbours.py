@@ -113,26 +113,28 @@ def save(results: list[Result], options: argparse.Namespace) -> None:
 def plot(results: list[Result], options: argparse.Namespace) -> Any:
     """The error by seconds of training, a dot an epoch, and at the end by the number of parameters."""
     figure = plots.new_figure(10, 4.3)
-    by_time, by_size = figure.subplots(1, 2, sharey=True)
+    by_time, by_size = figure.subplots(1, 2)
     for result, colour in zip(results, plots.SEVERAL_COLOURS, strict=False):
-        by_time.plot(
-            result.seconds, result.errors, color=colour, marker="o", markersize=3.5, linewidth=1.2, label=result.name
-        )
+        by_time.plot(result.seconds, result.errors, color=colour, marker="o", markersize=3.5, label=result.name)
         last = result.parameters, result.errors[-1]
         by_size.plot(*last, color=colour, marker="o", markersize=8)
-        by_size.annotate(
-            f"{result.name}\n{last[1]:.1f} %", last, (0, 8), textcoords="offset points", ha="center", color=colour
-        )
+        label = f"{result.name}, {last[1]:.1f} %"
+        by_size.annotate(label, last, (0, 8), textcoords="offset points", ha="center", color=colour)
+    by_time.set_yscale("log")
+    by_time.set_yticks([5, 10, 20, 50, 100])
     for axes, label in ((by_time, "seconds of training, a dot an epoch"), (by_size, "parameters")):
         axes.set_xscale("log")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(lambda number, _: f"{number:,.10g}")
+            axis.set_minor_formatter(lambda *_: "")
         axes.set_xlabel(label)
+        axes.set_ylabel("error (% of the test images)")
         axes.grid(color="#e5e5e5")
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
-    by_time.set_ylim(0, 1.15 * max(max(result.errors) for result in results))
-    by_time.set_ylabel("error (% of the test images)")
     by_time.legend(frameon=False)
     by_size.margins(x=0.25)
+    by_size.set_ylim(0, 1.2 * max(result.errors[-1] for result in results))
     images = f"{len(clothes.datasets(options.fast)[0]):,} images of Fashion-MNIST"
     epochs = len(results[0].history)
     figure.suptitle(f"{images}, {epochs} epoch{'s' * (epochs > 1)}, batches of 128, seed {options.seed}", fontsize=11)

@@ -15,13 +15,13 @@ from .ops.operands import as_tensor
 from .tensor import Tensor
 
 
-def resnet(widths: Sequence[int] = (24, 48, 96), blocks: int = 1, classes: int = 10) -> nn.Sequential:
+def resnet(widths: Sequence[int] = (32, 64, 128), blocks: int = 1, classes: int = 10) -> nn.Sequential:
     """A residual network for images of one channel: (N, 1, H, W) to logits (N, classes).
 
     A 3 x 3 convolution to the first width, with batch_norm, ReLU and max pooling; then a stage for each width, of
     `blocks` residual blocks, the first of which halves the image in all stages but the first; the mean over what is
     left of the image; and a linear layer. Of 28 x 28 pixels the three stages of the default see 14 x 14, 7 x 7 and
-    4 x 4, and there are 173,842 parameters. Weights of convolutions are drawn by kaiming_normal_ with fan_out from the
+    4 x 4, and there are 308,074 parameters. Weights of convolutions are drawn by kaiming_normal_ with fan_out from the
     global generator (see `minigrad.manual_seed`), the linear layer's as nn.Linear draws its own.
 
     Args:
@@ -35,9 +35,9 @@ def resnet(widths: Sequence[int] = (24, 48, 96), blocks: int = 1, classes: int =
 
     Raises TypeError where an argument is not what is said above, ValueError for a number below 1 and for no widths.
     """
-    require(isinstance(widths, (tuple, list)), "resnet: widths must be a tuple such as (24, 48, 96)", widths)
+    require(isinstance(widths, (tuple, list)), "resnet: widths must be a tuple such as (32, 64, 128)", widths)
     if not widths:
-        raise ValueError("resnet: widths is empty, there is no stage; write (24, 48, 96), say")
+        raise ValueError("resnet: widths is empty, there is no stage; write (32, 64, 128), say")
     widths = tuple(integer("resnet", "each of widths", width, least=1) for width in widths)
     blocks = integer("resnet", "blocks", blocks, least=1)
     classes = integer("resnet", "classes", classes, least=1)

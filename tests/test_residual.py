@@ -21,9 +21,9 @@ def draw(*shape: int, seed: int = 0) -> np.ndarray:
 def test_the_default_has_three_stages_and_the_parameters_that_its_docstring_says():
     table = summary(resnet(), (2, 1, 28, 28))
     ends = [layer.output_shape for layer in table.layers if layer.name.endswith(".relu")]
-    assert ends == [(2, 24, 14, 14), (2, 48, 7, 7), (2, 96, 4, 4)]
+    assert ends == [(2, 32, 14, 14), (2, 64, 7, 7), (2, 128, 4, 4)]
     assert table.layers[-1].output_shape == (2, 10)
-    assert table.parameters == 173_842 and "173,842" in resnet.__doc__
+    assert table.parameters == 308_074 and "308,074" in resnet.__doc__
 
 
 def test_widths_blocks_and_classes_are_as_asked_for():
