@@ -93,11 +93,7 @@ def train_as_today(model: nn.Module, lr: float, options: argparse.Namespace) -> 
 
 def save(results: list[Result], options: argparse.Namespace) -> None:
     """Prints the table and writes it, with the chart."""
-    rows = [
-        (name, parameters, result.errors[-1], result.seconds[-1], result.seconds[-1] / len(history))
-        for result in results
-        for name, parameters, history in [result]
-    ]
+    rows = [(r.name, r.parameters, r.errors[-1], r.seconds[-1], r.seconds[-1] / len(r.history)) for r in results]
     print(f"\n{'network':18}  parameters  test error  seconds  an epoch")
     for name, parameters, error, seconds, an_epoch in rows:
         print(f"{name:18}  {parameters:>10,}  {error:8.2f} %  {seconds:7.1f}  {an_epoch:8.1f}")
@@ -133,7 +129,7 @@ def plot(results: list[Result], options: argparse.Namespace) -> Any:
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
     by_time.legend(frameon=False)
-    by_size.margins(x=0.25)
+    by_size.set_xlim(2_000, 1_000_000)
     by_size.set_ylim(0, 1.2 * max(result.errors[-1] for result in results))
     images = f"{len(clothes.datasets(options.fast)[0]):,} images of Fashion-MNIST"
     epochs = len(results[0].history)
