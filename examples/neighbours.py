@@ -129,7 +129,7 @@ def plot(results: list[Result], options: argparse.Namespace) -> Any:
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
     by_time.legend(frameon=False)
-    by_size.set_xlim(2_000, 1_000_000)
+    by_size.set_xlim(1_000, 1_000_000)
     by_size.set_ylim(0, 1.2 * max(result.errors[-1] for result in results))
     images = f"{len(clothes.datasets(options.fast)[0]):,} images of Fashion-MNIST"
     epochs = len(results[0].history)
