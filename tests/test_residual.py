@@ -59,7 +59,7 @@ def test_gradients_of_a_block(on_backend, stride):
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: resnet(16), TypeError, r"resnet: widths must be a tuple such as \(24, 48, 96\), got 16"),
+        (lambda: resnet(16), TypeError, r"resnet: widths must be a tuple such as \(32, 64, 128\), got 16"),
         (lambda: resnet(()), ValueError, "resnet: widths is empty, there is no stage"),
         (lambda: resnet((16, 0)), ValueError, "resnet: each of widths must be at least 1, got 0"),
         (lambda: resnet(blocks=0), ValueError, "resnet: blocks must be at least 1, got 0"),

@@ -1,4 +1,4 @@
-"""NVIDIA GPUs: the contract's kernels as CUDA C in the .cu files here, matrix products by cuBLAS, normalisation by CuPy."""
+"""NVIDIA GPUs: kernels as CUDA C in the .cu files here; matrix products by cuBLAS, normalisation by CuPy itself."""
 
 from .activation import (
     leaky_relu,
