@@ -22,22 +22,26 @@ class BatchNorm(Function):
     dL/dbias = sum of dL/dy,   dL/dweight = sum of dL/dy z,
     dL/dx = (dL/dy - mean of dL/dy - z (mean of dL/dy z)) weight / deviation,
 
-    as a pixel of x moves y itself, and all of its channel through mean and deviation.
+    as a pixel of x moves y itself, and all of its channel through mean and deviation. mean and var are outputs, too,
+    for the running ones, and no gradient goes through those.
     """
 
     eps: float
 
     def forward(self, x, weight, bias):
-        center, spread = self.kernels.channel_moments(x)
-        self.center, self.deviation = center, (spread + self.eps) ** 0.5
-        return self.kernels.channel_norm(x, self.center, self.deviation, weight, bias)
+        mean, var = self.kernels.channel_moments(x)
+        return self.kernels.channel_norm(x, mean, self._deviation(var), weight, bias), mean, var
 
-    def backward(self, dy):
-        x, weight, _ = self.inputs
+    def backward(self, dy, *_):
+        x, weight = self.inputs[:2]
+        mean, var = self.outputs[1:]
         if is_grad_enabled():  # the same with operations that have rules themselves
             return _batch_norm_grad(dy, x, weight, self.eps)
-        grads = self.kernels.channel_norm_grad(dy._data, x._data, self.center, self.deviation, weight._data)
+        grads = self.kernels.channel_norm_grad(dy._data, x._data, mean._data, self._deviation(var._data), weight._data)
         return tuple(Tensor._wrap(grad, self.backend) for grad in grads)
+
+    def _deviation(self, var):
+        return self.xp.sqrt(var + self.eps)
 
 
 def _batch_norm_grad(dy: Tensor, x: Tensor, weight: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -137,14 +141,13 @@ def _normalized_by_the_batch(
     if count < 2:
         raise ValueError(f"batch_norm: training needs more than one value a channel, got shape {input.shape}")
     images = input if input.ndim == 4 else reshape(input, (input.shape[0], C, -1, 1))
-    batch_mean, batch_var = backend.kernels.channel_moments(images._data)
-    _move(running_mean, batch_mean, momentum)
-    _move(running_var, batch_var * (count / (count - 1)), momentum)
     if weight is None:
         weight = Tensor._wrap(backend.xp.ones(C, input.dtype), backend)
     if bias is None:
         bias = Tensor._wrap(backend.xp.zeros(C, input.dtype), backend)
-    y = BatchNorm.apply(images, weight, bias, eps=eps)
+    y, batch_mean, batch_var = BatchNorm.apply(images, weight, bias, eps=eps)
+    _move(running_mean, batch_mean._data, momentum)
+    _move(running_var, batch_var._data * (count / (count - 1)), momentum)
     return y if input.ndim == 4 else reshape(y, input.shape)
 
 
