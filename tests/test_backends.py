@@ -368,6 +368,8 @@ def test_a_kernel_is_compiled_once_for_each_dtype_whatever_the_arguments_layout(
                 for channels in (wide, wide[:, ::-1]):
                     kernels.conv2d_grad_weight(channels, channels, (3, 3), *geometry)
                 kernels.channel_sum(a)
+                kernels.channel_norm(a, *kernels.channel_moments(a), *x[:2, :, 0, 0])
+                kernels.channel_norm_grad(a, a[::-1], *x[:3, :, 0, 0])
                 kernels.gather_images(a.astype(np.uint8), np.zeros(3, np.int64))
                 window = ((2, 2), (2, 1), (1, 1))
                 dy = kernels.avg_pool2d(a, *window, True)

@@ -62,7 +62,7 @@ GEOMETRIES = [
     Geometry(2, 9, 40, 1, (3, 5), (2, 2), stride=(1, 2), padding=(1, 0)),
     Geometry(1, 7, 1, 1, (4, 4), (1, 4), padding=(0, 3)),
     Geometry(70, 1, 2, 1, (3, 3), (2, 2)),
-    Geometry(150, 4, 14, 2, (4, 3), (3, 2), stride=(1, 2), padding=(1, 0)),
+    Geometry(70, 4, 14, 2, (4, 3), (3, 2), stride=(1, 2), padding=(1, 0)),
     Geometry(300, 1, 1, 1, (3, 5), (1, 2), stride=(1, 2)),  # pixels longer than a piece
 ]
 each_geometry = pytest.mark.parametrize("g", GEOMETRIES, ids=lambda g: "-".join(map(str, g[:4])))
@@ -228,6 +228,18 @@ def test_outputs_are_cut_into_parts_where_there_are_few_other_tasks(kernel: str,
     assert arguments_of(kernel, Geometry(1, 80, 80, 2, (3, 1), (1, 1)), TASKS=16, BAND=1)[-2] == parts
 
 
+def cuts_of(g: Geometry, **names: int) -> tuple[int, ...]:
+    """Into how many blocks, bands and parts the weighted sums of a convolution are cut, which are not computed."""
+    calls: list[tuple[Any, ...]] = []
+    x, weight = np.zeros((g.N, g.C, *g.image), np.float32), np.zeros((g.O, g.C // g.groups, *g.kernel), np.float32)
+    with (
+        forced(conv, **WAYS["pieces"]),
+        forced(sums, _weighted_sums=lambda *arguments: calls.append(arguments), **names),
+    ):
+        numba.conv2d(x, weight, None, g.stride, g.padding, g.dilation, g.groups)
+    return calls[0][-2]
+
+
 @pytest.mark.parametrize(
     ("g", "cuts"),
     [
@@ -241,13 +253,21 @@ def test_outputs_are_cut_into_parts_where_there_are_few_other_tasks(kernel: str,
     ],
 )
 def test_a_large_batch_is_cut_into_blocks_where_its_sums_have_many_pieces(g: Geometry, cuts: tuple[int, ...]) -> None:
-    assert arguments_of("_weighted_sums", g)[-2] == cuts
+    assert cuts_of(g) == cuts
+
+
+@pytest.mark.parametrize("tasks", [1, 5])  # a band, or more
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_blocks_of_images_are_convolved_as_the_whole_batch(dtype: str, tasks: int) -> None:
+    x, weight = numbers(70, 4, 3, 2, dtype=dtype), numbers(4, 2, 2, 1, dtype=dtype)
+    arguments = x, weight, None, (1, 1), (0, 0), (1, 1), 2
+    with forced(conv, **WAYS["pieces"]), forced(sums, LARGE=0, MANY=0, TASKS=tasks):
+        np.testing.assert_array_equal(numba.conv2d(*arguments), reference.conv2d(*arguments))
 
 
 def test_few_blocks_are_cut_into_bands_of_rows_too() -> None:
-    blocks = {"LARGE": 0, "MANY": 0}
     g = Geometry(150, 2, 28, 2, (6, 3), (2, 2))
-    assert [arguments_of("_weighted_sums", g, TASKS=tasks, **blocks)[-2] for tasks in (6, 7, 18, 30, 60)] == [
+    assert [cuts_of(g, TASKS=tasks, LARGE=0, MANY=0) for tasks in (6, 7, 18, 30, 60)] == [
         *((3, 1, 1), (3, 2, 1), (3, 3, 1), (3, 5, 1), (3, 5, 2))
     ]
 
