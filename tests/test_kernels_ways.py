@@ -18,7 +18,7 @@ import pytest
 pytest.importorskip("numba")
 
 from minigrad.backends import get_backend
-from minigrad.backends.numba import activation, conv, sums
+from minigrad.backends.numba import activation, conv, copies, sums
 from minigrad.backends.numpy.layout import output_size
 
 linear = importlib.import_module("minigrad.backends.numba.linear")  # which has a function of that name
@@ -34,7 +34,7 @@ WAYS = {
 CUTS = {
     "as they are": {},
     "small": {"TASKS": 5, "BAND": 3, "DEPTH": 7, "PIECE": 64},
-    "blocks": {"LARGE": 0, "MANY": 0, "TASKS": 3},
+    "blocks": {"blocks_of": lambda x, *_: -(-x.shape[3] * x.itemsize // 256), "TASKS": 3},
     "large": {"BANDS_SIZE": 1, "PIECE": 1 << 20, "WIDE": (0,) * 4, "HALF": (0,) * 2, "DOT_ROWS": (0,) * 4},
 }
 
@@ -228,6 +228,9 @@ def test_outputs_are_cut_into_parts_where_there_are_few_other_tasks(kernel: str,
     assert arguments_of(kernel, Geometry(1, 80, 80, 2, (3, 1), (1, 1)), TASKS=16, BAND=1)[-2] == parts
 
 
+SMALL_BLOCKS = {"LARGE": 0, "MANY": 0}  # of any batch
+
+
 def cuts_of(g: Geometry, **names: int) -> tuple[int, ...]:
     """Into how many blocks, bands and parts the weighted sums of a convolution are cut, which are not computed."""
     calls: list[tuple[Any, ...]] = []
@@ -247,6 +250,8 @@ def cuts_of(g: Geometry, **names: int) -> tuple[int, ...]:
         (Geometry(1025, 8, 6, 1, (7, 5), (3, 3)), (17, 1, 1)),
         (Geometry(1023, 8, 6, 1, (7, 5), (3, 3)), (1, 5, 1)),  # no large batch
         (Geometry(1024, 7, 6, 1, (7, 5), (3, 3)), (1, 5, 1)),  # 63 pieces a sum
+        (Geometry(1024, 8, 6, 1, (7, 5), (3, 3), padding=(1, 0)), (16, 1, 1)),  # the rows at the borders see fewer
+        (Geometry(1024, 8, 6, 1, (7, 5), (3, 3), padding=(0, 1)), (16, 1, 1)),
         (Geometry(1024, 16, 12, 2, (7, 5), (3, 3)), (16, 1, 1)),  # as many of each group
         (Geometry(1024, 64, 1, 1, (8, 8), (1, 1)), (16, 1, 1)),  # a block is 1 MiB
         (Geometry(1024, 64, 1, 1, (8, 9), (1, 1)), (1, 8, 1)),
@@ -256,20 +261,21 @@ def test_a_large_batch_is_cut_into_blocks_where_its_sums_have_many_pieces(g: Geo
     assert cuts_of(g) == cuts
 
 
-@pytest.mark.parametrize("tasks", [1, 5])  # a band, or more
+@pytest.mark.parametrize("tasks", [1, 9])  # a band, or three
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_blocks_of_images_are_convolved_as_the_whole_batch(dtype: str, tasks: int) -> None:
-    x, weight = numbers(70, 4, 3, 2, dtype=dtype), numbers(4, 2, 2, 1, dtype=dtype)
+    x, weight = numbers(70, 4, 6, 2, dtype=dtype), numbers(4, 2, 2, 1, dtype=dtype)
     arguments = x, weight, None, (1, 1), (0, 0), (1, 1), 2
-    with forced(conv, **WAYS["pieces"]), forced(sums, LARGE=0, MANY=0, TASKS=tasks):
+    unknown = {"empty": lambda shape, dtype: np.full(shape, np.nan, dtype)}  # and not what was right before
+    with forced(conv, **WAYS["pieces"]), forced(copies, **SMALL_BLOCKS), forced(sums, TASKS=tasks, **unknown):
         np.testing.assert_array_equal(numba.conv2d(*arguments), reference.conv2d(*arguments))
 
 
 def test_few_blocks_are_cut_into_bands_of_rows_too() -> None:
     g = Geometry(150, 2, 28, 2, (6, 3), (2, 2))
-    assert [cuts_of(g, TASKS=tasks, LARGE=0, MANY=0) for tasks in (6, 7, 18, 30, 60)] == [
-        *((3, 1, 1), (3, 2, 1), (3, 3, 1), (3, 5, 1), (3, 5, 2))
-    ]
+    with forced(copies, **SMALL_BLOCKS):
+        found = [cuts_of(g, TASKS=tasks) for tasks in (6, 7, 18, 30, 60)]
+    assert found == [(3, 1, 1), (3, 2, 1), (3, 3, 1), (3, 5, 1), (3, 5, 2)]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,11 @@ import numpy as np
 from numba import prange
 
 from .compiler import compiled_function, compiled_kernel
+from .views import View
+
+BLOCK = 256  # bytes: 64 images
+LARGE, MANY = 4096, 64  # from how many bytes a batch, from how many pieces a sum is worth copying
+CACHED = 1 << 20  # bytes of a block that stay in the second-level cache
 
 
 @compiled_kernel()
@@ -17,6 +22,16 @@ def turn(x, y):
         for r in range(R):
             for t in range(piece.shape[1]):
                 turned[t, r] = piece[r, t]
+
+
+def blocks_of(x: np.ndarray, channels: int, view: View) -> int:
+    """Into how many blocks of images a large batch is cut. A task then lays its block's pieces side by side: in x they
+    are so far apart, and at such regular distances, that a cache has places for few of them at a time."""
+    _, H, W, N = x.shape
+    pieces = channels * view.rows[:, 1].max() * view.columns[:, 1].max()
+    if N * x.itemsize < LARGE or pieces < MANY or channels * H * W * BLOCK > CACHED:
+        return 1
+    return -(-N * x.itemsize // BLOCK)
 
 
 @compiled_function()

@@ -12,7 +12,7 @@ from numba import prange
 
 from ..numpy.layout import Pair
 from .compiler import compiled_function, compiled_kernel
-from .copies import block_of, turn
+from .copies import BLOCK, block_of, blocks_of, turn
 from .memory import contiguous, empty
 from .tile import (
     DOT_ROWS,
@@ -36,8 +36,6 @@ from .views import View
 
 TASKS = 16  # at least so many where the work allows it, for however many threads there are
 DEPTH = 160  # terms of a sum taken at a time, so that their pieces stay in the first-level cache for all outputs
-LARGE, MANY = 4096, 64  # bytes that the pieces of a large batch have at least; pieces that a sum has at least
-BLOCK, CACHED = 256, 1 << 20  # bytes: of the pieces of a block of images, and of all that such a block may take
 BAND, BANDS_SIZE = 1 << 20, 1 << 18  # multiply-adds that are worth sums of their own; numbers in all bands' sums
 PIECE = 2048  # numbers of each row whose dot products are taken at a time, for the same reason
 
@@ -65,7 +63,9 @@ def weighted_sums(
     (G, O, _), OH, OW = shape, len(view.rows), len(view.columns)
     x, weight, bias = contiguous(x), contiguous(weight).reshape(-1), contiguous(bias)
     y = empty((G * O, OH, OW, x.shape[3]), x.dtype)
-    runs, blocks, bands = view.runs, _blocks(x, shape[2], view), OH
+    if y.size == 0:
+        return y
+    runs, blocks, bands = view.runs, blocks_of(x, shape[2], view), OH
     if blocks > 1:  # some images of one pixel are no neighbours of the same images of the next
         runs, bands = np.stack([np.arange(OW), np.arange(OW) + 1], axis=1), min(-(-TASKS // (blocks * G)), OH)
     elif x.shape[3] * x.itemsize == REGISTER_BYTES:  # where a pixel fills a register, those of a tile may lie anywhere
@@ -73,16 +73,6 @@ def weighted_sums(
     parts = _parts(blocks * G * bands, O, len(SIX))
     _weighted_sums(x, weight, shape, steps, bias, view.rows, view.columns, runs, view.steps, (blocks, bands, parts), y)
     return y
-
-
-def _blocks(x: np.ndarray, channels: int, view: View) -> int:
-    """Into how many blocks of images a large batch is cut. A task then lays its block's pieces side by side: in x they
-    are so far apart, and at such regular distances, that a cache has places for few of them at a time."""
-    _, H, W, N = x.shape
-    pieces = channels * max(view.rows[:, 1], default=0) * max(view.columns[:, 1], default=0)
-    if N * x.itemsize < LARGE or pieces < MANY or channels * H * W * BLOCK > CACHED:
-        return 1
-    return max(-(-N * x.itemsize // BLOCK), 1)
 
 
 def dot_products(y: np.ndarray, x: np.ndarray, shape: tuple[int, int, int], kernel: Pair, view: View) -> np.ndarray:
