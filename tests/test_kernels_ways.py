@@ -167,6 +167,22 @@ def test_a_channel_is_summed_in_64_parts_whatever_its_size() -> None:
             assert numba.channel_sum(numbers(1, 2, size, 1, dtype="float32")).tolist() == [64, 64]
 
 
+@pytest.mark.parametrize("size", [1, 1024, 1025, 2500])
+def test_the_moments_of_a_channel_take_in_each_of_its_numbers(size: int) -> None:
+    x = np.zeros((1, 2, size, 1))
+    x[0, 1, -1] = size
+    mean, variance = numba.channel_moments(x)
+    assert mean.tolist() == [0, 1]
+    np.testing.assert_allclose(variance, [0, size - 1])
+
+
+def test_the_variance_of_a_channel_far_from_0_is_that_of_one_near_it() -> None:
+    """Its mean is rounded, by more than the variance may be wrong."""
+    x = (1e4 + np.random.default_rng(0).random((1, 1, 1200, 1))).astype(np.float32)
+    _, (variance,) = numba.channel_moments(x)
+    np.testing.assert_allclose(variance, x.astype(np.float64).var(), rtol=1e-4)
+
+
 # -------------------------------------------------------------------------------------------------- how the work is cut
 
 

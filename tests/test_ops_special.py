@@ -361,12 +361,12 @@ def test_dropout_draws_the_same_on_every_backend() -> None:
 
 def test_batch_norm_moves_the_running_statistics_towards_the_batch() -> None:
     x = Tensor(np.array([[1.0, 10.0], [3.0, 10.0]]))
-    center, spread = Tensor(np.array([0.0, 0.0])), Tensor(np.array([1.0, 1.0]))
+    center, spread = Tensor(np.array([0.0, 4.0])), Tensor(np.array([1.0, 1.0]))
     arrays = center.data, spread.data
     ops.batch_norm(x, center, spread, training=True, momentum=0.25)
-    assert center.tolist() == [0.5, 2.5]  # 0.75 * 0 + 0.25 * mean
+    assert center.tolist() == [0.5, 5.5]  # 0.75 * 0 + 0.25 * 2, and 0.75 * 4 + 0.25 * 10
     assert spread.tolist() == [0.75 + 0.25 * 2.0, 0.75]  # with the unbiased variance, 2 and 0
-    assert (arrays[0].tolist(), arrays[1].tolist()) == ([0.0, 0.0], [1.0, 1.0]), (
+    assert (arrays[0].tolist(), arrays[1].tolist()) == ([0.0, 4.0], [1.0, 1.0]), (
         "an array somebody may hold was changed"
     )
 
