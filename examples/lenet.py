@@ -117,18 +117,29 @@ def save_results(run: TrainingRun, folder: Path) -> None:
     # What loads the weights can ask for. One string: safetensors puts several into a file in any order.
     metadata = {"network": f"{run.settings['variant']} on {run.settings['dataset']}"}
     counts = confusion_matrix(labels, predictions, classes=10)
+    title = what_was_run(run)
     print(f"{int((predictions == labels).sum()):,} of {len(labels):,} test images right; see", flush=True)
     save_files(
         {
-            "curves.png": lambda path: plots.save_figure(plots.plot_curves(run.history, classes=10), path),
-            "confusion.png": lambda path: plots.save_figure(plots.plot_confusion(counts, test_set.classes), path),
+            "curves.png": lambda path: plots.save_figure(plots.plot_curves(run.history, 10, title), path),
+            "confusion.png": lambda path: plots.save_figure(
+                plots.plot_confusion(counts, test_set.classes, title), path
+            ),
             "mistakes.png": lambda path: plots.save_figure(
-                plots.plot_mistakes(test_set.images, labels, probabilities, test_set.classes), path
+                plots.plot_mistakes(test_set.images, labels, probabilities, test_set.classes, title=title), path
             ),
             "metrics.csv": partial(save_metrics, run.history),
             "lenet.safetensors": partial(save, run.model.state_dict(), metadata=metadata),
         },
         folder,
+    )
+
+
+def what_was_run(run: TrainingRun) -> str:
+    of, epochs = run.settings, len(run.history)
+    return (
+        f"LeNet-5 ({of['variant']}) on {of['dataset']}, {epochs} epoch{'s' * (epochs > 1)}, "
+        f"learning rate {of['lr']:g}, batches of {of['batch_size']}, seed {of['seed']}"
     )
 
 

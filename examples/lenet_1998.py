@@ -121,7 +121,7 @@ def save_results(run: TrainingRun, train_errors: list[float], options: argparse.
             "connections.png": plot_connections(run.model.C3.connected.numpy()),
             "bitmaps.png": plot_bitmaps(mean_outputs(run.model[:-1], run.test_loader), dataset.classes, title),
             "mistakes.png": plots.plot_mistakes(
-                dataset.images, *predict(run.model, run.test_loader)[::-1], dataset.classes
+                dataset.images, *predict(run.model, run.test_loader)[::-1], dataset.classes, title=title
             ),
         }
     except ImportError as error:

@@ -27,8 +27,10 @@ SEVERAL_COLOURS = ("#222222", TEST_COLOUR, TRAIN_COLOUR, "#2f8f4e", "#8a4fa3", "
 DOTS_PER_INCH = 150
 
 
-def plot_curves(history: Sequence[Epoch], classes: int) -> Figure:
+def plot_curves(history: Sequence[Epoch], classes: int, title: str = "") -> Figure:
     """Loss and accuracy over the epochs, with the loss and the accuracy of mere guessing among `classes` classes.
+
+    The title says what was run.
 
     Raises ValueError for an empty history or a number of classes below 1, TypeError for what is no history, ImportError
     where matplotlib is not installed.
@@ -38,6 +40,7 @@ def plot_curves(history: Sequence[Epoch], classes: int) -> Figure:
     if not history:
         raise ValueError("plot_curves: the history is empty, there is no epoch to plot")
     figure = new_figure(9, 3.8)
+    figure.suptitle(title, fontsize=11)
     losses, accuracies = figure.subplots(1, 2)
     epochs = [epoch.number for epoch in history]
     marker = "o" if len(epochs) <= 30 else ""
@@ -120,12 +123,13 @@ def plot_histories(histories: Mapping[str, Sequence[Epoch]], classes: int, title
     return figure
 
 
-def plot_confusion(counts: np.ndarray, names: Sequence[str]) -> Figure:
+def plot_confusion(counts: np.ndarray, names: Sequence[str], title: str = "") -> Figure:
     """A confusion matrix as a coloured table: a row for each true class, a column for each predicted one.
 
     Args:
         counts: (K, K), how many examples of the row's class were taken for the column's; see train.confusion_matrix.
         names: of the K classes.
+        title: what was run.
 
     Raises ValueError where the shapes do not fit, ImportError where matplotlib is not installed.
     """
@@ -156,7 +160,8 @@ def plot_confusion(counts: np.ndarray, names: Sequence[str]) -> Figure:
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
     right, total = int(np.trace(counts)), int(counts.sum())
-    axes.set_title(f"{right:,} of {total:,} right ({100 * right / max(total, 1):.1f} %)", fontsize=11, pad=10)
+    share = f"{right:,} of {total:,} right ({100 * right / max(total, 1):.1f} %)"
+    axes.set_title(f"{title}\n{share}".strip(), fontsize=11, pad=10)
     bar = figure.colorbar(image, ax=axes, shrink=0.85, pad=0.02)
     bar.set_label("share of the true class (%)")
     bar.outline.set_visible(False)
@@ -170,6 +175,7 @@ def plot_mistakes(
     names: Sequence[str],
     rows: int = 4,
     columns: int = 5,
+    title: str = "",
 ) -> Figure:
     """The images that the model was most certain about and wrong, with their true and predicted class.
 
@@ -179,6 +185,7 @@ def plot_mistakes(
         probabilities: (N, K), what the model gave each class; see train.predict.
         names: of the K classes.
         rows, columns: of the grid; it is not filled where there are fewer mistakes.
+        title: what was run.
 
     Raises TypeError or ValueError where an argument is not what is said above, ImportError where matplotlib is not
     installed.
@@ -214,10 +221,10 @@ def plot_mistakes(
         taken_for = f"taken for {names[predictions[n]]}, {_percent(confidence[n])}"
         for text, height, colour in ((names[labels[n]], 1.17, TEST_COLOUR), (taken_for, 1.04, TRAIN_COLOUR)):
             axes.text(0.5, height, text, transform=axes.transAxes, ha="center", fontsize=9, color=colour)
-    title = f"{len(wrong):,} mistakes among {N:,} images"
+    shown = f"{len(wrong):,} mistakes among {N:,} images"
     if len(worst):
-        title += f", and the {len(worst)} that the model was surest of"
-    figure.suptitle(title, fontsize=12)
+        shown += f", and the {len(worst)} that the model was surest of"
+    figure.suptitle(f"{title}\n{shown}".strip(), fontsize=12)
     return figure
 
 

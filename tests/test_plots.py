@@ -33,7 +33,9 @@ def curves(axes) -> dict[str, list]:
 
 
 def test_curves_show_every_epoch_and_what_guessing_gives(matplotlib):
-    losses, accuracies = plot_curves(HISTORY, classes=10).axes
+    figure = plot_curves(HISTORY, classes=10, title="a run")
+    losses, accuracies = figure.axes
+    assert figure.get_suptitle() == "a run"
     assert curves(losses)["training"] == [epoch.train_loss for epoch in HISTORY]
     assert curves(losses)["test"] == [epoch.test_loss for epoch in HISTORY]
     assert curves(losses)["guessing"] == pytest.approx([np.log(10)] * 2)
@@ -73,6 +75,7 @@ def test_a_confusion_matrix_shows_its_counts_and_names(matplotlib):
     shown = texts(figure)
     assert {"1,200", "3", "4", "50", "6", *NAMES} <= set(shown) and "0" not in texts(figure.axes[0])
     assert "1,250 of 1,263 right (99.0 %)" in shown
+    assert "a run\n1,250 of 1,263 right (99.0 %)" in texts(plot_confusion(counts, NAMES, "a run"))
     assert figure.axes[0].images[0].get_array().max() <= 100
 
 
@@ -93,6 +96,8 @@ def test_mistakes_come_in_the_order_of_confidence(matplotlib):
 def test_a_model_without_mistakes_has_a_picture_too(matplotlib):
     figure = plot_mistakes(np.zeros((1, 2, 2)), np.array([0]), np.array([[1.0, 0, 0]]), NAMES)
     assert "0 mistakes among 1 images" in texts(figure)
+    figure = plot_mistakes(np.zeros((1, 2, 2)), np.array([0]), np.array([[1.0, 0, 0]]), NAMES, title="a run")
+    assert "a run\n0 mistakes among 1 images" in texts(figure)
 
 
 def test_a_saved_figure_is_a_png(matplotlib, tmp_path):
