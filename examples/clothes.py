@@ -7,10 +7,13 @@ nothing to run here.
 from __future__ import annotations
 
 import argparse
+import csv
+import io
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +26,7 @@ from minigrad.models import VARIANTS, lenet5
 from minigrad.optim import SGD
 from minigrad.optim.lr_scheduler import LRScheduler
 from minigrad.plots import new_figure, save_figure
-from minigrad.serialization import load_metadata
+from minigrad.serialization import load_metadata, write_atomically
 from minigrad.train import Epoch, NonFiniteLoss, ProgressBar, TrainingRun, evaluate, predict
 
 FAST_TRAINING, FAST_TEST = 1000, 300  # images with --fast
@@ -81,6 +84,12 @@ def datasets(fast: bool) -> tuple[ArrayDataset, ArrayDataset]:
     return (training.take(FAST_TRAINING), test.take(FAST_TEST)) if fast else (training, test)
 
 
+def held_out(training: ArrayDataset) -> tuple[ArrayDataset, ArrayDataset]:
+    """The first five sixths to learn from, and the last sixth to judge with."""
+    n = len(training) * 5 // 6
+    return training.take(n), ArrayDataset(training.images[n:], training.labels[n:], training.classes)
+
+
 def train(model: nn.Module, options: argparse.Namespace, lr: float = 0.1) -> list[Epoch]:
     """Trains by plain gradient descent, prints the epochs and returns them."""
     return fit(model, SGD(model.parameters(), lr=lr), options)
@@ -110,6 +119,14 @@ def fit(
         for epoch in run.epochs(1 if options.fast else options.epochs, on_step=bar):
             print(epoch, flush=True)
     return run.history
+
+
+def save_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_atomically(path, table.getvalue().encode())
 
 
 def trained_network(options: argparse.Namespace) -> tuple[nn.Sequential, str]:

@@ -7,8 +7,6 @@ moved, turned and resized anew each time. docs/mnist.md has the results.
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import statistics
 import sys
 from pathlib import Path
@@ -23,7 +21,6 @@ from minigrad.data import MNIST, ArrayDataset, DataLoader, Distorted
 from minigrad.models import lenet5
 from minigrad.optim import SGD
 from minigrad.optim.lr_scheduler import CosineAnnealingLR
-from minigrad.serialization import write_atomically
 from minigrad.train import TrainingRun, predict
 
 Datasets = tuple[ArrayDataset, ArrayDataset]
@@ -31,7 +28,6 @@ Datasets = tuple[ArrayDataset, ArrayDataset]
 EPOCHS = {"plain": 15, "distorted": 20}  # what never comes twice can be learned from for longer
 DISTORTIONS: dict[str, Any] = {"shift": 2, "rotation": 10.0, "scale": 0.1}
 COLOURS = {"plain": plots.TRAIN_COLOUR, "distorted": plots.TEST_COLOUR}
-HELD_OUT = 10_000  # training images to choose settings with
 
 
 def main() -> int:
@@ -57,8 +53,7 @@ def datasets(options: argparse.Namespace) -> Datasets:
     if not options.held_out:
         return MNIST(), MNIST(train=False)
     every = MNIST()
-    last = ArrayDataset(every.images[-HELD_OUT:], every.labels[-HELD_OUT:], every.classes)
-    return every.take(len(every) - HELD_OUT), last
+    return clothes.held_out(every)
 
 
 def train(way: str, seed: int, data: Datasets, options: argparse.Namespace) -> TrainingRun:
@@ -95,19 +90,19 @@ def seconds(run: TrainingRun) -> float:
 
 def save_table(runs: dict[str, list[TrainingRun]], options: argparse.Namespace) -> None:
     """Prints the table and writes it."""
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["images", "seed", "epochs", "error_percent", "wrong", "seconds"])
+    rows = []
     print(f"\n{'images':9}  seed    epochs  error   wrong  seconds")
     for way, of_way in runs.items():
         for seed, run in zip(options.seeds, of_way, strict=True):
             error, epochs = errors(run)[-1], len(run.history)
             wrong = round(error / 100 * len(run.test_loader.dataset))
-            writer.writerow([way, seed, epochs, f"{error:.2f}", wrong, f"{seconds(run):.1f}"])
+            rows.append([way, seed, epochs, f"{error:.2f}", wrong, f"{seconds(run):.1f}"])
             print(f"{way:9}  {seed:<6}  {epochs:>6}  {error:.2f} %  {wrong:5}  {seconds(run):7.1f}")
         median = statistics.median(errors(run)[-1] for run in of_way)
         print(f"{way:9}  median          {median:.2f} %")
-    write_atomically(options.out / "mnist.csv", table.getvalue().encode())
+    clothes.save_table(
+        options.out / "mnist.csv", ["images", "seed", "epochs", "error_percent", "wrong", "seconds"], rows
+    )
     print(f"see\n  {options.out / 'mnist.csv'}")
 
 
@@ -117,9 +112,9 @@ def save_pictures(runs: dict[str, list[TrainingRun]], data: Datasets, options: a
     way = options.ways[-1]
     middle = sorted(runs[way], key=lambda run: errors(run)[-1])[len(options.seeds) // 2]
     probabilities, labels = predict(middle.model, DataLoader(test, 250))
-    mistakes = plots.plot_mistakes(test.images, labels, probabilities, test.classes)
     seed = options.seeds[runs[way].index(middle)]
-    mistakes.suptitle(f"{what_was_run(options, [seed])}, {way} images: what it was surest of, and wrong", fontsize=11)
+    title = f"{what_was_run(options, [seed])}, {way} images"
+    mistakes = plots.plot_mistakes(test.images, labels, probabilities, test.classes, title=title)
     figures = {
         "errors.png": plot_errors(runs, options),
         "distorted.png": plot_distorted(training),

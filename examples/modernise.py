@@ -7,8 +7,6 @@ the same batches. docs/experiments.md says what one sees.
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import math
 import sys
 from collections.abc import Callable
@@ -18,7 +16,6 @@ import clothes
 import minigrad
 from minigrad import nn, plots
 from minigrad.models import lenet5
-from minigrad.serialization import write_atomically
 from minigrad.train import Epoch
 
 Changes = dict[type, Callable[[], nn.Module]]
@@ -62,11 +59,8 @@ def save(histories: dict[str, list[Epoch]], options: argparse.Namespace) -> None
     print(f"\n{'network':20}  learns from epoch  test loss  test accuracy    best")
     for name, start, loss, accuracy, best in rows:
         print(f"{name:20}  {start:>17}  {loss:9.3f}  {accuracy:11.1f} %  {best:.1f} %")
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["network", "learns_from_epoch", "test_loss", "test_accuracy", "best_accuracy"])
-    writer.writerows(rows)
-    write_atomically(options.out / "modernise.csv", table.getvalue().encode())
+    header = ["network", "learns_from_epoch", "test_loss", "test_accuracy", "best_accuracy"]
+    clothes.save_table(options.out / "modernise.csv", header, rows)
     training = f"{len(clothes.datasets(options.fast)[0]):,} images of Fashion-MNIST"
     title = f"LeNet-5, changed; {training}, SGD, learning rate {options.lr:g}, batches of 128, seed {options.seed}"
     plots.save_figure(plots.plot_histories(histories, 10, title), options.out / "modernise.png")

@@ -7,8 +7,6 @@ each: what each gets wrong, how many parameters it has and how long it takes. do
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import sys
 from collections.abc import Callable
 from itertools import accumulate
@@ -23,7 +21,6 @@ from minigrad.models import lenet5
 from minigrad.optim import SGD
 from minigrad.optim.lr_scheduler import CosineAnnealingLR
 from minigrad.residual import resnet
-from minigrad.serialization import write_atomically
 from minigrad.train import Epoch
 
 
@@ -97,11 +94,8 @@ def save(results: list[Result], options: argparse.Namespace) -> None:
     print(f"\n{'network':18}  parameters  test error  seconds  an epoch")
     for name, parameters, error, seconds, an_epoch in rows:
         print(f"{name:18}  {parameters:>10,}  {error:8.2f} %  {seconds:7.1f}  {an_epoch:8.1f}")
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["network", "parameters", "test_error", "seconds", "seconds_an_epoch"])
-    writer.writerows(rows)
-    write_atomically(options.out / "neighbours.csv", table.getvalue().encode())
+    header = ["network", "parameters", "test_error", "seconds", "seconds_an_epoch"]
+    clothes.save_table(options.out / "neighbours.csv", header, rows)
     plots.save_figure(plot(results, options), options.out / "neighbours.png")
     print(f"see\n  {options.out / 'neighbours.png'}\n  {options.out / 'neighbours.csv'}")
 

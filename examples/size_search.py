@@ -7,8 +7,6 @@ those that help are put together. Change `Size` and `changes` to look elsewhere.
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import multiprocessing
 import os
 import signal
@@ -26,10 +24,9 @@ import clothes
 
 import minigrad
 from minigrad import nn, plots
-from minigrad.data import ArrayDataset, DataLoader
+from minigrad.data import DataLoader
 from minigrad.optim import SGD
 from minigrad.optim.lr_scheduler import CosineAnnealingLR
-from minigrad.serialization import write_atomically
 from minigrad.train import TrainingRun
 
 INITS = {"xavier": nn.init.xavier_uniform_, "kaiming": nn.init.kaiming_uniform_}
@@ -133,7 +130,7 @@ def train(job: Job) -> Result:
     """Trains a network; what comes out depends on the job alone, and not on the process."""
     training, test = clothes.datasets(job.fast)
     if not job.final:
-        training, test = held_out(training)
+        training, test = clothes.held_out(training)
     minigrad.manual_seed(job.seed)
     model = network(job.size)
     sgd = SGD(model.parameters(), lr=job.size.lr, momentum=0.9, weight_decay=5e-4)
@@ -144,12 +141,6 @@ def train(job: Job) -> Result:
             print(f"  {epoch}", flush=True)
     parameters, seconds = sum(p.size for p in model.parameters()), sum(epoch.seconds for epoch in run.history)
     return Result(job, parameters, seconds, 100 * run.history[-1].test_accuracy)
-
-
-def held_out(training: ArrayDataset) -> tuple[ArrayDataset, ArrayDataset]:
-    """The first five sixths to learn from, and the last sixth to judge with."""
-    n = len(training) * 5 // 6
-    return training.take(n), ArrayDataset(training.images[n:], training.labels[n:], training.classes)
 
 
 @contextmanager
@@ -251,14 +242,13 @@ def line(result: Result) -> str:
 
 
 def save(results: Sequence[Result], options: argparse.Namespace) -> None:
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["network", *asdict(results[0].job.size), "seed", "parameters", "seconds", "images", "accuracy"])
+    header = ["network", *asdict(results[0].job.size), "seed", "parameters", "seconds", "images", "accuracy"]
+    rows = []
     for job, parameters, seconds, accuracy in results:
         size = [" ".join(map(str, v)) if isinstance(v, tuple) else v for v in vars(job.size).values()]
         measured = "test" if job.final else "held out"
-        writer.writerow([job.name, *size, job.seed, parameters, f"{seconds:.1f}", measured, f"{accuracy:.2f}"])
-    write_atomically(options.out / "size_search.csv", table.getvalue().encode())
+        rows.append([job.name, *size, job.seed, parameters, f"{seconds:.1f}", measured, f"{accuracy:.2f}"])
+    clothes.save_table(options.out / "size_search.csv", header, rows)
     plots.save_figure(plot(results, options), options.out / "size_search.png")
     print(f"see\n  {options.out / 'size_search.png'}\n  {options.out / 'size_search.csv'}")
 
@@ -266,7 +256,7 @@ def save(results: Sequence[Result], options: argparse.Namespace) -> None:
 def plot(results: Sequence[Result], options: argparse.Namespace) -> Any:
     """Accuracy against parameters and against seconds."""
     figure = plots.new_figure(12, 5)
-    training, judged = held_out(clothes.datasets(options.fast)[0])
+    training, judged = clothes.held_out(clothes.datasets(options.fast)[0])
     epochs = min(result.job.size.epochs for result in results)
     figure.suptitle(
         f"LeNet-5 changed, {epochs} epochs on {len(training):,} images of Fashion-MNIST, seed {options.seed}: accuracy "
