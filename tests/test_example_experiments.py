@@ -3,33 +3,20 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from example_runs import run
 
 from minigrad import save
 from minigrad.models import lenet5
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
 RESULTS = {
     "modernise": {"modernise.png", "modernise.csv"},
     "activations": {"first.png", "second.png"},
     "strange_inputs": {"first.png", "second.png", "certainty.png"},
 }
-
-
-def run(example: str, folder: Path, *arguments: str, code: int = 0) -> str:
-    """Runs an example in a folder and returns what it printed, on standard error where it is to fail."""
-    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
-    settings = {"PYTHONPATH": str(EXAMPLES.parent), "MINIGRAD_BACKEND": "numpy", "OMP_NUM_THREADS": "1"}
-    environment = {**os.environ, **settings}
-    command = [sys.executable, "-W", "error", str(EXAMPLES / f"{example}.py"), *arguments]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == code, done.stderr
-    return done.stderr if code else done.stdout
 
 
 def assert_results(example: str, folder: Path) -> None:

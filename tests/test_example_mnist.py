@@ -4,25 +4,12 @@ from __future__ import annotations
 
 import csv
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from example_runs import run
 
-EXAMPLE = Path(__file__).parent.parent / "examples" / "mnist.py"
 RESULTS = {"mnist.csv", "errors.png", "distorted.png", "mistakes.png"}
-
-
-def run(arguments: str, folder: Path, code: int = 0) -> str:
-    """Runs the example in a folder and returns what it printed, on standard error where it is to fail."""
-    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
-    settings = {"PYTHONPATH": str(EXAMPLE.parent.parent), "MINIGRAD_BACKEND": "numpy", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-W", "error", str(EXAMPLE), *arguments.split()]
-    environment = {**os.environ, **settings}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == code, done.stderr
-    return done.stderr if code else done.stdout
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -31,7 +18,7 @@ def rows(folder: Path) -> list[dict[str, str]]:
 
 
 def test_both_ways_are_trained_from_each_seed(tmp_path):
-    out = run("--fast --epochs 2 --seeds 0 7 --out here", tmp_path)
+    out = run("mnist", tmp_path, "--fast", "--epochs", "2", "--seeds", "0", "7", "--out", "here")
     assert set(os.listdir(tmp_path / "here")) == RESULTS
     for name in RESULTS - {"mnist.csv"}:
         assert (tmp_path / "here" / name).read_bytes().startswith(b"\x89PNG")
@@ -47,7 +34,7 @@ def test_both_ways_are_trained_from_each_seed(tmp_path):
 
 def test_a_seed_gives_the_same_run(tmp_path):
     for name in ("first", "second"):
-        run(f"--fast --ways distorted --seeds 3 --out {name}", tmp_path)
+        run("mnist", tmp_path, "--fast", "--ways", "distorted", "--seeds", "3", "--out", name)
     first, second = (rows(tmp_path / name)[0]["wrong"] for name in ("first", "second"))
     assert first == second
 
@@ -64,6 +51,6 @@ def test_a_seed_gives_the_same_run(tmp_path):
 )
 def test_a_wrong_option_is_named_before_training(tmp_path, arguments, code, message):
     (tmp_path / "a_file").touch()
-    error = run(arguments, tmp_path, code)
+    error = run("mnist", tmp_path, *arguments.split(), code=code)
     assert message in error and "Traceback" not in error
     assert os.listdir(tmp_path) == ["a_file"]

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import csv
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from example_runs import run
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
 PARAMETERS = {  # 784 10 + 10; 785 256 + 257 10; and as the tests of the networks themselves have them
     "softmax regression": 7_850,
     "MLP": 203_530,
@@ -20,24 +18,12 @@ PARAMETERS = {  # 784 10 + 10; 785 256 + 257 10; and as the tests of the network
 }
 
 
-def run(folder: Path, *arguments: str, code: int = 0) -> str:
-    """Runs the example in a folder and returns what it printed, on standard error where it is to fail."""
-    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
-    settings = {"PYTHONPATH": str(EXAMPLES.parent), "MINIGRAD_BACKEND": "numpy", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-W", "error", str(EXAMPLES / "neighbours.py"), *arguments]
-    done = subprocess.run(
-        command, cwd=folder, env={**os.environ, **settings}, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == code, done.stderr
-    return done.stderr if code else done.stdout
-
-
 def table(folder: Path) -> list[dict[str, str]]:
     return list(csv.DictReader((folder / "neighbours.csv").read_text().splitlines()))
 
 
 def test_all_networks_are_trained_and_compared(tmp_path):
-    out = run(tmp_path, "--fast", "--out", "here")
+    out = run("neighbours", tmp_path, "--fast", "--out", "here")
     assert set(os.listdir(tmp_path / "here")) == {"neighbours.csv", "neighbours.png"}
     assert (tmp_path / "here" / "neighbours.png").read_bytes().startswith(b"\x89PNG")
     assert out.count("epoch  1") == 5
@@ -48,7 +34,7 @@ def test_all_networks_are_trained_and_compared(tmp_path):
 
 
 def test_only_some_in_the_order_of_the_table(tmp_path):
-    out = run(tmp_path, "--fast", "--out", "here", "--only", "mlp", "softmax")
+    out = run("neighbours", tmp_path, "--fast", "--out", "here", "--only", "mlp", "softmax")
     assert [row["network"] for row in table(tmp_path / "here")] == ["softmax regression", "MLP"]
     assert "LeNet" not in out
 
@@ -62,11 +48,11 @@ def test_only_some_in_the_order_of_the_table(tmp_path):
     ],
 )
 def test_a_wrong_option_is_named(tmp_path, arguments, message):
-    assert message in run(tmp_path, *arguments.split(), code=2)
+    assert message in run("neighbours", tmp_path, *arguments.split(), code=2)
     assert os.listdir(tmp_path) == []
 
 
 def test_a_folder_that_cannot_be_made_is_named_before_anything_is_trained(tmp_path):
     (tmp_path / "a_file").write_text("")
-    said = run(tmp_path, "--out", "a_file/out", code=1)
+    said = run("neighbours", tmp_path, "--out", "a_file/out", code=1)
     assert said.startswith("neighbours.py: error: ") and "a_file" in said and said.count("\n") == 1

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from example_runs import EXAMPLES, command, environment, run
 
 from minigrad import Tensor, no_grad
 from minigrad.models import summary
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
 EXAMPLE = EXAMPLES / "size_search.py"
 
 
@@ -33,24 +33,6 @@ def search():
         patch.setitem(sys.modules, "size_search", module)
         spec.loader.exec_module(module)
         yield module
-
-
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-W", "error", str(EXAMPLE), *arguments]
-
-
-def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(EXAMPLES.parent), "MINIGRAD_BACKEND": "numpy", "OMP_NUM_THREADS": "1"}
-
-
-def run(folder: Path, *arguments: str, code: int = 0) -> str:
-    """Runs the example in a folder and returns what it printed, on standard error where it is to fail."""
-    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
-    done = subprocess.run(
-        command(*arguments), cwd=folder, env=environment(), capture_output=True, text=True, check=False
-    )
-    assert done.returncode == code, done.stderr
-    return done.stderr if code else done.stdout
 
 
 # -- sizes ---------------------------------------------------------------------------------------------------------
@@ -129,7 +111,7 @@ def test_labels_keep_their_order_and_their_distance(search, values):
 def test_the_outcome_does_not_depend_on_the_number_of_processes(tmp_path):
     rows = []
     for workers in ("1", "2"):
-        out = run(tmp_path, "--fast", "--workers", workers, "--out", workers)
+        out = run("size_search", tmp_path, "--fast", "--workers", workers, "--out", workers)
         assert set(os.listdir(tmp_path / workers)) == {"size_search.png", "size_search.csv"}
         assert (tmp_path / workers / "size_search.png").read_bytes().startswith(b"\x89PNG")
         assert "put together: Size(" in out and "  epoch  1  train loss" in out
@@ -150,13 +132,13 @@ def test_the_outcome_does_not_depend_on_the_number_of_processes(tmp_path):
     ],
 )
 def test_a_wrong_option_is_named(tmp_path, arguments, message):
-    assert message in run(tmp_path, *arguments.split(), code=2)
+    assert message in run("size_search", tmp_path, *arguments.split(), code=2)
     assert os.listdir(tmp_path) == []
 
 
 def test_a_folder_that_cannot_be_made_is_said_in_one_line_before_training(tmp_path):
     (tmp_path / "a_file").touch()
-    error = run(tmp_path, "--fast", "--out", "a_file/out", code=1)
+    error = run("size_search", tmp_path, "--fast", "--out", "a_file/out", code=1)
     assert error.startswith("size_search.py: error: ") and "a_file" in error and error.count("\n") == 1
 
 
@@ -178,7 +160,7 @@ def test_an_error_in_a_process_names_the_network(tmp_path):
 def test_no_process_stays_behind(tmp_path, sent, to_all):
     """Ctrl-C goes to all processes of a terminal; `kill` to the one that started the others."""
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
-    arguments = command("--epochs", "1000", "--workers", "2")
+    arguments = command("size_search", "--epochs", "1000", "--workers", "2")
     with subprocess.Popen(
         arguments, cwd=tmp_path, env=environment(), stdout=-1, stderr=-1, text=True, start_new_session=True
     ) as process:
