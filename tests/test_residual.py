@@ -113,22 +113,24 @@ def torch_resnet(torch, widths):
 
 def test_five_steps_and_the_test_after_them_are_pytorchs(backends):
     torch = pytest.importorskip("torch", reason="compares with PyTorch, which is not installed")
-    images, labels = draw(5, 12, 1, 14, 14).astype(np.float32), np.arange(60).reshape(5, 12) * 7 % 10
+    images, labels = draw(5, 12, 1, 14, 14), np.arange(60).reshape(5, 12) * 7 % 10
     options = {"lr": 0.05, "momentum": 0.9, "weight_decay": 5e-4, "nesterov": True}
     for backend in backends:
         with minigrad.use_backend(backend):
             minigrad.manual_seed(1)
             ours, theirs = resnet((4, 6, 8)), torch_resnet(torch, (4, 6, 8))
             theirs.load_state_dict({name: torch.from_numpy(t.numpy()) for name, t in ours.state_dict().items()})
+            ours.to("float64")
+            theirs.double()
             sgd, their_sgd = optim.SGD(ours.parameters(), **options), torch.optim.SGD(theirs.parameters(), **options)
             for x, y in zip(images, labels, strict=True):
                 loss = nn.functional.cross_entropy(ours(Tensor(x)), Tensor(y))
                 their_loss = torch.nn.functional.cross_entropy(theirs(torch.from_numpy(x)), torch.from_numpy(y))
-                assert loss.item() == pytest.approx(their_loss.item(), rel=1e-3)
+                assert loss.item() == pytest.approx(their_loss.item(), rel=1e-9)
                 for optimizer, each in ((sgd, loss), (their_sgd, their_loss)):
                     optimizer.zero_grad()
                     each.backward()
                     optimizer.step()
             logits = ours.eval()(Tensor(images[0])).numpy()
             their_logits = theirs.eval()(torch.from_numpy(images[0])).detach().numpy()
-            np.testing.assert_allclose(logits, their_logits, rtol=1e-2, atol=1e-2)
+            np.testing.assert_allclose(logits, their_logits, rtol=1e-8)
