@@ -15,8 +15,13 @@ if TYPE_CHECKING:
 
 
 class _Ordered(Module):
+    """The base of both."""
+
     def _empty(self) -> _Ordered:
-        raise NotImplementedError
+        """A container of the same kind for the modules of a slice."""
+        raise NotImplementedError(
+            f"{type(self).__name__}: define _empty(self), which returns a container without modules"
+        )
 
     def _add(self, modules: Mapping[str, Module] | Iterable[Module]) -> None:
         if isinstance(modules, Mapping):
