@@ -20,7 +20,7 @@ TORCH ?= torch==2.13.0 --extra-index-url https://download.pytorch.org/whl/cpu
 
 # ruff takes no options from setup.cfg, where all other tools have theirs.
 RUFF := --line-length 120 --target-version py310 --extend-exclude .venv-bench
-RULES := --select E,F,W,I,UP,B,C4,SIM,RUF,PIE,RET --ignore E741,SIM110,SIM300,RUF043 --per-file-ignores __init__.py:F401
+RULES := --select E,F,W,I,UP,B,C4,SIM,RUF,PIE,RET --ignore E741,SIM110,SIM113,SIM300,RUF043 --per-file-ignores __init__.py:F401
 
 CHECK_PYTHON = $(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 10) or sys.exit(f"minigrad needs Python 3.10 or later, this is {v[0]}.{v[1]}; choose another with make PYTHON=python3.12")'
 

@@ -90,11 +90,9 @@ def _needs_gradient(value: Any) -> bool:
 
 
 def as_result(result: Any, backend: Backend) -> Any:
-    """What an operation returned as an array of its backend."""
+    """What an operation returned, no scalar of NumPy's, as an array of its backend."""
     if isinstance(result, backend.ndarray):
-        return backend.xp.asarray(result)
-    if isinstance(result, np.generic) and backend.ndarray is np.ndarray:  # NumPy makes scalars of 0-d results
-        return np.asarray(result)
+        return result if type(result) is backend.ndarray else backend.xp.asarray(result)
     hint = ""
     if isinstance(result, (np.ndarray, np.generic)):
         hint = f", and those of the {backend.name} backend are not NumPy's: compute with self.xp in place of numpy"

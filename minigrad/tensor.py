@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy import asarray
+from numpy import generic as np_generic
 
 from .arrays import as_result, new_array, type_name
 from .backends import Backend, BackendError, get_backend
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from .autograd.hooks import RemovableHandle
 
 float32, float64, int64, bool_ = (np.dtype(name) for name in ("float32", "float64", "int64", "bool"))
+
+_new = object.__new__
 
 
 class Tensor:
@@ -80,21 +84,25 @@ class Tensor:
         self.output_index, self._requires_grad = 0, False
         self.requires_grad = requires_grad
 
-    @classmethod
-    def _wrap(cls, array: Any, backend: Backend, node: Function | None = None, index: int = 0) -> Tensor:
+    @staticmethod
+    def _wrap(
+        array: Any, backend: Backend, node: Function | None = None, index: int = 0, kind: type[Tensor] | None = None
+    ) -> Tensor:
         """The array itself as a tensor, with no copy and no check: for whoever has just made it.
 
-        With a node, it becomes the node's output of that index.
+        With a node, it becomes the node's output of that index. Each result of each operation comes through here.
         """
-        if type(array) is not backend.ndarray:
-            array = as_result(array, backend)
-        if node is not None and array.dtype.kind != "f":
-            node = None  # an index among the outputs has no gradient
-        tensor = object.__new__(cls)
+        if type(array) is not backend.array_type:
+            zero_d = isinstance(array, np_generic) and backend.on_host  # NumPy makes scalars of 0-d results
+            array = asarray(array) if zero_d else as_result(array, backend)
+        tensor = _new(kind or Tensor)
         tensor._data, tensor.backend = array, backend
         tensor.grad = tensor.hooks = tensor.grad_place = None
-        tensor.grad_fn, tensor.output_index = node, index
-        tensor._requires_grad = node is not None
+        tensor.output_index = index
+        if node is None or array.dtype.kind != "f":  # an index among the outputs has no gradient
+            tensor.grad_fn, tensor._requires_grad = None, False
+        else:
+            tensor.grad_fn, tensor._requires_grad = node, True
         return tensor
 
     # -- the array ---------------------------------------------------------------------------------------------------
@@ -230,7 +238,7 @@ class Tensor:
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if self.grad_fn is not None:
             raise RuntimeError("only leaf tensors can be deep-copied; this one was computed: detach() it first")
-        copy = type(self)._wrap(self._data.copy(), self.backend).requires_grad_(self._requires_grad)
+        copy = Tensor._wrap(self._data.copy(), self.backend, kind=type(self)).requires_grad_(self._requires_grad)
         memo[id(self)] = copy
         copy.grad = None if self.grad is None else self.grad.detach()
         return copy
@@ -268,7 +276,7 @@ def _unpickle(kind: type[Tensor], array: np.ndarray, requires_grad: bool, backen
     except BackendError as error:
         advice = "or pickle x.to('numpy'), which can be read anywhere"
         raise BackendError(f"this tensor was pickled on the {backend} backend, and {error}; {advice}") from error
-    return kind._wrap(data, get_backend(backend)).requires_grad_(requires_grad)
+    return Tensor._wrap(data, get_backend(backend), kind=kind).requires_grad_(requires_grad)
 
 
 def is_number(value: Any) -> bool:

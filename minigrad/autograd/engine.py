@@ -6,9 +6,7 @@ shows or checks backpropagation reads the steps it yields.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from operator import attrgetter
 from typing import Any, NamedTuple
 
 from ..tensor import Tensor
@@ -16,8 +14,10 @@ from . import function
 from .function import Function
 from .grad_mode import enable_grad, no_grad
 
+_wrap = Tensor._wrap
+
 Tensors = Sequence[Tensor]
-Gradients = list[Tensor | None]
+Gradients = Sequence[Tensor | None]
 
 
 class Step(NamedTuple):
@@ -128,7 +128,7 @@ def _seed(output: Tensor, gradient: Any, caller: str) -> Tensor:
         if output.size != 1:
             hint = "the gradient that arrives at it, of that shape; or reduce it to one element, say with .sum()"
             raise RuntimeError(f"{caller}: a tensor of shape {output.shape} needs {hint}")
-        return Tensor._wrap(output.backend.xp.ones_like(output._data), output.backend)
+        return _wrap(output.backend.xp.ones(output.shape, output.dtype), output.backend)
     if type(gradient) not in (float, int, list, tuple) and not hasattr(gradient, "__array__"):
         raise TypeError(f"{caller}: the gradient must be a Tensor or an array, got {gradient!r}; name flags: flag=True")
     if not isinstance(gradient, Tensor):
@@ -157,17 +157,27 @@ def _key(tensor: Tensor) -> Any:
 def topological_order(roots: Tensors, oldest: int = 0) -> list[Function]:
     """The nodes below the roots, without those numbered below `oldest`, in the order in which they were recorded.
 
-    Read from its end, each comes after all nodes that used its outputs. The search needs no recursion, however deep.
+    Read from its end, each comes after all nodes that used its outputs.
     """
+    return [node for _, node, _, _ in _visits(roots, oldest)]
+
+
+def _visits(roots: Tensors, oldest: int) -> list[tuple[int, Function, tuple[Tensor, ...], tuple[bool, ...]]]:
+    """The same nodes, each between its number and its inputs, with which of them need a gradient; all that the
+    traversal reads of a node, read once. The search needs no recursion, however deep."""
     found: set[Function] = set()
+    visits = []
     stack = [root.grad_fn for root in roots]
     while stack:
         node = stack.pop()
-        if node is not None and node not in found and node._number >= oldest:
+        if node is not None and node not in found and (number := node._number) >= oldest:
             found.add(node)
-            for tensor in node._inputs:
+            inputs = node._inputs
+            visits.append((number, node, inputs, node.needs))
+            for tensor in inputs:
                 stack.append(tensor.grad_fn)
-    return sorted(found, key=attrgetter("_number"))
+    visits.sort()  # no two have the same number
+    return visits
 
 
 class _Pass:
@@ -183,29 +193,41 @@ class _Pass:
         self.recording = enable_grad() if create_graph else no_grad()
         self.retain_graph = create_graph if retain_graph is None else retain_graph
         self.targets = None if targets is None else {_key(tensor) for tensor in targets}
-        self.uses_left = Counter(root for root in roots if root.grad_fn is None)  # by leaf: contributions to come
         # No node leads to a target that was recorded after it. A leaf may be older than any node.
         oldest = 0 if targets is None else min(0 if t.grad_fn is None else t.grad_fn._number for t in targets)
-        self.plan = self._plan(topological_order(roots, oldest), oldest)
+        self.plan = _visits(roots, oldest)  # the next one last
+        self.uses_left: dict[Tensor, int] = {}  # by leaf: contributions to come
+        if self.targets is not None:
+            self._keep_to_the_targets(self.targets)
+        self._check_and_count(oldest)
         self.arrived: dict[Any, Tensor] = {}
         self.found: dict[Any, Tensor] = {}  # the targets' gradients
 
-    def _plan(self, nodes: list[Function], oldest: int) -> dict[Function, tuple[bool, ...]]:
-        """The nodes to visit, the first one last, and which inputs of each want a gradient. Counts the leaves' uses."""
-        plan: dict[Any, tuple[bool, ...]] = {}
-        for node in nodes:
-            if not node._inputs and node._number > oldest:
+    def _keep_to_the_targets(self, targets: set[Any]) -> None:
+        """Only inputs that are targets or lead to one need a gradient: which ones do is known of older nodes."""
+        leading: set[Function | None] = set()
+        for place, (number, node, inputs, needs) in enumerate(self.plan):
+            pairs = zip(inputs, needs, strict=False)  # a released node has no inputs any more
+            needs = tuple([n and (_key(t) in targets or t.grad_fn in leading) for t, n in pairs])
+            if True in needs:
+                leading.add(node)
+            self.plan[place] = number, node, inputs, needs
+
+    def _check_and_count(self, oldest: int) -> None:
+        """Checks that the nodes have their saved values, and counts the leaves' uses."""
+        uses = self.uses_left
+        for root in self.roots:
+            if root.grad_fn is None:
+                uses[root] = uses.get(root, 0) + 1
+        for number, node, inputs, needs in self.plan:
+            if not inputs and number > oldest:
                 by = "an earlier backward pass through it; pass retain_graph=True to the earlier one"
                 raise RuntimeError(f"backward: the values saved by {node!r} were released by {by}")
-            needs = node.needs
-            if self.targets is not None:  # only by inputs that are targets or lead to one, as is known of older nodes
-                pairs = zip(node._inputs, needs, strict=False)  # a released node has no inputs any more
-                needs = tuple([n and (_key(t) in self.targets or True in plan.get(t.grad_fn, ())) for t, n in pairs])
-            plan[node] = needs
-            for index, tensor in enumerate(node._inputs):
+            index = 0
+            for tensor in inputs:
                 if tensor.grad_fn is None and needs[index]:
-                    self.uses_left[tensor] += 1
-        return plan
+                    uses[tensor] = uses.get(tensor, 0) + 1
+                index += 1
 
     def run(self) -> None:
         """Visits all nodes."""
@@ -230,25 +252,27 @@ class _Pass:
     def _visit(self) -> tuple[Function, Gradients, Gradients, list[tuple[Tensor | None, Tensor | None]]]:
         """Applies the next node's rule and passes its gradients on. Returns the node, the gradients that arrived, those
         that it passed on, and for each input the sums before and after."""
-        node, needs = self.plan.popitem()
-        inputs = node._inputs
+        _, node, inputs, needs = self.plan.pop()
         grad_outputs = [self.arrived.pop(node, None)]
-        if node._output_count > 1:
-            grad_outputs += [self.arrived.pop((node, index), None) for index in range(1, node._output_count)]
+        if (count := len(node._output_arrays)) > 1:
+            grad_outputs += [self.arrived.pop((node, index), None) for index in range(1, count)]
         if node.hooks or node.retained or self.targets is not None:
             self._hand_out(node, grad_outputs)
         if True not in needs:
             return node, grad_outputs, [], []
-        rule = self._apply_rule if (o := function.observer) is None else o.watching(self._apply_rule)
-        grad_inputs = rule(node, grad_outputs, needs)
+        if (watcher := function.observer) is None:
+            grad_inputs = self._apply_rule(node, grad_outputs, needs)
+        else:
+            grad_inputs = watcher.watching(self._apply_rule)(node, grad_outputs, needs)
         if not self.retain_graph:
             node.release()
-        sums = []
-        for index, tensor in enumerate(inputs):
+        sums, index = [], 0
+        for tensor in inputs:
             sums.append(self._deliver(tensor, grad_inputs[index]) if needs[index] else (None, None))
+            index += 1
         return node, grad_outputs, grad_inputs, sums
 
-    def _hand_out(self, node: Function, gradients: Gradients) -> None:
+    def _hand_out(self, node: Function, gradients: list[Tensor | None]) -> None:
         """Shows the whole gradients of a node's outputs to hooks, which may replace them, and to those who asked."""
         arrived = [(index, gradient) for index, gradient in enumerate(gradients) if gradient is not None]
         for index, gradient in arrived:
@@ -262,52 +286,67 @@ class _Pass:
     def _apply_rule(self, node: Function, grad_outputs: Gradients, needs: tuple[bool, ...]) -> Gradients:
         if grad_outputs[0] is None and all(gradient is None for gradient in grad_outputs):
             return [None] * len(needs)
-        recorded_needs, node.needs = node.needs, needs
-        try:
+        recorded_needs = node.needs
+        if needs is recorded_needs:
             gradients = node.backward(*grad_outputs)
-        finally:
-            node.needs = recorded_needs
+        else:
+            try:
+                node.needs = needs
+                gradients = node.backward(*grad_outputs)
+            finally:
+                node.needs = recorded_needs
         if type(gradients) is not tuple or len(gradients) != len(needs):
             returned = f"{len(gradients)} of them" if type(gradients) is tuple else f"a {type(gradients).__name__}"
             wanted = f"a tuple of {len(needs)} gradients, one for each input"
             raise RuntimeError(f"{node.name()}: its backward rule must return {wanted}, and returned {returned}")
-        checked: Gradients = [None] * len(needs)
-        for index, tensor in enumerate(node._inputs):
-            if needs[index] and gradients[index] is not None:
-                checked[index] = self._checked(gradients[index], tensor, node, index)
-        return checked
+        index = 0
+        for tensor in node._inputs:
+            gradient, t = gradients[index], tensor._data
+            if gradient is not None and not (
+                needs[index]
+                and isinstance(gradient, Tensor)
+                and (g := gradient._data).shape == t.shape
+                and g.dtype is t.dtype
+                and gradient.backend is tensor.backend
+                and not gradient._requires_grad
+            ):
+                mended = self._mended(gradient, tensor, node, index) if needs[index] else None
+                gradients = (*gradients[:index], mended, *gradients[index + 1 :])
+            index += 1
+        return gradients
 
-    def _checked(self, gradient: Any, tensor: Tensor, node: Function, index: int) -> Tensor:
+    def _mended(self, gradient: Any, tensor: Tensor, node: Function, index: int) -> Tensor:
+        """What a rule returned as a gradient for the tensor, or an error that says why it is none."""
         if not isinstance(gradient, Tensor):
             kind = type(gradient).__name__
             raise RuntimeError(f"{node.name()}: the gradient for input {index} is a {kind}, expected a Tensor")
-        if gradient._data.shape != tensor._data.shape and node.broadcasts:
+        if node.broadcasts and gradient.shape != tensor.shape:
             gradient = sum_to_shape(gradient, tensor.shape)
         if not _alike(gradient, tensor):
             raise _misfit(gradient, tensor, f"{node.name()}: the gradient its backward rule returned for input {index}")
-        if gradient._requires_grad and not self.create_graph:
-            gradient = gradient.detach()  # the rule returned a saved tensor as it is
-        return gradient
+        return gradient if self.create_graph else gradient.detach()  # it may be a saved tensor as it is
 
     def _deliver(self, tensor: Tensor, gradient: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
         """Adds a contribution to what has arrived for the tensor, and returns the sums before and after. A leaf that
         has all its contributions gets its `grad`."""
-        key = _key(tensor)
-        before = total = self.arrived.get(key)
+        node, arrived = tensor.grad_fn, self.arrived
+        key = tensor if node is None else (node, tensor.output_index) if tensor.output_index else node  # as in _key
+        before = total = arrived.get(key)
         if gradient is not None:
-            self.arrived[key] = total = gradient if before is None else self._sum(before, gradient)
-        if tensor.grad_fn is None:
+            arrived[key] = total = gradient if before is None else self._sum(before, gradient)
+        if node is None:
             self.uses_left[tensor] = left = self.uses_left[tensor] - 1
             if left == 0 and total is not None:
-                self._finish_leaf(tensor, self.arrived.pop(key))
+                self._finish_leaf(tensor, arrived.pop(key))
         return before, total
 
     def _sum(self, a: Tensor, b: Tensor) -> Tensor:
         """A new tensor: others may hold the old ones. Recorded, and seen by an observer, where that is asked for."""
-        return a + b if self.create_graph or function.observer else Tensor._wrap(a._data + b._data, a.backend)
+        return a + b if self.create_graph or function.observer else _wrap(a._data + b._data, a.backend)
 
     def _finish_leaf(self, leaf: Tensor, gradient: Tensor) -> None:
-        gradient = _run_hooks(leaf.hooks or (), gradient)
+        if leaf.hooks:
+            gradient = _run_hooks(leaf.hooks, gradient)
         gradient = gradient if (o := function.observer) is None else o.reached_leaf(gradient)
         if self.targets is not None:
             self.found[leaf] = gradient

@@ -54,17 +54,22 @@ class Function:
     Tensor(12.)
     """
 
+    # What the engine keeps of each node. Parameters, and what forward sets, are in the node's __dict__.
+    __slots__ = (
+        *("__dict__", "__weakref__", "_input_arrays", "_inputs", "_number", "_output_arrays"),
+        *("backend", "hooks", "needs", "retained"),
+    )
+
     broadcasts = False
 
     backend: Backend  # the inputs'; where forward changes it, the results'
     needs: tuple[bool, ...]
-    hooks: dict[int, list[Callable[[Tensor], Tensor | None]]] | None = None  # by output, in order of registration
-    retained: dict[int, ref[Tensor]] | None = None  # by output: the tensor whose gradient is to be kept in `grad`
+    hooks: dict[int, list[Callable[[Tensor], Tensor | None]]] | None  # by output, in order of registration
+    retained: dict[int, ref[Tensor]] | None  # by output: the tensor whose gradient is to be kept in `grad`
     _number: int  # nodes are counted as they are recorded, so those that made the inputs have smaller numbers
     _inputs: tuple[Tensor, ...]  # the edges of the graph; none in a node that has been released
     _input_arrays: Sequence[Any]
     _output_arrays: Sequence[Any]
-    _output_count: int
 
     def forward(self, *arrays: Any, **_: Any) -> Any:
         raise NotImplementedError(f"{self.name()}: write its forward(self, *arrays), which returns the result's array")
@@ -82,10 +87,11 @@ class Function:
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
-        inputs = self._inputs
-        for index, array in enumerate(self._input_arrays):
+        inputs, index = self._inputs, 0
+        for array in self._input_arrays:
             if inputs[index]._data is not array:  # it has been given another since, by an optimizer's step for example
                 inputs = (*inputs[:index], AsRecorded.apply(inputs[index], array=array), *inputs[index + 1 :])
+            index += 1  # no enumerate, here and below: this runs all the time, and it takes twice as long
         return inputs
 
     @property
@@ -103,21 +109,23 @@ class Function:
         inputs of different backends.
         """
         node = cls()
+        watcher = observer
+        given = parameters if watcher is None else {**parameters}  # forward may set other attributes
         if parameters:
-            node.__dict__.update(parameters)
-        arrays, needed = [], False
+            node.__dict__ = parameters
         try:
             backend = node.backend = inputs[0].backend
+            arrays, needs = [], []
             for tensor in inputs:
                 if tensor.backend is not backend:
                     raise _mixed_backends(cls, inputs)
                 arrays.append(tensor._data)
-                needed = needed or tensor._requires_grad
+                needs.append(tensor._requires_grad)
         except (AttributeError, IndexError):
             raise _not_tensors(cls, inputs) from None
+        maker = node if True in needs and grad_mode.enabled else None
         try:
             results = node.forward(*arrays)
-            maker = node if needed and grad_mode.enabled else None
             if type(results) is tuple:
                 results = tuple([_wrap(array, node.backend, maker, index) for index, array in enumerate(results)])
             else:
@@ -127,12 +135,11 @@ class Function:
         except NotAnArray as error:
             raise TypeError(f"{cls.name()}: {error}") from None
         if maker is not None:
-            node._number = next(_numbers)
-            node.needs = tuple([tensor._requires_grad for tensor in inputs])
+            node._number, node.hooks, node.retained = next(_numbers), None, None
+            node.needs = tuple(needs)
             node._inputs, node._input_arrays = inputs, arrays
             node._output_arrays = [y._data for y in results] if type(results) is tuple else [results._data]
-            node._output_count = len(node._output_arrays)
-        return results if (o := observer) is None else o.computed(node, parameters, inputs, results)
+        return results if watcher is None else watcher.computed(node, given, inputs, results)
 
     def release(self) -> None:
         """Lets go of all saved arrays; a second backward pass through this node is an error from here on."""

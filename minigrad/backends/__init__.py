@@ -27,14 +27,21 @@ class Backend:
 
     Attributes:
         name: the name `use_backend` and `Tensor.to` know it by.
+        on_host: whether its arrays are NumPy's own.
         xp: its array module, `numpy` or one with the same functions.
         ndarray: the type of its arrays.
         kernels: its hand-written kernels, imported at first use; see contract.py.
     """
 
+    __slots__ = ("__dict__", "array_type")
+
+    array_type: type | None  # ndarray for who asks all the time; None until somebody has asked for that
+
     def __init__(self, name: str, arrays: str, install: str) -> None:
         self.name = name
         self._array_module = arrays
+        self.on_host = arrays == "numpy"
+        self.array_type = np.ndarray if self.on_host else None
         self._install = install
         self._runs = False
 
@@ -44,6 +51,7 @@ class Backend:
 
     @cached_property
     def ndarray(self) -> type:
+        self.array_type = self.xp.ndarray
         return self.xp.ndarray
 
     @cached_property
@@ -79,13 +87,13 @@ class Backend:
 
     def from_numpy(self, array: np.ndarray) -> Any:
         """The array as this backend's own kind; the same object where that is NumPy's."""
-        if self._array_module != "numpy":
+        if not self.on_host:
             self.check_usable()  # the first array is where a device is first needed
         return self.xp.asarray(array)
 
     def full(self, shape: tuple[int, ...], number: float, dtype: np.dtype) -> Any:
         """A new array of one number, made where it shall be: a GPU is sent none."""
-        if self._array_module != "numpy":
+        if not self.on_host:
             self.check_usable()
         return self.xp.full(shape, number, dtype)
 

@@ -207,17 +207,12 @@ class ArrayFunction:
         return gradients
 
 
-OF_THE_ENGINE = {  # what a node has beside its operation's parameters
-    "backend", "needs", "hooks", "retained", "_number", "_inputs", "_input_arrays", "_output_arrays", "_output_count",
-}  # fmt: skip
-
-
 class Node:
     """One node of a graph by itself: its operation, with the parameters that it had there."""
 
     def __init__(self, node: Function) -> None:
         self.node, self.operation, self.backend = node, type(node), node.backend
-        self.parameters = {name: value for name, value in vars(node).items() if name not in OF_THE_ENGINE}
+        self.parameters = dict(vars(node))
         self.title = node.name()
         self.arrays = [self.backend.to_numpy(x) for x in node._input_arrays]
         self.wanted = [i for i, x in enumerate(self.arrays) if x.dtype.kind == "f" and node.needs[i]]

@@ -12,7 +12,7 @@ import numpy as np
 from ..autograd.function import Function
 from ..tensor import Tensor, is_number
 from .elementwise import log
-from .operands import as_tensor, floating, is_number_beside, operands
+from .operands import NUMBERS, as_tensor, floating, is_floating, operands
 from .selection import where
 
 
@@ -26,7 +26,7 @@ class Add(Function):
         return a + (self.number if b is None else b)
 
     def backward(self, dy):
-        return (dy, dy) if self.number is None else (dy,)
+        return (dy,) * len(self.needs)
 
 
 class Sub(Function):
@@ -52,12 +52,12 @@ class Mul(Function):
         return a * (self.number if b is None else b)
 
     def backward(self, dy):
-        if self.number is not None:
+        if len(self.needs) == 1:
             return (dy * self.number,)
         a, b = self.inputs
         return (
-            dy * b if self.needs[0] else None,
-            dy * a if self.needs[1] else None,
+            Mul.apply(dy, b) if self.needs[0] else None,
+            Mul.apply(dy, a) if self.needs[1] else None,
         )
 
 
@@ -156,9 +156,9 @@ def add(a: Any, b: Any) -> Tensor:
     >>> Tensor([1.0, 2.0]) + 10
     Tensor([11., 12.])
     """
-    if is_number_beside(a, b):
+    if type(b) in NUMBERS and is_floating(a):
         return Add.apply(a, number=b)
-    if is_number_beside(b, a):
+    if type(a) in NUMBERS and is_floating(b):
         return Add.apply(b, number=a)
     return Add.apply(*operands("add", a, b))
 
@@ -169,7 +169,7 @@ def sub(a: Any, b: Any) -> Tensor:
     >>> 1 - Tensor([1.0, 2.0])
     Tensor([ 0., -1.])
     """
-    if is_number_beside(a, b):
+    if type(b) in NUMBERS and is_floating(a):
         return Sub.apply(a, number=b)
     return Sub.apply(*operands("sub", a, b))
 
@@ -181,9 +181,9 @@ def mul(a: Any, b: Any) -> Tensor:
     Tensor([[10., 20.],
             [20., 40.]])
     """
-    if is_number_beside(a, b):
+    if type(b) in NUMBERS and is_floating(a):
         return Mul.apply(a, number=b)
-    if is_number_beside(b, a):
+    if type(a) in NUMBERS and is_floating(b):
         return Mul.apply(b, number=a)
     return Mul.apply(*operands("mul", a, b))
 
@@ -194,7 +194,7 @@ def div(a: Any, b: Any) -> Tensor:
     >>> Tensor([1, 2]) / 2
     Tensor([0.5, 1. ])
     """
-    if is_number_beside(a, b):
+    if type(b) in NUMBERS and is_floating(a):
         return Div.apply(a, number=b)
     a, b = operands("div", a, b)
     return Div.apply(floating("div", a), floating("div", b))

@@ -9,6 +9,8 @@ import numpy as np
 from ..backends import Backend, default_backend
 from ..tensor import Tensor, bool_, float32, int64, is_number
 
+NUMBERS = (float, int)  # the plain Python numbers; bool, a kind of int, is none of them
+
 
 def operands(name: str, *values: Any, backend: Backend | None = None) -> tuple[Tensor, ...]:
     """The values as Tensors of one dtype, on the given backend where none of them is a Tensor.
@@ -43,9 +45,9 @@ def operands(name: str, *values: Any, backend: Backend | None = None) -> tuple[T
     )
 
 
-def is_number_beside(a: Any, b: Any) -> bool:
-    """Whether b is a plain Python number that the floating Tensor a can take as it is."""
-    return (type(b) is float or type(b) is int) and isinstance(a, Tensor) and a._data.dtype.kind == "f"
+def is_floating(value: Any) -> bool:
+    """Whether it is a floating Tensor, which can take a plain Python number beside it as it is."""
+    return isinstance(value, Tensor) and value._data.dtype.kind == "f"
 
 
 def is_operand(value: Any) -> bool:
