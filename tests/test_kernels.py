@@ -254,6 +254,15 @@ def affine(d: Draws) -> list[Any]:
     return [d.array((*d.shape(max_dims=2), I)), d.array((O, I)), bias]
 
 
+def affine_back(d: Draws) -> list[Any]:
+    R = d.size()
+    return [d.array((R, d.size())), d.array((R, d.size()))]
+
+
+def linear_grad_weight(dy: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return reference.matmul(dy.T, x), reference.reduction(math.fsum)(dy, (0,))
+
+
 def labels_of(d: Draws, N: int, K: int) -> np.ndarray:
     return np.array([d.integer(0, K - 1) for _ in range(N)], d.choice("int64", "int32", "uint8"))
 
@@ -361,6 +370,7 @@ KERNELS: dict[str, tuple[Callable[[Draws], list[Any]], Callable[..., Any]]] = {
     "max_pool2d_scatter": (scattering, max_pool2d_scatter),
     "matmul": (matrices, reference.matmul),
     "linear": (affine, reference.linear),
+    "linear_grad_weight": (affine_back, linear_grad_weight),
     "softmax_cross_entropy": (classified, softmax_cross_entropy),
     "softmax_cross_entropy_grad": (classified_back, softmax_cross_entropy_grad),
     "gather_images": (

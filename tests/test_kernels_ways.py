@@ -112,7 +112,7 @@ def test_a_weight_gradient_lies_in_memory_as_the_weight_does(way: str) -> None:
 LAYOUTS = {"rows": lambda a: a, "columns": np.asfortranarray, "reversed": lambda a: a[::-1, ::-1].copy()[::-1, ::-1]}
 
 
-@pytest.mark.parametrize("way", ["columns", "rows", "dots", "BLAS"])
+@pytest.mark.parametrize("way", ["loops", "columns", "rows", "dots", "BLAS"])
 @pytest.mark.parametrize(
     "sizes", [(1, 1, 1), (5, 3, 13), (19, 7, 2), (2, 70, 5), (3, 5, 40), (0, 3, 5), (3, 0, 5), (3, 5, 0)]
 )
@@ -161,10 +161,10 @@ def test_a_channel_is_cut_into_pieces_of_1024_numbers_that_do_not_overlap(size: 
     np.testing.assert_array_equal(np.concatenate([[], *pieces]), x[1])
 
 
-def test_a_channel_is_summed_in_64_parts_whatever_its_size() -> None:
-    for size in (1, 64, 99):
-        with forced(conv, _channel_sum=lambda x, parts: parts.fill(1)):
-            assert numba.channel_sum(numbers(1, 2, size, 1, dtype="float32")).tolist() == [64, 64]
+@pytest.mark.parametrize(("size", "parts"), [(1, 1), (511, 1), (512, 2), (16383, 63), (16384, 64), (99999, 64)])
+def test_a_channel_is_summed_in_parts_of_256_numbers_or_in_64_larger_ones(size: int, parts: int) -> None:
+    with forced(conv, _channel_sum=lambda x, parts: parts.fill(1)):
+        assert numba.channel_sum(numbers(1, 2, size, 1, dtype="float32")).tolist() == [parts, parts]
 
 
 @pytest.mark.parametrize("size", [1, 1024, 1025, 2500])

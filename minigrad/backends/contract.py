@@ -156,6 +156,11 @@ def linear(x: Array, weight: Array, bias: Array | None) -> Array:
     """x (..., I), weight (O, I), bias (O,) or None -> y (..., O), y = x weight^T + bias."""
 
 
+def linear_grad_weight(dy: Array, x: Array) -> tuple[Array, Array]:
+    """dy (R, O), x (R, I) -> dweight (O, I) = dy^T x and dbias (O,), the sum of dy's rows: the adjoint of linear in
+    weight and bias."""
+
+
 # -------------------------------------------------------------------------------------------------------------- loss.py
 
 

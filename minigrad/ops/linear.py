@@ -10,8 +10,7 @@ import numpy as np
 from ..autograd.function import Function
 from ..tensor import Tensor
 from .operands import floating, operands
-from .reduction import sum
-from .shape import Transpose, reshape, squeeze, unsqueeze
+from .shape import Transpose, broadcast_to, reshape, squeeze, unsqueeze
 
 
 class Matmul(Function):
@@ -31,7 +30,7 @@ class Matmul(Function):
 
 
 class Linear(Function):
-    """y = x W^T + b;   dL/dx = dL/dy W,   dL/dW = (dL/dy)^T x,   dL/db = sum of dL/dy over the rows"""
+    """y = x W^T + b;   dL/dx = dL/dy W,   (dL/dW, dL/db) = LinearGradWeight(dL/dy, x)"""
 
     def forward(self, x, weight, bias=None):
         return self.kernels.linear(x, weight, bias)
@@ -43,11 +42,26 @@ class Linear(Function):
         if self.needs[0]:
             dx = Matmul.apply(rows, weight)  # (R, I) = (R, O) @ (O, I)
             dx = dx if x.ndim == 2 else reshape(dx, x.shape)
-        if self.needs[1]:
-            dweight = Matmul.apply(_swap(rows), _as_rows(x))  # (O, I) = (O, R) @ (R, I)
-        if self.needs[2:] == (True,):
-            dbias = sum(rows, axis=0)
+        if True in self.needs[1:]:
+            dweight, dbias = LinearGradWeight.apply(rows, _as_rows(x))
         return (dx, dweight, dbias)[: len(self.inputs)]  # two where there is no bias
+
+
+class LinearGradWeight(Function):
+    """(G, g) = (d^T x, sum of d's rows), the adjoint of (W, b) -> x W^T + b;
+
+    dL/dd = x (dL/dG)^T + dL/dg,   dL/dx = d dL/dG
+    """
+
+    def forward(self, d, x):
+        return self.kernels.linear_grad_weight(d, x)
+
+    def backward(self, dweight, dbias):
+        d, x = self.inputs
+        if dweight is None:
+            return broadcast_to(dbias, d.shape), None
+        dd = Linear.apply(x, dweight) if dbias is None else Linear.apply(x, dweight, dbias)
+        return dd, Matmul.apply(d, dweight) if self.needs[1] else None
 
 
 def _as_rows(x: Tensor) -> Tensor:

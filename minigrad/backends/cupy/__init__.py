@@ -14,7 +14,7 @@ from .activation import (
 from .conv import channel_sum, col2im, conv2d, conv2d_grad_input, conv2d_grad_weight, im2col
 from .device import check_device as check_device
 from .images import gather_images
-from .linear import linear, matmul
+from .linear import linear, linear_grad_weight, matmul
 from .loss import softmax_cross_entropy, softmax_cross_entropy_grad
 from .normalization import channel_moments, channel_norm, channel_norm_grad
 from .optimizer import adam, sgd
@@ -37,6 +37,7 @@ __all__ = [
     "leaky_relu",
     "leaky_relu_grad",
     "linear",
+    "linear_grad_weight",
     "matmul",
     "max_pool2d",
     "max_pool2d_gather",

@@ -14,3 +14,7 @@ def linear(x: cupy.ndarray, weight: cupy.ndarray, bias: cupy.ndarray | None) -> 
     if bias is not None:
         y += bias
     return y
+
+
+def linear_grad_weight(dy: cupy.ndarray, x: cupy.ndarray) -> tuple[cupy.ndarray, cupy.ndarray]:
+    return dy.T @ x, dy.sum(axis=0)  # (O, I) = (O, R) @ (R, I)

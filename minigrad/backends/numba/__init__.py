@@ -17,7 +17,7 @@ from .activation import (
 )
 from .conv import channel_sum, col2im, conv2d, conv2d_grad_input, conv2d_grad_weight, im2col
 from .images import gather_images
-from .linear import linear, matmul
+from .linear import linear, linear_grad_weight, matmul
 from .loss import softmax_cross_entropy, softmax_cross_entropy_grad
 from .memory import keep_freed_memory
 from .normalization import channel_moments, channel_norm, channel_norm_grad
@@ -45,6 +45,7 @@ __all__ = [
     "leaky_relu",
     "leaky_relu_grad",
     "linear",
+    "linear_grad_weight",
     "matmul",
     "max_pool2d",
     "max_pool2d_gather",

@@ -43,7 +43,8 @@ def compiled_kernel(fastmath: frozenset[str] = ROUNDING_ONLY) -> Callable[[Calla
                 unthreaded(*arguments)
                 return
             with threads.turn:
-                threads.tell_numba()
+                if threads.number is not None:
+                    threads.tell_numba()
                 threaded(*arguments)
 
         return call

@@ -34,7 +34,7 @@ from .ways import takes_outer_products, takes_pieces
 
 __all__ = ["channel_sum", "col2im", "conv2d", "conv2d_grad_input", "conv2d_grad_weight", "im2col"]
 
-BANDS = 64  # parts of a channel that are summed apart, and then together: in float32 that is exacter, too
+BANDS, SHORTEST_BAND = 64, 256  # parts of a channel that are summed apart, and then together: how many, of how much
 
 
 def conv2d(
@@ -96,9 +96,9 @@ def conv2d_grad_weight(
 
 
 def channel_sum(x: np.ndarray) -> np.ndarray:
-    C = x.shape[1]
-    sums = np.empty((C, BANDS), x.dtype)
-    _channel_sum(batch_innermost(x).reshape(C, -1), sums)
+    C, size = x.shape[1], x.size // max(x.shape[1], 1)
+    sums = np.empty((C, min(max(size // SHORTEST_BAND, 1), BANDS)), x.dtype)
+    _channel_sum(batch_innermost(x).reshape(C, size), sums)
     return sums.sum(axis=1)
 
 

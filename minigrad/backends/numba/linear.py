@@ -2,7 +2,8 @@
 
 Three layouts of two matrices are the loops of sums.py, as a convolution's are. Behind an image layer the batch lies
 innermost: the columns of a matrix (N, I) lie in memory as runs of N numbers, and what comes out has the batch
-innermost again. All other products are left to the BLAS, held to one thread.
+innermost again. Small products are the plain loops below, done before threads would be under way. All others are left
+to the BLAS, held to one thread.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..numpy.linear import matmul as reference_matmul
+from .compiler import SUMS_IN_ANY_ORDER, compiled_function
+from .memory import contiguous, empty
 from .sums import dot_products, weighted_sums
 from .threads import one_blas_thread
 from .views import outputs_view
@@ -24,6 +27,13 @@ def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         with one_blas_thread:
             return reference_matmul(a, b)
     (I, J), K = a.shape, b.shape[1]
+    if way == "loops":
+        y = empty((I, K), a.dtype)
+        if b.T.flags.c_contiguous:
+            _dots(contiguous(a), contiguous(b.T), np.zeros(K, a.dtype), y)
+        else:
+            _sums_of_rows(contiguous(a), contiguous(b), y)
+        return y
     if way == "columns":  # y.T[k] = sum over j of b[j, k] a.T[j]
         return _sums(a.T, b, np.zeros(K, a.dtype)).T
     if way == "rows":  # y[i] = sum over j of a[i, j] b[j]
@@ -33,12 +43,26 @@ def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
-    if product_of(x, weight.T) == "columns":
-        return _sums(x.T, weight.T, np.zeros(len(weight), x.dtype) if bias is None else bias).T
+    way = product_of(x, weight.T)
+    if way in ("columns", "loops"):
+        bias = np.zeros(len(weight), x.dtype) if bias is None else bias
+        if way == "columns":
+            return _sums(x.T, weight.T, bias).T
+        y = empty((len(x), len(weight)), x.dtype)
+        _dots(contiguous(x), contiguous(weight), contiguous(bias), y)
+        return y
     y = matmul(x, weight.T)
     if bias is not None:
         y += bias
     return y
+
+
+def linear_grad_weight(dy: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if product_of(dy.T, x) != "loops":
+        return matmul(dy.T, x), dy.sum(axis=0)
+    dweight, dbias = empty((dy.shape[1], x.shape[1]), dy.dtype), np.empty(dy.shape[1], dy.dtype)
+    _weight_gradients(contiguous(dy), contiguous(x), dweight, dbias)
+    return dweight, dbias
 
 
 def _sums(rows: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
@@ -47,3 +71,39 @@ def _sums(rows: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
     in_memory, steps = (weight.T, (0, J, 1, 1)) if weight.T.flags.c_contiguous else (weight, (0, 1, K, 1))
     y = weighted_sums(rows.reshape(J, 1, 1, length), in_memory, (1, K, J), steps, bias, ONE_PIXEL)
     return y.reshape(K, length)
+
+
+@compiled_function(SUMS_IN_ANY_ORDER, for_python=True)
+def _dots(a, b, bias, y):
+    """y[i, k] = bias[k] + sum over j of a[i, j] b[k, j]"""
+    for k in range(len(b)):
+        for i in range(len(a)):
+            left, right, total = a[i], b[k], bias[k]
+            for j in range(left.size):
+                total += left[j] * right[j]
+            y[i, k] = total
+
+
+@compiled_function(for_python=True)
+def _sums_of_rows(a, b, y):
+    """y[i] = sum over j of a[i, j] b[j]"""
+    y[:] = 0
+    for j in range(len(b)):
+        for i in range(len(y)):
+            factor, row, total = a[i, j], b[j], y[i]
+            for k in range(row.size):
+                total[k] += factor * row[k]
+
+
+@compiled_function(for_python=True)
+def _weight_gradients(dy, x, dweight, dbias):
+    """dweight[o] = sum over r of dy[r, o] x[r], and dbias[o] = sum over r of dy[r, o]"""
+    for o in range(len(dweight)):
+        total = dweight[o]
+        total[:] = 0
+        dbias[o] = 0
+        for r in range(len(x)):
+            factor, row = dy[r, o], x[r]
+            dbias[o] += factor
+            for i in range(row.size):
+                total[i] += factor * row[i]

@@ -17,7 +17,7 @@ from .views import View
 log = logging.getLogger("minigrad.numba")
 
 WORTH_COLUMNS = 5_000_000  # products that take as long as im2col does by itself: a tenth of a millisecond
-SMALL_PRODUCT = 300_000  # multiply-adds that the BLAS has done before threads are under way (but for outer products)
+SMALL_PRODUCT = 400_000  # multiply-adds that one thread has done before others are under way
 SHORTEST_RUN = 16  # numbers that are worth a register
 FEW_IMAGES, SUMS_IN_CACHE, LONG_ROW = 64, 1 << 16, 64  # for outer products; the second and third in numbers
 LONG_DOT = 512  # numbers next to which summing the lanes of a register in the end is nothing
@@ -60,25 +60,31 @@ def takes_outer_products(weight: tuple[int, ...], view: View, batch: int, itemsi
 
 
 def product_of(a: np.ndarray, b: np.ndarray) -> str:
-    """How the matrix product a b (I, K) = (I, J) @ (J, K) is computed, by what lies in memory as runs of numbers:
+    """How the matrix product a b (I, K) = (I, J) @ (J, K) is computed: a small one by plain "loops", others by what
+    lies in memory as runs of numbers:
 
     "columns" of a are summed (a batch, where that lies innermost), or "rows" of b, or long rows of a are multiplied
-    with long columns of b as "dots"; for anything else, and for small products, "BLAS".
+    with long columns of b as "dots"; for anything else "BLAS".
     """
-    small = a.ndim != 2 or b.ndim != 2 or 1 < a.shape[1] <= SMALL_PRODUCT // max(len(a) * b.shape[1], 1)
-    if not small and _has_runs(a.T, SHORTEST_RUN):
+    if a.ndim != 2 or b.ndim != 2 or a.dtype.kind != "f":
+        chosen = "BLAS"
+    elif a.size * b.shape[1] <= SMALL_PRODUCT:
+        chosen = "loops"
+    elif _has_runs(a.T, SHORTEST_RUN):
         chosen = "columns"
-    elif not small and _has_runs(b, SHORTEST_RUN) and (a.flags.c_contiguous or a.flags.f_contiguous):
+    elif _has_runs(b, SHORTEST_RUN) and (a.flags.c_contiguous or a.flags.f_contiguous):
         chosen = "rows"
-    elif not small and _has_runs(a, LONG_DOT) and _has_runs(b.T, LONG_DOT):
+    elif _has_runs(a, LONG_DOT) and _has_runs(b.T, LONG_DOT):
         chosen = "dots"
     else:
         chosen = "BLAS"
-    log.debug(PRODUCTS[chosen])
+    if log.isEnabledFor(logging.DEBUG):
+        log.debug(PRODUCTS[chosen])
     return chosen
 
 
 PRODUCTS = {
+    "loops": "plain loops over rows, on one thread: too little work for more",
     "columns": "weighted sums of the left matrix's columns, which lie in memory as runs",
     "rows": "weighted sums of the right matrix's rows, which lie in memory as runs",
     "dots": "dot products of rows and columns, which lie in memory as runs",

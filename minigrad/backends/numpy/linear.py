@@ -14,3 +14,7 @@ def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.nda
     if bias is not None:
         y += bias
     return y
+
+
+def linear_grad_weight(dy: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return dy.T @ x, dy.sum(axis=0)  # (O, I) = (O, R) @ (R, I)
