@@ -40,7 +40,7 @@ def test_it_changes_nothing(on_backend) -> None:
 def test_it_explains_layers_with_their_parameters(on_backend) -> None:
     text = minigrad.explain(nn.Linear(3, 2), minigrad.ones(4, 3))
     assert text.splitlines()[0] == f"Linear on {on_backend}"
-    assert kernels_named(text) == ["linear", "matmul"]
+    assert kernels_named(text) == ["linear", "linear_grad_weight"]
 
 
 def test_an_operation_without_kernels_says_so(on_backend) -> None:

@@ -117,25 +117,22 @@ LAYOUTS = {
 @pytest.mark.parametrize(
     ("left", "right", "sizes", "expected"),
     [
-        ("columns", "rows", (16, 1, 2), "columns"),
-        ("columns", "rows", (15, 1, 2), "BLAS"),  # too short a run
-        ("columns", "rows", (16, 2, 2), "BLAS"),  # small, and no outer product
-        ("columns", "columns", (100, 30, 100), "BLAS"),  # 300,000 multiply-adds
-        ("columns", "columns", (100, 31, 100), "columns"),
-        ("rows", "columns", (100, 31, 100), "BLAS"),
-        ("columns", "columns", (47, 490, 13), "BLAS"),
-        ("columns", "columns", (47, 491, 13), "columns"),  # 300,001
-        ("rows", "rows", (2, 1, 16), "rows"),
-        ("rows", "rows", (2, 1, 15), "BLAS"),
-        ("rows", "rows", (2, 9376, 16), "rows"),
-        ("columns", "rows", (2, 9376, 16), "rows"),
-        ("neither", "rows", (2, 9376, 16), "BLAS"),
+        ("columns", "rows", (100, 40, 100), "loops"),  # 400,000 multiply-adds
+        ("columns", "rows", (100, 41, 100), "columns"),
+        ("neither", "neither", (100, 40, 100), "loops"),
+        ("rows", "rows", (1, 400_000, 1), "loops"),  # small, if long
+        ("rows", "rows", (0, 5, 3), "loops"),
+        ("columns", "columns", (16, 2500, 11), "columns"),
+        ("columns", "columns", (15, 2500, 11), "BLAS"),  # too short a run
+        ("rows", "columns", (100, 41, 100), "BLAS"),
+        ("rows", "rows", (20, 2000, 16), "rows"),
+        ("columns", "rows", (15, 2000, 16), "rows"),
+        ("rows", "rows", (20, 2000, 15), "BLAS"),
+        ("neither", "rows", (20, 2000, 16), "BLAS"),
         ("rows", "columns", (30, 512, 30), "dots"),
         ("rows", "columns", (30, 511, 30), "BLAS"),
         ("columns", "columns", (15, 1000, 30), "BLAS"),
         ("rows", "neither", (30, 1000, 30), "BLAS"),
-        ("rows", "rows", (1, 200_000, 1), "BLAS"),  # small, if long
-        ("rows", "rows", (0, 5, 3), "BLAS"),
     ],
 )
 def test_a_product_is_computed_by_the_runs_that_lie_in_memory(
@@ -143,6 +140,11 @@ def test_a_product_is_computed_by_the_runs_that_lie_in_memory(
 ) -> None:
     I, J, K = sizes
     assert ways.product_of(LAYOUTS[left](I, J), LAYOUTS[right](J, K)) == expected
+
+
+def test_products_of_integers_are_left_to_numpy() -> None:
+    a = np.ones((2, 2), np.int64)
+    assert ways.product_of(a, a) == "BLAS"
 
 
 @pytest.mark.parametrize("shapes", [((3, 1000, 40), (40, 600)), ((1000, 40), (3, 40, 600))])

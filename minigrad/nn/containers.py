@@ -69,7 +69,7 @@ class _Ordered(Module):
         return len(self._names())
 
     def __iter__(self) -> Iterator[Module]:
-        return iter([vars(self)[name] for name in self._names()])
+        return iter([value for value in vars(self).values() if isinstance(value, Module)])
 
 
 class Sequential(_Ordered):

@@ -6,6 +6,7 @@ and OW output. As everywhere in deep learning, "convolution" means cross-correla
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from ..tensor import Tensor
 from .geometry import Pair, check_fits, pair
 from .operands import floating, operands
 from .shape import broadcast_to, pad, reshape
+
+Shape = tuple[int, ...]
 
 
 class _Convolution(Function):
@@ -124,39 +127,45 @@ def conv2d(
     Raises ValueError where shapes do not fit each other, and for strides, paddings and groups that are no integers.
     """
     tensors = operands("conv2d", *((input, weight) if bias is None else (input, weight, bias)))
-    if tensors[0].dtype.kind != "f":
-        tensors = tuple(floating("conv2d", tensor) for tensor in tensors)
+    if tensors[0]._data.dtype.kind != "f":
+        tensors = tuple([floating("conv2d", tensor) for tensor in tensors])
     input, weight, *rest = tensors
-    if input.ndim != 4 or weight.ndim != 4:
-        raise ValueError(
-            f"conv2d: expected input (N, C, H, W) and weight (O, C / groups, KH, KW), "
-            f"got {input.shape} and {weight.shape}"
-        )
-    kernel = (weight.shape[2], weight.shape[3])
+    x, w, groups = input._data, weight._data, groups if type(groups) is int else _whole(groups)
+    check_channels(x.shape, w.shape, rest[0]._data.shape if rest else None, groups)
+    kernel = w.shape[2:]
     stride, dilation = pair("conv2d", "stride", stride, 1), pair("conv2d", "dilation", dilation, 1)
-    _check_channels(input, weight, rest, groups)
     padding = conv_padding("conv2d", padding, stride)
     if isinstance(padding, str):
         input, padding = _named_padding(input, padding, kernel, dilation)
-    check_fits("conv2d", input.shape[2:], kernel, padding, dilation)
-    return Conv2d.apply(input, weight, *rest, stride=stride, padding=padding, dilation=dilation, groups=int(groups))
+    check_fits("conv2d", input._data.shape[2:], kernel, padding, dilation)
+    return Conv2d.apply(input, weight, *rest, stride=stride, padding=padding, dilation=dilation, groups=groups)
 
 
-def _check_channels(input: Tensor, weight: Tensor, bias: list[Tensor], groups: int) -> None:
-    if isinstance(groups, bool) or not isinstance(groups, (int, np.integer)) or groups < 1:
+def _whole(groups: Any) -> int:
+    if isinstance(groups, bool) or not isinstance(groups, (int, np.integer)):
         raise ValueError(f"conv2d: groups must be an integer from 1, got {groups!r}")
-    C, O = input.shape[1], weight.shape[0]
-    if min(weight.shape) == 0:
-        raise ValueError(f"conv2d: weight {weight.shape} has a dimension of size 0")
-    if weight.shape[1] * groups != C:
-        of_groups = f" in {groups} groups" if groups > 1 else ""
+    return int(groups)
+
+
+@lru_cache(maxsize=1024)
+def check_channels(input: Shape, weight: Shape, bias: Shape | None, groups: int) -> None:
+    """Raises ValueError where shapes do not fit each other."""
+    if groups < 1:
+        raise ValueError(f"conv2d: groups must be an integer from 1, got {groups!r}")
+    if len(input) != 4 or len(weight) != 4:
         raise ValueError(
-            f"conv2d: input has {C} channels but weight {weight.shape} expects {weight.shape[1] * groups}{of_groups}"
+            f"conv2d: expected input (N, C, H, W) and weight (O, C / groups, KH, KW), got {input} and {weight}"
         )
+    C, O = input[1], weight[0]
+    if min(weight) == 0:
+        raise ValueError(f"conv2d: weight {weight} has a dimension of size 0")
+    if weight[1] * groups != C:
+        of_groups = f" in {groups} groups" if groups > 1 else ""
+        raise ValueError(f"conv2d: input has {C} channels but weight {weight} expects {weight[1] * groups}{of_groups}")
     if O % groups:
         raise ValueError(f"conv2d: {O} output channels do not divide into {groups} groups")
-    if bias and bias[0].shape != (O,):
-        raise ValueError(f"conv2d: bias has shape {bias[0].shape}, expected ({O},)")
+    if bias not in (None, (O,)):
+        raise ValueError(f"conv2d: bias has shape {bias}, expected ({O},)")
 
 
 def conv_padding(name: str, padding: Any, stride: Pair) -> Pair | str:

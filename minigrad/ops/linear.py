@@ -113,15 +113,15 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
     Raises ValueError where the shapes do not fit.
     """
-    tensors = (input, weight) if bias is None else (input, weight, bias)
-    input, weight, *rest = (floating("linear", t) for t in operands("linear", *tensors))
-    if weight.ndim != 2:
-        raise ValueError(f"linear: weight must be (out_features, in_features), got shape {weight.shape}")
-    if input.ndim == 0 or input.shape[-1] != weight.shape[1]:
-        raise ValueError(
-            f"linear: input {input.shape} has {input.shape[-1] if input.ndim else 'no'} features "
-            f"but weight {weight.shape} expects {weight.shape[1]}"
-        )
-    if rest and rest[0].shape != weight.shape[:1]:
-        raise ValueError(f"linear: bias has shape {rest[0].shape}, expected {weight.shape[:1]}")
+    tensors = operands("linear", *((input, weight) if bias is None else (input, weight, bias)))
+    if tensors[0]._data.dtype.kind != "f":
+        tensors = tuple([floating("linear", tensor) for tensor in tensors])
+    input, weight, *rest = tensors
+    x, w = input._data.shape, weight._data.shape
+    if len(w) != 2:
+        raise ValueError(f"linear: weight must be (out_features, in_features), got shape {w}")
+    if not x or x[-1] != w[1]:
+        raise ValueError(f"linear: input {x} has {x[-1] if x else 'no'} features but weight {w} expects {w[1]}")
+    if rest and rest[0]._data.shape != w[:1]:
+        raise ValueError(f"linear: bias has shape {rest[0].shape}, expected {w[:1]}")
     return Linear.apply(input, weight, *rest)

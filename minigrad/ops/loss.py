@@ -71,23 +71,28 @@ def cross_entropy(input: Tensor, target: Any, reduction: str = "mean") -> Tensor
     check_reduction("cross_entropy", reduction)
     input = floating("cross_entropy", input)
     from_host = not isinstance(target, Tensor)
-    target = as_tensor("cross_entropy", target, get_backend("numpy"))
-    if target.dtype.kind not in "iu":
+    target = as_tensor("cross_entropy", target, get_backend("numpy")) if from_host else target
+    logits, labels = input._data, target._data
+    if labels.dtype.kind not in "iu":
         raise TypeError(
-            f"cross_entropy: labels must be integers, got {target.dtype}; argmax turns one-hot rows into labels"
+            f"cross_entropy: labels must be integers, got {labels.dtype}; argmax turns one-hot rows into labels"
         )
-    if input.ndim != 2 or target.shape != input.shape[:1]:
-        raise ValueError(f"cross_entropy: expected logits (N, K) and labels (N,), got {input.shape} and {target.shape}")
+    if logits.ndim != 2 or labels.shape != logits.shape[:1]:
+        raise ValueError(
+            f"cross_entropy: expected logits (N, K) and labels (N,), got {logits.shape} and {labels.shape}"
+        )
     if target.backend is not input.backend and not from_host:
         raise RuntimeError(
             f"cross_entropy: its tensors live on different backends, {input.backend.name} and {target.backend.name}; "
             f"move one with .to({input.backend.name!r})"
         )
-    labels, K = target.data, input.shape[1]
+    K = logits.shape[1]
     if K == 0:
-        raise ValueError(f"cross_entropy: logits of shape {input.shape} have no classes")
-    if target.backend.xp is np and labels.size and (labels.min() < 0 or labels.max() >= K):  # a GPU would wait
-        raise ValueError(f"cross_entropy: labels must lie from 0 to {K - 1}, got {labels.min()} to {labels.max()}")
+        raise ValueError(f"cross_entropy: logits of shape {logits.shape} have no classes")
+    if target.backend.on_host and labels.size:  # a GPU would wait
+        smallest, largest = np.minimum.reduce(labels), np.maximum.reduce(labels)
+        if smallest < 0 or largest >= K:
+            raise ValueError(f"cross_entropy: labels must lie from 0 to {K - 1}, got {smallest} to {largest}")
     labels = input.backend.from_numpy(labels) if from_host else labels
     losses, _ = CrossEntropy.apply(input, labels=labels)
     return _reduce("cross_entropy", losses, reduction)

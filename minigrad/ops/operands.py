@@ -66,9 +66,13 @@ def _number_tensor(name: str, value: Any, dtype: np.dtype, backend: Backend) -> 
 
 def _agree(values: tuple[Any, ...]) -> bool:
     """Whether all are Tensors of one dtype already."""
-    dtype = getattr(values[0], "dtype", None)
+    dtype = None
     for value in values:
-        if not isinstance(value, Tensor) or value._data.dtype is not dtype:
+        if not isinstance(value, Tensor):
+            return False
+        if dtype is None:
+            dtype = value._data.dtype
+        elif value._data.dtype is not dtype:
             return False
     return True
 
@@ -104,7 +108,7 @@ def as_dtype(tensor: Tensor, dtype: np.dtype) -> Tensor:
 
 def floating(name: str, value: Any) -> Tensor:
     """The value as a floating Tensor: integers and booleans become float32, floating tensors stay as they are."""
-    tensor = as_tensor(name, value)
+    tensor = value if isinstance(value, Tensor) else as_tensor(name, value)
     return tensor if tensor._data.dtype.kind == "f" else as_dtype(tensor, float32)
 
 
@@ -126,6 +130,8 @@ def as_number(name: str, what: str, value: Any) -> int | float:
 
 def normalize_axis(name: str, axis: int, ndim: int) -> int:
     """One axis as a number from 0; raises as normalize_axes does, and TypeError for None and for several."""
+    if type(axis) is int and -ndim <= axis < ndim:
+        return axis % ndim
     if axis is None or isinstance(axis, (tuple, list)):
         raise TypeError(f"{name}: an axis must be an integer, got {axis!r}")
     return normalize_axes(name, axis, ndim)[0]

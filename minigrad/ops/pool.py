@@ -140,10 +140,11 @@ def max_pool2d(
 
 def _windows(name: str, input: Any, kernel_size: Any, stride: Any, padding: Any) -> tuple[Tensor, dict[str, Pair]]:
     input = floating(name, input)
-    if input.ndim != 4:
-        raise ValueError(f"{name}: expected input (N, C, H, W), got shape {input.shape}")
+    shape = input._data.shape
+    if len(shape) != 4:
+        raise ValueError(f"{name}: expected input (N, C, H, W), got shape {shape}")
     window = pool_window(name, kernel_size, stride, padding)
-    check_fits(name, input.shape[2:], window["kernel"], window["padding"])
+    check_fits(name, shape[2:], window["kernel"], window["padding"])
     return input, window
 
 

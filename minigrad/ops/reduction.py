@@ -16,7 +16,7 @@ from ..tensor import Tensor
 from .elementwise import exp
 from .indexing import PutItem
 from .operands import as_number, as_tensor, floating, normalize_axes
-from .shape import broadcast_to, reshape
+from .shape import BroadcastTo, reshape
 
 Axis = int | tuple[int, ...] | None
 
@@ -26,7 +26,9 @@ class _Reduction(Function):
     keepdims: bool
 
     def expand(self, reduced: Tensor) -> Tensor:
-        """A tensor of the output's shape, with the reduced axes back as size 1."""
+        """A tensor of the output's shape, with the reduced axes back as size 1. One number needs none to be repeated."""
+        if len(self.axis) == self.inputs[0].ndim:
+            return reduced
         kept = tuple(1 if i in self.axis else size for i, size in enumerate(self.inputs[0].shape))
         return reshape(reduced, kept)
 
@@ -39,7 +41,7 @@ class Sum(_Reduction):
 
     def backward(self, dy):
         (x,) = self.inputs
-        return (broadcast_to(self.expand(dy), x.shape),)
+        return (BroadcastTo.apply(self.expand(dy), shape=x.shape),)
 
 
 class Mean(_Reduction):
@@ -50,8 +52,8 @@ class Mean(_Reduction):
 
     def backward(self, dy):
         (x,) = self.inputs
-        n = math.prod(x.shape[i] for i in self.axis)
-        return (broadcast_to(self.expand(dy / n), x.shape),)
+        n = math.prod([x.shape[i] for i in self.axis])
+        return (BroadcastTo.apply(self.expand(dy / n), shape=x.shape),)
 
 
 class Max(_Reduction):
@@ -212,7 +214,7 @@ def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
 
 
 def _nonempty_axes(name: str, x: Tensor, axis: Any) -> tuple[int, ...]:
-    axes = normalize_axes(name, axis, x.ndim)
-    if math.prod(x.shape[i] for i in axes) == 0:
+    axes, shape = normalize_axes(name, axis, x.ndim), x._data.shape
+    if math.prod([shape[i] for i in axes]) == 0:
         raise ValueError(f"{name}: there is nothing to reduce along axis {axis} of shape {x.shape}")
     return axes

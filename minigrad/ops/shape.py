@@ -24,7 +24,7 @@ class Reshape(Function):
 
     def backward(self, dy):
         (x,) = self.inputs
-        return (reshape(dy, x.shape),)
+        return (Reshape.apply(dy, shape=x._data.shape),)
 
 
 class Transpose(Function):
@@ -114,12 +114,13 @@ def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
             [5, 6, 7, 8]])
     """
     x = as_tensor("flatten", x)
-    if x.ndim == 0:
+    shape = x._data.shape
+    if not shape:
         return reshape(x, 1)
-    start, end = normalize_axis("flatten", start_dim, x.ndim), normalize_axis("flatten", end_dim, x.ndim)
+    start, end = normalize_axis("flatten", start_dim, len(shape)), normalize_axis("flatten", end_dim, len(shape))
     if start > end:
         raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
-    return reshape(x, (*x.shape[:start], math.prod(x.shape[start : end + 1]), *x.shape[end + 1 :]))
+    return Reshape.apply(x, shape=(*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))
 
 
 def transpose(x: Tensor, *axes: Any) -> Tensor:

@@ -49,19 +49,19 @@ def relu_grad(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
     return _elementwise(_relu_grad, y, dy)
 
 
-def _elementwise(kernel: Callable[..., None], *arrays: np.ndarray) -> np.ndarray:
-    """The kernel's result for arrays of one shape. It sees each as (channels, numbers), in the first one's layout."""
-    first = arrays[0]
-    if first.flags.c_contiguous:
-        result = empty(first.shape, first.dtype)
-        kernel(*[contiguous(array).reshape(1, -1) for array in arrays], result.reshape(1, -1))
-        return result
-    inwards = (*range(1, first.ndim), 0)  # the batch innermost, as in numpy/layout.py
-    arrays = tuple(contiguous(array.transpose(inwards)) for array in arrays)
-    result = empty(arrays[0].shape, first.dtype)
-    channels = len(result) if first.ndim == 4 else 1
-    kernel(*[array.reshape(channels, -1) for array in arrays], result.reshape(channels, -1))
-    return result.transpose(-1, *range(first.ndim - 1))
+def _elementwise(kernel: Callable[..., None], x: np.ndarray, dy: np.ndarray | None = None) -> np.ndarray:
+    """The kernel's result for one array, or two of one shape. It sees each as (channels, numbers), in x's layout."""
+    innermost, channels = not x.flags.c_contiguous, 1
+    if innermost:  # the batch, as in numpy/layout.py
+        inwards = (*range(1, x.ndim), 0)
+        x, dy = x.transpose(inwards), None if dy is None else dy.transpose(inwards)
+        channels = len(x) if x.ndim == 4 else 1
+    y = empty(x.shape, x.dtype)
+    if dy is None:
+        kernel(contiguous(x).reshape(channels, -1), y.reshape(channels, -1))
+    else:
+        kernel(contiguous(x).reshape(channels, -1), contiguous(dy).reshape(channels, -1), y.reshape(channels, -1))
+    return y.transpose(-1, *range(x.ndim - 1)) if innermost else y
 
 
 @njit(inline="always")
@@ -160,14 +160,17 @@ def _relu_grad(y, dy, dx):
                 dx_piece[i] = dy_piece[i] if y_piece[i] > zero else zero
 
 
+# The size is a default, which is fixed here: a global one would be compiled, and kept on disk, as it is at that moment.
+
+
 @njit(inline="always")
-def _pieces(x):
+def _pieces(x, size=PIECE):
     """How many tasks there are. Each takes the same piece of every channel, so that a thread meets the same rows of
     the images in all kernels, and finds in its core's cache what it wrote there before."""
-    return -(-x.shape[1] // PIECE)
+    return -(-x.shape[1] // size)
 
 
 @njit(inline="always")
-def _piece(x, c, piece):
+def _piece(x, c, piece, size=PIECE):
     """Its loop begins at 0: indices that might be negative would keep it from being vectorised."""
-    return x[c, piece * PIECE : (piece + 1) * PIECE]
+    return x[c, piece * size : (piece + 1) * size]

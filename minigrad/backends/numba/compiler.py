@@ -42,10 +42,14 @@ def compiled_kernel(fastmath: frozenset[str] = ROUNDING_ONLY) -> Callable[[Calla
             if threads.forked:
                 unthreaded(*arguments)
                 return
-            with threads.turn:
+            turn = threads.turn
+            turn.acquire()  # no `with`, which takes twice as long
+            try:
                 if threads.number is not None:
                     threads.tell_numba()
                 threaded(*arguments)
+            finally:
+                turn.release()
 
         return call
 

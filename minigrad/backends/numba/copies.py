@@ -28,8 +28,7 @@ def blocks_of(x: np.ndarray, channels: int, view: View) -> int:
     """Into how many blocks of images a large batch is cut. A task then lays its block's pieces side by side: in x they
     are so far apart, and at such regular distances, that a cache has places for few of them at a time."""
     _, H, W, N = x.shape
-    pieces = channels * view.rows[:, 1].max() * view.columns[:, 1].max()
-    if N * x.itemsize < LARGE or pieces < MANY or channels * H * W * BLOCK > CACHED:
+    if N * x.itemsize < LARGE or channels * view.taps < MANY or channels * H * W * BLOCK > CACHED:
         return 1
     return -(-N * x.itemsize // BLOCK)
 

@@ -41,7 +41,8 @@ def empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     if size * dtype.itemsize < SMALL:
         return np.empty(shape, dtype)
     memory = np.empty(size + CACHE_LINE // dtype.itemsize, dtype)
-    start = -memory.__array_interface__["data"][0] % CACHE_LINE // dtype.itemsize
+    address = ctypes.addressof(ctypes.c_char.from_buffer(memory))  # NumPy's own ways to it take three times as long
+    start = -address % CACHE_LINE // dtype.itemsize
     return memory[start : start + size].reshape(shape)
 
 

@@ -51,7 +51,7 @@ def _shares(
 
 def max_pool2d(x: np.ndarray, kernel: Pair, stride: Pair, padding: Pair) -> tuple[np.ndarray, np.ndarray]:
     (N, C, *image), output = x.shape, output_size(x.shape[2:], kernel, stride, padding)
-    view = outputs_view(output, tuple(image), kernel, stride, padding)
+    view = outputs_view(tuple(output), tuple(image), kernel, stride, padding)
     y, winners = empty((C, *output, N), x.dtype), empty((C, *output, N), WINNER)
     _max_pool2d(batch_innermost(x), view.rows, view.columns, kernel[1], y, winners)
     return batch_first(y), batch_first(winners)
@@ -59,7 +59,7 @@ def max_pool2d(x: np.ndarray, kernel: Pair, stride: Pair, padding: Pair) -> tupl
 
 def max_pool2d_gather(x: np.ndarray, winners: np.ndarray, kernel: Pair, stride: Pair, padding: Pair) -> np.ndarray:
     (N, C, *image), output = x.shape, winners.shape[2:]
-    view = outputs_view(output, tuple(image), kernel, stride, padding)
+    view = outputs_view(tuple(output), tuple(image), kernel, stride, padding)
     y = empty((C, *output, N), x.dtype)
     _choose(batch_innermost(x), batch_innermost(winners), False, view.rows, view.columns, view.steps, kernel[1], y)
     return batch_first(y)

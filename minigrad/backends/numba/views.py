@@ -30,19 +30,21 @@ class View(NamedTuple):
     spans: np.ndarray  # likewise of longer runs, in which what is seen may move by any regular step: by the stride
     steps: tuple[Pair, Pair]  # from a tap to the next and from a pixel to the next, for rows and for columns
     lengths: tuple[int, ...]  # of the runs, in pixels
+    taps: int  # the most that a pixel sees through
 
 
+@lru_cache(maxsize=1024)
 def outputs_view(output: Pair, image: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair = (1, 1)) -> View:
     """What each output pixel sees of the image: output pixel q sees through tap j the pixel q S + j D - P."""
     return _view(False, output, image, kernel, stride, padding, dilation)
 
 
+@lru_cache(maxsize=1024)
 def inputs_view(image: Pair, output: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair = (1, 1)) -> View:
     """What each pixel of the image sees of the output: pixel w sees through tap j the q with q S + j D - P = w."""
     return _view(True, image, output, kernel, stride, padding, dilation)
 
 
-@lru_cache(maxsize=1024)
 def _view(backwards: bool, to: Pair, of: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> View:
     direction = _backwards if backwards else _forwards
     (rows, row_steps), (columns, column_steps) = (
@@ -50,7 +52,8 @@ def _view(backwards: bool, to: Pair, of: Pair, kernel: Pair, stride: Pair, paddi
     )
     runs = _stretches(columns[1:] - columns[:-1] == (0, 0, 1))
     spans = _stretches(columns[1:, :2] == columns[:-1, :2])
-    return View(rows, columns, runs, spans, (row_steps, column_steps), tuple((runs[:, 1] - runs[:, 0]).tolist()))
+    lengths, taps = tuple((runs[:, 1] - runs[:, 0]).tolist()), rows[:, 1].max() * columns[:, 1].max()
+    return View(rows, columns, runs, spans, (row_steps, column_steps), lengths, int(taps))
 
 
 def _stretches(goes_on: np.ndarray) -> np.ndarray:

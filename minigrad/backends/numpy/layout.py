@@ -9,6 +9,7 @@ Elementwise functions keep the layout, so a network changes it once, at its firs
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 
@@ -42,6 +43,7 @@ def crop_image(x: np.ndarray, padding: Pair) -> np.ndarray:
     return x[:, PH : HP - PH, PW : WP - PW]
 
 
+@lru_cache(maxsize=1024)
 def output_size(image: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair = (1, 1)) -> Pair:
     """(OH, OW): in how many places a kernel fits, OH = (H + 2 PH - DH (KH - 1) - 1) // SH + 1."""
     OH, OW = (
