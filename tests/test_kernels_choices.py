@@ -117,17 +117,20 @@ LAYOUTS = {
 @pytest.mark.parametrize(
     ("left", "right", "sizes", "expected"),
     [
-        ("columns", "rows", (100, 40, 100), "loops"),  # 400,000 multiply-adds
-        ("columns", "rows", (100, 41, 100), "columns"),
-        ("neither", "neither", (100, 40, 100), "loops"),
-        ("rows", "rows", (1, 400_000, 1), "loops"),  # small, if long
-        ("rows", "rows", (0, 5, 3), "loops"),
-        ("columns", "columns", (16, 2500, 11), "columns"),
-        ("columns", "columns", (15, 2500, 11), "BLAS"),  # too short a run
+        ("columns", "rows", (100, 10, 100), "loops"),  # 100,000 multiply-adds
+        ("columns", "rows", (100, 11, 100), "columns"),
+        ("columns", "columns", (16, 700, 11), "columns"),
+        ("columns", "columns", (15, 700, 11), "loops"),  # too short a run
+        ("columns", "columns", (15, 2424, 11), "loops"),  # 399,960
+        ("columns", "columns", (15, 2425, 11), "BLAS"),
+        ("rows", "columns", (100, 40, 100), "loops"),
         ("rows", "columns", (100, 41, 100), "BLAS"),
-        ("rows", "rows", (20, 2000, 16), "rows"),
-        ("columns", "rows", (15, 2000, 16), "rows"),
-        ("rows", "rows", (20, 2000, 15), "BLAS"),
+        ("neither", "neither", (100, 40, 100), "loops"),
+        ("rows", "rows", (1, 400_000, 1), "dots"),
+        ("rows", "rows", (0, 5, 3), "loops"),
+        ("rows", "rows", (20, 400, 16), "rows"),
+        ("columns", "rows", (15, 500, 16), "rows"),
+        ("rows", "rows", (20, 500, 15), "loops"),
         ("neither", "rows", (20, 2000, 16), "BLAS"),
         ("rows", "columns", (30, 512, 30), "dots"),
         ("rows", "columns", (30, 511, 30), "BLAS"),

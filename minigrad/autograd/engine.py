@@ -172,8 +172,7 @@ def _visits(roots: Tensors, oldest: int) -> list[tuple[int, Function, tuple[Tens
         node = stack.pop()
         if node is not None and node not in found and (number := node._number) >= oldest:
             found.add(node)
-            inputs = node._inputs
-            visits.append((number, node, inputs, node.needs))
+            visits.append((number, node, inputs := node._inputs, node.needs))
             for tensor in inputs:
                 stack.append(tensor.grad_fn)
     visits.sort()  # no two have the same number
@@ -260,10 +259,8 @@ class _Pass:
             self._hand_out(node, grad_outputs)
         if True not in needs:
             return node, grad_outputs, [], []
-        if (watcher := function.observer) is None:
-            grad_inputs = self._apply_rule(node, grad_outputs, needs)
-        else:
-            grad_inputs = watcher.watching(self._apply_rule)(node, grad_outputs, needs)
+        rule = self._apply_rule if (o := function.observer) is None else o.watching(self._apply_rule)
+        grad_inputs = rule(node, grad_outputs, needs)
         if not self.retain_graph:
             node.release()
         sums, index = [], 0
@@ -286,15 +283,11 @@ class _Pass:
     def _apply_rule(self, node: Function, grad_outputs: Gradients, needs: tuple[bool, ...]) -> Gradients:
         if grad_outputs[0] is None and all(gradient is None for gradient in grad_outputs):
             return [None] * len(needs)
-        recorded_needs = node.needs
-        if needs is recorded_needs:
+        recorded_needs, node.needs = node.needs, needs
+        try:
             gradients = node.backward(*grad_outputs)
-        else:
-            try:
-                node.needs = needs
-                gradients = node.backward(*grad_outputs)
-            finally:
-                node.needs = recorded_needs
+        finally:
+            node.needs = recorded_needs
         if type(gradients) is not tuple or len(gradients) != len(needs):
             returned = f"{len(gradients)} of them" if type(gradients) is tuple else f"a {type(gradients).__name__}"
             wanted = f"a tuple of {len(needs)} gradients, one for each input"
@@ -302,14 +295,9 @@ class _Pass:
         index = 0
         for tensor in node._inputs:
             gradient, t = gradients[index], tensor._data
-            if gradient is not None and not (
-                needs[index]
-                and isinstance(gradient, Tensor)
-                and (g := gradient._data).shape == t.shape
-                and g.dtype is t.dtype
-                and gradient.backend is tensor.backend
-                and not gradient._requires_grad
-            ):
+            is_tensor = isinstance(gradient, Tensor) and gradient.backend is tensor.backend
+            fits = is_tensor and (g := gradient._data).shape == t.shape and g.dtype is t.dtype
+            if gradient is not None and not (fits and needs[index] and not gradient._requires_grad):
                 mended = self._mended(gradient, tensor, node, index) if needs[index] else None
                 gradients = (*gradients[:index], mended, *gradients[index + 1 :])
             index += 1

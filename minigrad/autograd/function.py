@@ -16,6 +16,8 @@ from ..backends import Backend
 from ..tensor import Tensor
 from .grad_mode import grad_mode
 
+# What the engine keeps of each node, in slots. Parameters, and what forward sets, are in the node's __dict__.
+KEPT = ("_input_arrays", "_inputs", "_number", "_output_arrays", "backend", "hooks", "needs", "retained")
 _numbers = count(1)
 _wrap = Tensor._wrap
 observer: Any = None  # is told of each operation and each rule, in all threads; see minigrad/anomaly/mode.py
@@ -54,11 +56,7 @@ class Function:
     Tensor(12.)
     """
 
-    # What the engine keeps of each node. Parameters, and what forward sets, are in the node's __dict__.
-    __slots__ = (
-        *("__dict__", "__weakref__", "_input_arrays", "_inputs", "_number", "_output_arrays"),
-        *("backend", "hooks", "needs", "retained"),
-    )
+    __slots__ = ("__dict__", *KEPT)
 
     broadcasts = False
 
@@ -108,11 +106,10 @@ class Function:
         Tensor, ValueError (with the operation's name) for shapes that `forward` cannot combine, and RuntimeError for
         inputs of different backends.
         """
-        node = cls()
-        watcher = observer
+        node, watcher = cls(), observer
         given = parameters if watcher is None else {**parameters}  # forward may set other attributes
         if parameters:
-            node.__dict__ = parameters
+            node.__dict__ = parameters if cls.__init__ is object.__init__ else {**node.__dict__, **parameters}
         try:
             backend = node.backend = inputs[0].backend
             arrays, needs = [], []

@@ -156,6 +156,8 @@ def add(a: Any, b: Any) -> Tensor:
     >>> Tensor([1.0, 2.0]) + 10
     Tensor([11., 12.])
     """
+    if isinstance(a, Tensor) and isinstance(b, Tensor) and a._data.dtype is b._data.dtype:  # most often, so at once
+        return Add.apply(a, b)
     if type(b) in NUMBERS and is_floating(a):
         return Add.apply(a, number=b)
     if type(a) in NUMBERS and is_floating(b):
@@ -181,6 +183,8 @@ def mul(a: Any, b: Any) -> Tensor:
     Tensor([[10., 20.],
             [20., 40.]])
     """
+    if isinstance(a, Tensor) and isinstance(b, Tensor) and a._data.dtype is b._data.dtype:  # most often, so at once
+        return Mul.apply(a, b)
     if type(b) in NUMBERS and is_floating(a):
         return Mul.apply(a, number=b)
     if type(a) in NUMBERS and is_floating(b):

@@ -54,7 +54,7 @@ class Flat:
             self.forget_gradients()
             self.pieces("gradient", self.xp.empty(self.size, self.dtype))
         piece = self.latest["gradient"][1][index]
-        if type(gradient) is not type(piece) or (gradient.shape, gradient.dtype) != (piece.shape, piece.dtype):
+        if gradient.shape != piece.shape or gradient.dtype is not piece.dtype or type(gradient) is not type(piece):
             return gradient.copy()  # the parameter has been moved, or was given another dtype
         self.placed.add(index)
         piece[...] = gradient

@@ -45,8 +45,7 @@ def compiled_kernel(fastmath: frozenset[str] = ROUNDING_ONLY) -> Callable[[Calla
             turn = threads.turn
             turn.acquire()  # no `with`, which takes twice as long
             try:
-                if threads.number is not None:
-                    threads.tell_numba()
+                threads.tell_numba()
                 threaded(*arguments)
             finally:
                 turn.release()

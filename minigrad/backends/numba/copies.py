@@ -6,11 +6,19 @@ import numpy as np
 from numba import prange
 
 from .compiler import compiled_function, compiled_kernel
+from .memory import empty
 from .views import View
 
 BLOCK = 256  # bytes: 64 images
 LARGE, MANY = 4096, 64  # from how many bytes a batch, from how many pieces a sum is worth copying
 CACHED = 1 << 20  # bytes of a block that stay in the second-level cache
+
+
+def turned(x: np.ndarray) -> np.ndarray:
+    """The transpose of a contiguous matrix, contiguous too."""
+    y = empty(x.shape[::-1], x.dtype)
+    turn(x, y)
+    return y
 
 
 @compiled_kernel()

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..numpy.linear import matmul as reference_matmul
 from .compiler import SUMS_IN_ANY_ORDER, compiled_function
+from .copies import turned
 from .memory import contiguous, empty
 from .sums import dot_products, weighted_sums
 from .threads import one_blas_thread
@@ -58,7 +59,10 @@ def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.nda
 
 
 def linear_grad_weight(dy: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    if product_of(dy.T, x) != "loops":
+    way = product_of(dy.T, x)
+    if way != "loops":
+        if way == "BLAS" and x.T.flags.carray:  # as it lies innermost; one behind the other, examples can be summed
+            x = turned(x.T)
         return matmul(dy.T, x), dy.sum(axis=0)
     dweight, dbias = empty((dy.shape[1], x.shape[1]), dy.dtype), np.empty(dy.shape[1], dy.dtype)
     _weight_gradients(contiguous(dy), contiguous(x), dweight, dbias)

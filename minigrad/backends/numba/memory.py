@@ -22,6 +22,7 @@ import numpy as np
 M_TRIM_THRESHOLD, KEEP_UP_TO = -1, 1 << 30
 M_MMAP_MAX, NO_BLOCKS = -4, 0
 
+BYTE = np.dtype(np.uint8)
 CACHE_LINE = 64  # bytes
 SMALL = 1 << 14  # bytes, below which finding the boundary takes longer than it saves
 
@@ -37,13 +38,14 @@ def keep_freed_memory() -> None:
 
 def empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """A new array, its values undefined; one that is not small begins with a cache line."""
-    size = math.prod(shape)
-    if size * dtype.itemsize < SMALL:
+    size = math.prod(shape) * dtype.itemsize
+    if size < SMALL:
         return np.empty(shape, dtype)
-    memory = np.empty(size + CACHE_LINE // dtype.itemsize, dtype)
-    address = ctypes.addressof(ctypes.c_char.from_buffer(memory))  # NumPy's own ways to it take three times as long
-    start = -address % CACHE_LINE // dtype.itemsize
-    return memory[start : start + size].reshape(shape)
+    memory = np.empty(size + CACHE_LINE, BYTE)
+    address = ctypes.addressof(
+        ctypes.c_char.from_buffer(memory.data)
+    )  # NumPy's own ways to it take three times as long
+    return np.ndarray(shape, dtype, memory, -address % CACHE_LINE)
 
 
 def contiguous(x: np.ndarray) -> np.ndarray:

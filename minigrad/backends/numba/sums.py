@@ -12,7 +12,7 @@ from numba import prange
 
 from ..numpy.layout import Pair
 from .compiler import compiled_function, compiled_kernel
-from .copies import BLOCK, block_of, blocks_of, turn
+from .copies import BLOCK, block_of, blocks_of, turned
 from .memory import contiguous, empty
 from .tile import (
     DOT_ROWS,
@@ -111,13 +111,12 @@ def outer_products(
         stride: from the pixel that p, q sees to the next row's and the next column's.
     """
     (G, O, C), (_, OH, OW, N), (KH, KW) = shape, y.shape, kernel
-    turned, size = empty((OH, OW, N, G * O), y.dtype), G * KH * KW * C * O
-    turn(y.reshape(G * O, -1), turned.reshape(-1, G * O))
+    pixels, size = turned(y.reshape(G * O, -1)).reshape(OH, OW, N, G * O), G * KH * KW * C * O
     bands = max(1, min(TASKS, OH, BANDS_SIZE // size))
     sums = np.zeros((bands, G * KH * KW, C, O), y.dtype)
     parts = _parts(bands * G, C, len(SIX))
     image, dilation = x.shape[1:3], (view.steps[0][1], view.steps[1][1])
-    _outer_products(turned, x.reshape(-1), (G, KH, KW), image, stride, dilation, view.rows, view.columns, parts, sums)
+    _outer_products(pixels, x.reshape(-1), (G, KH, KW), image, stride, dilation, view.rows, view.columns, parts, sums)
     total = sums.sum(axis=0) if bands > 1 else sums[0]
     return np.ascontiguousarray(total.reshape(G, KH * KW, C, O).transpose(0, 3, 2, 1)).reshape(G * O, C, KH, KW)
 

@@ -39,8 +39,8 @@ class Threads:
         self._told = _NumbaThreads()
 
     def tell_numba(self) -> None:
-        """Makes numba use the number that is set, where one is, in this Python thread."""
-        if self._told.number != self.number:
+        """Makes numba use the number that is set, in this Python thread."""
+        if self.number is not None and self._told.number != self.number:
             numba.set_num_threads(self.number)
             self._told.number = self.number
 

@@ -17,7 +17,8 @@ from .views import View
 log = logging.getLogger("minigrad.numba")
 
 WORTH_COLUMNS = 5_000_000  # products that take as long as im2col does by itself: a tenth of a millisecond
-SMALL_PRODUCT = 400_000  # multiply-adds that one thread has done before others are under way
+TINY_PRODUCT = 100_000  # multiply-adds that one thread has done before others are under way
+SMALL_PRODUCT = 400_000  # the same for the BLAS, which wants its other threads to be put to sleep first
 SHORTEST_RUN = 16  # numbers that are worth a register
 FEW_IMAGES, SUMS_IN_CACHE, LONG_ROW = 64, 1 << 16, 64  # for outer products; the second and third in numbers
 LONG_DOT = 512  # numbers next to which summing the lanes of a register in the end is nothing
@@ -66,9 +67,10 @@ def product_of(a: np.ndarray, b: np.ndarray) -> str:
     "columns" of a are summed (a batch, where that lies innermost), or "rows" of b, or long rows of a are multiplied
     with long columns of b as "dots"; for anything else "BLAS".
     """
+    work = a.size * b.shape[-1]
     if a.ndim != 2 or b.ndim != 2 or a.dtype.kind != "f":
         chosen = "BLAS"
-    elif a.size * b.shape[1] <= SMALL_PRODUCT:
+    elif work <= TINY_PRODUCT:
         chosen = "loops"
     elif _has_runs(a.T, SHORTEST_RUN):
         chosen = "columns"
@@ -77,7 +79,7 @@ def product_of(a: np.ndarray, b: np.ndarray) -> str:
     elif _has_runs(a, LONG_DOT) and _has_runs(b.T, LONG_DOT):
         chosen = "dots"
     else:
-        chosen = "BLAS"
+        chosen = "loops" if work <= SMALL_PRODUCT else "BLAS"
     if log.isEnabledFor(logging.DEBUG):
         log.debug(PRODUCTS[chosen])
     return chosen
