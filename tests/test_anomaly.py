@@ -578,3 +578,19 @@ def test_threads_enter_and_leave_at_once() -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+class KeepsAnArray(Function):
+    def forward(self, x):
+        self.kept = x + 1.0
+        return x / self.divisor
+
+    def backward(self, dy):
+        return (dy / self.divisor,)
+
+
+def test_what_forward_keeps_is_no_parameter_of_the_operation(tmp_path) -> None:
+    with pytest.raises(AnomalyError) as caught, detect_anomaly(tmp_path):
+        KeepsAnArray.apply(Tensor([1.0]), divisor=0.0)
+    assert "divisor=0" in str(caught.value)
+    assert "kept" not in str(caught.value)

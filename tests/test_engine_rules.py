@@ -254,3 +254,47 @@ def test_a_rule_may_give_no_gradient_to_what_was_computed_from_several() -> None
     cut = operation(lambda self, dy: (None,), forward=lambda self, x: x + 0).apply(a * b)
     (cut + a).backward()
     assert (a.grad.item(), b.grad) == (1.0, None)
+
+
+def test_a_leaf_that_is_differentiated_twice_over_gets_both_gradients() -> None:
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    (dx,) = minigrad.grad([x, x], x, [Tensor([1.0, 1.0]), Tensor([10.0, 100.0])])
+    assert dx.tolist() == [11.0, 101.0]
+
+
+class PassesOnToAll(Function):
+    """y = a + b; its rule does not ask which of the two wants a gradient."""
+
+    def forward(self, a, b):
+        return a + b
+
+    def backward(self, dy):
+        return dy, dy
+
+
+def test_what_a_rule_returns_for_an_input_that_wants_no_gradient_is_left_out() -> None:
+    x, constant = Tensor(1.0, requires_grad=True), Tensor(2.0)
+    (step,) = PassesOnToAll.apply(x, constant).backward_steps()
+    assert [gradient is None for gradient in step.grad_inputs] == [False, True]
+
+
+class Counted(Function):
+    """y = times x, with an attribute of its own that is no parameter."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def forward(self, x):
+        self.calls += 1
+        return x * self.times
+
+    def backward(self, dy):
+        return (dy * (self.times * self.calls),)
+
+
+def test_an_operation_may_have_attributes_of_its_own_beside_its_parameters() -> None:
+    x = Tensor(3.0, requires_grad=True)
+    y = Counted.apply(x, times=2.0)
+    y.backward()
+    assert (y.item(), x.grad.item()) == (6.0, 2.0)
+    assert vars(y.grad_fn) == {"calls": 1, "times": 2.0}
