@@ -298,3 +298,39 @@ def test_an_operation_may_have_attributes_of_its_own_beside_its_parameters() -> 
     y.backward()
     assert (y.item(), x.grad.item()) == (6.0, 2.0)
     assert vars(y.grad_fn) == {"calls": 1, "times": 2.0}
+
+
+class TwoMultiples(Function):
+    """y = 2 x and z = 3 x"""
+
+    def forward(self, x):
+        return x * 2.0, x * 3.0
+
+    def backward(self, dy, dz):
+        return (dy * 2.0 if dz is None else dz * 3.0,)
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_grad_stops_at_any_output_of_a_node_that_has_been_released(index: int) -> None:
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    outputs = TwoMultiples.apply(x)
+    outputs[0].sum().backward()
+    y = outputs[index]
+    (dy,) = minigrad.grad((y * y).sum(), y)
+    assert dy.tolist() == (2.0 * y.data).tolist()
+
+
+class MadeWithMore(Function):
+    """y = times x, with what `__new__` sets."""
+
+    def __new__(cls):
+        node = object.__new__(cls)
+        node.more = 5.0
+        return node
+
+    def forward(self, x):
+        return x * (self.times * self.more)
+
+
+def test_an_operation_may_set_attributes_in_new() -> None:
+    assert MadeWithMore.apply(Tensor(3.0), times=2.0).item() == 30.0

@@ -119,10 +119,13 @@ LAYOUTS = {
     [
         ("columns", "rows", (100, 10, 100), "loops"),  # 100,000 multiply-adds
         ("columns", "rows", (100, 11, 100), "columns"),
-        ("columns", "columns", (16, 700, 11), "columns"),
-        ("columns", "columns", (15, 700, 11), "loops"),  # too short a run
-        ("columns", "columns", (15, 2424, 11), "loops"),  # 399,960
-        ("columns", "columns", (15, 2425, 11), "BLAS"),
+        ("columns", "columns", (16, 500, 80), "columns"),
+        ("columns", "columns", (10, 500, 80), "loops"),  # too short a run
+        ("columns", "columns", (10, 500, 81), "BLAS"),  # 405,000
+        ("columns", "columns", (10, 512, 10), "loops"),
+        ("columns", "columns", (10, 513, 10), "BLAS"),  # long sums
+        ("columns", "columns", (10, 512, 30), "loops"),
+        ("columns", "columns", (10, 513, 30), "BLAS"),
         ("rows", "columns", (100, 40, 100), "loops"),
         ("rows", "columns", (100, 41, 100), "BLAS"),
         ("neither", "neither", (100, 40, 100), "loops"),

@@ -134,3 +134,8 @@ def test_operators_refuse_what_is_no_number(name, other) -> None:
     for left, right in ((Tensor([1.0]), other), (other, Tensor([1.0]))):
         with pytest.raises(TypeError, match="expected a Tensor, an array or a number, got"):
             OPERATORS[name](left, right)
+
+
+def test_a_float_on_the_left_of_an_integer_tensor_makes_float32() -> None:
+    for y, expected in ((1.5 + Tensor([1, 2]), [2.5, 3.5]), (1.5 * Tensor([1, 2]), [1.5, 3.0])):
+        assert (y.dtype, y.tolist()) == (np.float32, expected)

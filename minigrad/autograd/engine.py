@@ -215,9 +215,8 @@ class _Pass:
     def _check_and_count(self, oldest: int) -> None:
         """Checks that the nodes have their saved values, and counts the leaves' uses."""
         uses = self.uses_left
-        for root in self.roots:
-            if root.grad_fn is None:
-                uses[root] = uses.get(root, 0) + 1
+        for leaf in [root for root in self.roots if root.grad_fn is None]:
+            uses[leaf] = uses.get(leaf, 0) + 1
         for number, node, inputs, needs in self.plan:
             if not inputs and number > oldest:
                 by = "an earlier backward pass through it; pass retain_graph=True to the earlier one"
@@ -253,8 +252,8 @@ class _Pass:
         that it passed on, and for each input the sums before and after."""
         _, node, inputs, needs = self.plan.pop()
         grad_outputs = [self.arrived.pop(node, None)]
-        if (count := len(node._output_arrays)) > 1:
-            grad_outputs += [self.arrived.pop((node, index), None) for index in range(1, count)]
+        if node._outputs > 1:
+            grad_outputs += [self.arrived.pop((node, index), None) for index in range(1, node._outputs)]
         if node.hooks or node.retained or self.targets is not None:
             self._hand_out(node, grad_outputs)
         if True not in needs:
@@ -333,8 +332,7 @@ class _Pass:
         return a + b if self.create_graph or function.observer else _wrap(a._data + b._data, a.backend)
 
     def _finish_leaf(self, leaf: Tensor, gradient: Tensor) -> None:
-        if leaf.hooks:
-            gradient = _run_hooks(leaf.hooks, gradient)
+        gradient = _run_hooks(leaf.hooks or (), gradient)
         gradient = gradient if (o := function.observer) is None else o.reached_leaf(gradient)
         if self.targets is not None:
             self.found[leaf] = gradient

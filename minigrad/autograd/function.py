@@ -17,7 +17,7 @@ from ..tensor import Tensor
 from .grad_mode import grad_mode
 
 # What the engine keeps of each node, in slots. Parameters, and what forward sets, are in the node's __dict__.
-KEPT = ("_input_arrays", "_inputs", "_number", "_output_arrays", "backend", "hooks", "needs", "retained")
+KEPT = ("_input_arrays", "_inputs", "_number", "_output_arrays", "_outputs", "backend", "hooks", "needs", "retained")
 _numbers = count(1)
 _wrap = Tensor._wrap
 observer: Any = None  # is told of each operation and each rule, in all threads; see minigrad/anomaly/mode.py
@@ -68,6 +68,7 @@ class Function:
     _inputs: tuple[Tensor, ...]  # the edges of the graph; none in a node that has been released
     _input_arrays: Sequence[Any]
     _output_arrays: Sequence[Any]
+    _outputs: int  # how many
 
     def forward(self, *arrays: Any, **_: Any) -> Any:
         raise NotImplementedError(f"{self.name()}: write its forward(self, *arrays), which returns the result's array")
@@ -109,7 +110,8 @@ class Function:
         node, watcher = cls(), observer
         given = parameters if watcher is None else {**parameters}  # forward may set other attributes
         if parameters:
-            node.__dict__ = parameters if cls.__init__ is object.__init__ else {**node.__dict__, **parameters}
+            plain = cls.__init__ is object.__init__ and cls.__new__ is object.__new__
+            node.__dict__ = parameters if plain else {**node.__dict__, **parameters}
         try:
             backend = node.backend = inputs[0].backend
             arrays, needs = [], []
@@ -133,9 +135,9 @@ class Function:
             raise TypeError(f"{cls.name()}: {error}") from None
         if maker is not None:
             node._number, node.hooks, node.retained = next(_numbers), None, None
-            node.needs = tuple(needs)
-            node._inputs, node._input_arrays = inputs, arrays
+            node.needs, node._inputs, node._input_arrays = tuple(needs), inputs, arrays
             node._output_arrays = [y._data for y in results] if type(results) is tuple else [results._data]
+            node._outputs = len(node._output_arrays)
         return results if watcher is None else watcher.computed(node, given, inputs, results)
 
     def release(self) -> None:

@@ -42,13 +42,9 @@ def compiled_kernel(fastmath: frozenset[str] = ROUNDING_ONLY) -> Callable[[Calla
             if threads.forked:
                 unthreaded(*arguments)
                 return
-            turn = threads.turn
-            turn.acquire()  # no `with`, which takes twice as long
-            try:
+            with threads.turn:
                 threads.tell_numba()
                 threaded(*arguments)
-            finally:
-                turn.release()
 
         return call
 

@@ -61,16 +61,15 @@ def takes_outer_products(weight: tuple[int, ...], view: View, batch: int, itemsi
 
 
 def product_of(a: np.ndarray, b: np.ndarray) -> str:
-    """How the matrix product a b (I, K) = (I, J) @ (J, K) is computed: a small one by plain "loops", others by what
-    lies in memory as runs of numbers:
+    """How the matrix product a b (I, K) = (I, J) @ (J, K) is computed: a small one by plain "loops", whose sums are
+    naive and must not be long, others by what lies in memory as runs of numbers:
 
     "columns" of a are summed (a batch, where that lies innermost), or "rows" of b, or long rows of a are multiplied
     with long columns of b as "dots"; for anything else "BLAS".
     """
-    work = a.size * b.shape[-1]
     if a.ndim != 2 or b.ndim != 2 or a.dtype.kind != "f":
         chosen = "BLAS"
-    elif work <= TINY_PRODUCT:
+    elif a.shape[1] <= LONG_DOT and a.size * b.shape[1] <= TINY_PRODUCT:
         chosen = "loops"
     elif _has_runs(a.T, SHORTEST_RUN):
         chosen = "columns"
@@ -79,9 +78,8 @@ def product_of(a: np.ndarray, b: np.ndarray) -> str:
     elif _has_runs(a, LONG_DOT) and _has_runs(b.T, LONG_DOT):
         chosen = "dots"
     else:
-        chosen = "loops" if work <= SMALL_PRODUCT else "BLAS"
-    if log.isEnabledFor(logging.DEBUG):
-        log.debug(PRODUCTS[chosen])
+        chosen = "loops" if a.shape[1] <= LONG_DOT and a.size * b.shape[1] <= SMALL_PRODUCT else "BLAS"
+    log.debug(PRODUCTS[chosen])
     return chosen
 
 
