@@ -285,16 +285,15 @@ def _arrays(tensors: Any) -> list[Any]:
 
 def _attributes(node: Function) -> list[str]:
     """The names of a node's parameters, and of what its forward has set, where the mode did not see it recorded."""
-    return [name for name in vars(node) if name[0] != "_" and name not in Function.__annotations__]
+    return [name for name in vars(node) if name[0] != "_"]
 
 
 def _saved(node: Function) -> dict[str, np.ndarray]:
     """The arrays that the node keeps for its rule, by name; those in its attributes also within containers."""
     saved = {f"input {i}": node.backend.to_numpy(array) for i, array in enumerate(node._input_arrays)}
     saved |= {f"output {i}": node.backend.to_numpy(array) for i, array in enumerate(node._output_arrays)}
-    attributes = {name: value for name, value in vars(node).items() if name not in Function.__annotations__}
     seen: set[int] = set()
-    for name, value in attributes.items():
+    for name, value in vars(node).items():
         saved |= _arrays_within(name, value, node.backend, seen)
     return {name: array for name, array in saved.items() if not array.dtype.hasobject}
 
