@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("numba")
 
-from minigrad.backends.numba import loss, memory
+from minigrad.backends.numba import copies, loss, memory
 
 
 @pytest.mark.parametrize("dtype", [np.dtype("float32"), np.dtype("float64"), np.dtype("int32")])
@@ -53,11 +53,23 @@ def test_what_compiled_code_would_tell_apart_is_copied() -> None:
 
 def test_the_batch_lies_innermost_as_a_view_where_it_does_already() -> None:
     x = np.arange(120).reshape(2, 3, 4, 5)
-    innermost = memory.batch_innermost(x)
+    innermost = copies.batch_innermost(x)
     assert innermost.shape == (3, 4, 5, 2)
     assert innermost.flags.carray
     assert innermost[2, 1, 3, 0] == x[0, 2, 1, 3]
-    assert np.shares_memory(memory.batch_innermost(innermost.transpose(3, 0, 1, 2)), innermost)
+    assert np.shares_memory(copies.batch_innermost(innermost.transpose(3, 0, 1, 2)), innermost)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32"])
+@pytest.mark.parametrize("batch", [1, 2, 8, 16, 17, 33, 40])
+def test_the_batch_is_turned_innermost_for_any_sizes(batch: int, dtype: str) -> None:
+    """Sizes below, at and beyond a register's lanes, of a batch and of its images; and memory that is no one run."""
+    for pixels in (0, 1, 3, 8, 15, 16, 17, 35):
+        images = np.random.default_rng(pixels).integers(-99, 99, (batch, 1, pixels, 2)).astype(dtype)
+        for x in (images, images[::-1], np.repeat(images, 2, axis=2)[:, :, ::2]):
+            innermost = copies.batch_innermost(x)
+            assert innermost.flags.carray
+            np.testing.assert_array_equal(innermost, np.moveaxis(x, 0, -1))
 
 
 def test_glibc_is_asked_to_keep_a_gigabyte_and_to_map_no_blocks(monkeypatch) -> None:

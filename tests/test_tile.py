@@ -20,7 +20,7 @@ import numba
 
 from minigrad.backends.numba import tile as compiled
 
-OPERATIONS = ("spread", "load_tile", "store_tile", "add_products", "no_sums", "add_dot_products", "add_lanes")
+OPERATIONS = tuple(interpreted.TILE_OPERATIONS)
 NUMBERS = {"float32": (1, 3, 7, 8), "float64": (1, 3, 4)}  # breadths of tiles that are cut short
 SHAPES = [(dtype, breadth) for dtype in NUMBERS for breadth in (*[(0,) * v for v in (1, 2, 4)], *NUMBERS[dtype])]
 each_shape = pytest.mark.parametrize(("dtype", "breadth"), SHAPES)
@@ -83,12 +83,21 @@ def products(spread, load_tile, store_tile, add_products, *_):
     return kernel
 
 
-def dots(spread, load_tile, store_tile, add_products, no_sums, add_dot_products, add_lanes):
+def dots(spread, load_tile, store_tile, add_products, no_sums, add_dot_products, add_lanes, _):
     def kernel(rows, columns, breadth, y, y_at, y_step, x, x_at, x_step, size, steps, sums):
         tile = no_sums(rows, columns, y)
         tile = add_dot_products(tile, breadth, y, y_at, y_step, x, x_at, x_step)
         tile = add_dot_products(tile, breadth, y, y_at, y_step, x, x_at + x_step, 0)
         add_lanes(tile, size, sums, 2, steps)
+
+    return kernel
+
+
+def turning(*operations):
+    turn_square = operations[-1]
+
+    def kernel(x, x_at, x_step, y_step, y):
+        turn_square(x, x_at, x_step, y, 5, y_step)
 
     return kernel
 
@@ -129,6 +138,17 @@ def test_dot_products_are_added_for_as_many_rows_and_columns_as_count(dtype: str
     arguments = (y, y_at, y_step, x, x_at, x_step, size, (10, 3), target(1, 20, dtype))
     actual, expected = both(dots, (0,) * 2, (0,) * 3, breadth, *arguments)
     np.testing.assert_array_equal(actual, expected)
+
+
+@pytest.mark.parametrize("dtype", NUMBERS)
+def test_a_square_is_turned(dtype: str) -> None:
+    size = length(dtype, (0,))
+    x, at, step = rows_of(size, size, dtype)
+    x[:] = np.arange(x.size)
+    actual, expected = both(turning, x, at, step, size + BETWEEN, target(size, size, dtype))
+    np.testing.assert_array_equal(actual, expected)
+    square = actual[BETWEEN:].reshape(size, size + BETWEEN)[:, :size]
+    np.testing.assert_array_equal(square, x.reshape(size, step)[:, BETWEEN:].T)
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,11 @@ def add_lanes(tile: np.ndarray, size: tuple[int, int], sums: np.ndarray, at: int
             run(sums, at + r * steps[0] + c * steps[1], 1)[0] += tile[r, c].sum()
 
 
-TILE_OPERATIONS = {
-    operation.__name__: operation
-    for operation in (spread, load_tile, store_tile, add_products, no_sums, add_dot_products, add_lanes)
-}
+def turn_square(x: np.ndarray, x_at: int, x_step: int, y: np.ndarray, y_at: int, y_step: int) -> None:
+    rows = np.stack([run(x, x_at + r * x_step, lanes(x)) for r in range(lanes(x))])
+    for c in range(lanes(x)):
+        run(y, y_at + c * y_step, lanes(x))[...] = rows[:, c]
+
+
+OPERATIONS = (spread, load_tile, store_tile, add_products, no_sums, add_dot_products, add_lanes, turn_square)
+TILE_OPERATIONS = {operation.__name__: operation for operation in OPERATIONS}

@@ -26,7 +26,7 @@ from ..numpy import conv as reference
 from ..numpy.conv import col2im, im2col
 from ..numpy.layout import Pair, batch_first, output_size
 from .compiler import SUMS_IN_ANY_ORDER, compiled_kernel
-from .memory import batch_innermost
+from .copies import batch_innermost
 from .sums import dot_products, outer_products, weighted_sums
 from .threads import one_blas_thread
 from .views import inputs_view, outputs_view

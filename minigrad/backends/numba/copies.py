@@ -6,12 +6,21 @@ import numpy as np
 from numba import prange
 
 from .compiler import compiled_function, compiled_kernel
-from .memory import empty
+from .memory import contiguous, empty
+from .tile import REGISTER_BYTES, turn_square
 from .views import View
 
 BLOCK = 256  # bytes: 64 images
 LARGE, MANY = 4096, 64  # from how many bytes a batch, from how many pieces a sum is worth copying
 CACHED = 1 << 20  # bytes of a block that stay in the second-level cache
+
+
+def batch_innermost(x: np.ndarray) -> np.ndarray:
+    """(N, C, H, W) -> (C, H, W, N), contiguous: a view where x lies that way already, else a copy."""
+    inwards = x.transpose(1, 2, 3, 0)
+    if inwards.flags.carray or not x.flags.carray:
+        return contiguous(inwards)
+    return turned(x.reshape(len(x), -1)).reshape(inwards.shape)
 
 
 def turned(x: np.ndarray) -> np.ndarray:
@@ -23,13 +32,17 @@ def turned(x: np.ndarray) -> np.ndarray:
 
 @compiled_kernel()
 def turn(x, y):
-    """y = x.T, a block at a time, so that both stay in the cache."""
-    (R, size), B = x.shape, 64
-    for block in prange(-(-size // B)):
-        piece, turned = x[:, block * B : (block + 1) * B], y[block * B : (block + 1) * B]
-        for r in range(R):
-            for t in range(piece.shape[1]):
-                turned[t, r] = piece[r, t]
+    """y = x.T for contiguous x, in squares of as many rows as a register has lanes, and number by number at the edges."""
+    (R, size), lanes = x.shape, REGISTER_BYTES // x.itemsize
+    for block in prange(-(-size // lanes)):
+        c, r = block * lanes, 0
+        if size - c >= lanes:
+            while R - r >= lanes:
+                turn_square(x, r * size + c, size, y, c * R + r, R)
+                r += lanes
+        for column in range(c, min(c + lanes, size)):
+            for row in range(r, R):
+                y[column, row] = x[row, column]
 
 
 def blocks_of(x: np.ndarray, channels: int, view: View) -> int:

@@ -58,8 +58,3 @@ def contiguous(x: np.ndarray) -> np.ndarray:
     copy = empty(x.shape, x.dtype)
     copy[...] = x
     return copy
-
-
-def batch_innermost(x: np.ndarray) -> np.ndarray:
-    """(N, C, H, W) -> (C, H, W, N), contiguous: a view where x lies that way already, else a copy."""
-    return contiguous(x.transpose(1, 2, 3, 0))

@@ -10,7 +10,8 @@ import numpy as np
 from numba import prange
 
 from .compiler import SUMS_IN_ANY_ORDER, compiled_kernel
-from .memory import batch_innermost, contiguous, empty
+from .copies import batch_innermost
+from .memory import contiguous, empty
 
 PIECE = 1024  # numbers that are summed in their own precision
 

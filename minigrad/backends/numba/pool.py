@@ -13,7 +13,8 @@ from numba import prange
 
 from ..numpy.layout import Pair, batch_first, output_size
 from .compiler import compiled_kernel
-from .memory import batch_innermost, empty
+from .copies import batch_innermost
+from .memory import empty
 from .views import inputs_view, outputs_view
 
 WINNER = np.dtype(np.int32)

@@ -16,12 +16,12 @@ shape. `rows` is a tuple of which only the length counts (the compiler knows the
 the others are neither read nor written.
 
 numba keeps compiled kernels on disk and compiles anew when their own file has changed. Whoever changes this one saves
-sums.py again, too.
+sums.py and copies.py again, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import llvmlite.binding
@@ -163,6 +163,33 @@ def add_lanes(_: Any, tile: Any, size: Any, array: Any, at: Any, steps: Any) -> 
     return types.void(tile, size, array, at, steps), _generated(code)
 
 
+@tile_operation
+def turn_square(_: Any, x: Any, x_at: Any, x_step: Any, y: Any, y_at: Any, y_step: Any) -> Any:
+    """y[y_at + c y_step + r] = x[x_at + r x_step + c], for r and c below the lanes of a register
+
+    In log2(lanes) rounds. One of step s takes rows r and r + s together, and exchanges the lanes of the first that have
+    the bit s in their number with those of the second that have not: all bits of rows and columns change places.
+    """
+
+    def code(build: _Builder, x: Any, x_at: Any, x_step: Any, y: Any, y_at: Any, y_step: Any) -> None:
+        lanes = lanes_of(signature.args[0].dtype)
+        rows = [build.vectors(x, build.plus(x_at, r, x_step), 1)[0] for r in range(lanes)]
+        step = 1
+        while step < lanes:
+            firsts = [r for r in range(lanes) if not r & step]
+            left = [lane if not lane & step else lane - step + lanes for lane in range(lanes)]
+            right = [lane + step if not lane & step else lane + lanes for lane in range(lanes)]
+            for r in firsts:
+                a, b = rows[r], rows[r + step]
+                rows[r], rows[r + step] = build.lanes_of_two(a, b, left), build.lanes_of_two(a, b, right)
+            step *= 2
+        for c, row in enumerate(rows):
+            build.store(row, y, build.plus(y_at, c, y_step))
+
+    signature = types.void(x, x_at, x_step, y, y_at, y_step)
+    return signature, _generated(code)
+
+
 # -------------------------------------------------------------------------------------------- how LLVM is told about it
 
 
@@ -217,7 +244,7 @@ class _Builder:
         everywhere = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), None)
         return self.ir.shuffle_vector(self.ir.insert_element(undefined, scalar, first), undefined, everywhere)
 
-    def vectors(self, array: Any, at: Any, number: int, breadth: Any, apart: Any = None) -> list[Any]:
+    def vectors(self, array: Any, at: Any, number: int, breadth: Any = None, apart: Any = None) -> list[Any]:
         """The `number` vectors that begin at array[at], one behind the other or so far apart; where the breadth is a
         number, one that ends with zeros."""
         element = array.type.pointee
@@ -226,15 +253,15 @@ class _Builder:
         first, apart = self.pointer(array, at), ir.Constant(at.type, kind.count) if apart is None else apart
         offsets = [self.ir.mul(ir.Constant(at.type, v), apart) for v in range(number)]
         places = [self._as_vector(self.pointer(first, offset), kind) for offset in offsets]
-        if isinstance(breadth.type, ir.IntType):
+        if self._cut_short(breadth):
             return [
                 self._masked("load", kind, [places[0]], self._below(breadth, kind.count), [ir.Constant(kind, None)])
             ]
         return [self.ir.load(place, align=size) for place in places]
 
-    def store(self, vector: Any, array: Any, at: Any, breadth: Any) -> None:
+    def store(self, vector: Any, array: Any, at: Any, breadth: Any = None) -> None:
         place = self._as_vector(self.pointer(array, at), vector.type)
-        if isinstance(breadth.type, ir.IntType):
+        if self._cut_short(breadth):
             self._masked("store", vector.type, [vector, place], self._below(breadth, vector.type.count), [])
         else:
             self.ir.store(vector, place, align=self._bytes(vector.type.element))
@@ -242,16 +269,18 @@ class _Builder:
     def multiply_add(self, a: Any, b: Any, sums: Any, index: int) -> Any:
         return self._call("llvm.fmuladd", a.type, a.type, [a, b, self.element(sums, index)])
 
+    def lanes_of_two(self, a: Any, b: Any, lanes: Sequence[int]) -> Any:
+        """The vector of these lanes; b's are numbered behind a's."""
+        numbers = [ir.Constant(ir.IntType(32), lane) for lane in lanes]
+        return self.ir.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), numbers))
+
     def sum_of_lanes(self, vector: Any) -> Any:
         """Halves are added until one lane is left, so the order is always the same."""
         lanes = vector.type.count
         while lanes > 1:
             lanes //= 2
-            other = [ir.Constant(ir.IntType(32), lanes + i) for i in range(lanes)]
-            own = [ir.Constant(ir.IntType(32), i) for i in range(lanes)]
-            pick = ir.VectorType(ir.IntType(32), lanes)
-            upper = self.ir.shuffle_vector(vector, vector, ir.Constant(pick, other))
-            vector = self.ir.fadd(self.ir.shuffle_vector(vector, vector, ir.Constant(pick, own)), upper)
+            lower, upper = range(lanes), range(lanes, 2 * lanes)
+            vector = self.ir.fadd(*(self.lanes_of_two(vector, vector, half) for half in (lower, upper)))
         return self.ir.extract_element(vector, ir.Constant(ir.IntType(32), 0))
 
     def element(self, tile: Any, index: int) -> Any:
@@ -262,6 +291,9 @@ class _Builder:
         for index, vector in enumerate(vectors):
             tile = self.ir.insert_value(tile, vector, index)
         return tile
+
+    def _cut_short(self, breadth: Any) -> bool:
+        return breadth is not None and isinstance(breadth.type, ir.IntType)
 
     def _below(self, breadth: Any, lanes: int) -> Any:
         """The mask of the first `breadth` lanes."""
@@ -287,4 +319,4 @@ class _Builder:
         return self.ir.bitcast(pointer, kind.as_pointer())
 
     def _bytes(self, element: Any) -> int:
-        return 4 if isinstance(element, ir.FloatType) else 8
+        return {ir.FloatType(): 4, ir.DoubleType(): 8}.get(element) or element.width // 8
