@@ -367,7 +367,6 @@ def test_a_kernel_is_compiled_once_for_each_dtype_whatever_the_arguments_layout(
                 wide = np.tile(a, (1, 20, 1, 1))  # channels enough for a way of their own
                 for channels in (wide, wide[:, ::-1]):
                     kernels.conv2d_grad_weight(channels, channels, (3, 3), *geometry)
-                kernels.channel_sum(a)
                 kernels.channel_norm(a, *kernels.channel_moments(a), *x[:2, :, 0, 0])
                 kernels.channel_norm_grad(a, a[::-1], *x[:3, :, 0, 0])
                 kernels.gather_images(a.astype(np.uint8), np.zeros(3, np.int64))

@@ -44,10 +44,11 @@ def call_every_kernel(cuda: Any, dtype: str) -> None:
 
     images, size, window, stride, padding, dilation = draw(2, 2, 4, 3), (4, 3), (2, 3), (1, 1), (1, 1), (1, 1)
     seen = draw(2, 2, 5, 3)
+    seen_by_many = draw(2, 3, 12, 13)  # more numbers a channel than the 256 threads of a block
+    cuda.conv2d_grad_weight(seen_by_many, draw(2, 1, 12, 13), (1, 1), (1, 1), (0, 0), (1, 1), groups=1)
     cuda.im2col(images, window, stride, padding, dilation)
     cuda.col2im(draw(2, 2, 3, 5, 3, 2), size, stride, padding, dilation)
     cuda.conv2d(images, draw(3, 2, 2, 3), draw(3), stride, padding, dilation, groups=1)  # the one that adds a bias
-    cuda.channel_sum(draw(2, 3, 12, 13))  # more numbers a channel than the 256 threads of a block
     for count_include_pad in (False, True):
         cuda.avg_pool2d(images, window, stride, padding, count_include_pad)
         cuda.avg_pool2d_grad(seen, size, window, stride, padding, count_include_pad)

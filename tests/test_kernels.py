@@ -86,12 +86,13 @@ def conv2d_grad_input(dy, weight, image, stride, padding, dilation, groups):
 def conv2d_grad_weight(dy, x, kernel, stride, padding, dilation, groups):
     (N, O, OH, OW), (_, C, *image) = dy.shape, x.shape
     CG = C // groups
-    dweight = np.zeros((O, CG, *kernel))
+    dweight, dbias = np.zeros((O, CG, *kernel)), np.zeros(O)
     for n, o, p, q in np.ndindex(N, O, OH, OW):
+        dbias[o] += dy[n, o, p, q]
         for i, j, h, w in window(p, q, image, kernel, stride, padding, dilation):
             for c in range(CG):
                 dweight[o, c, i, j] += dy[n, o, p, q] * x[n, o // (O // groups) * CG + c, h, w]
-    return dweight
+    return dweight, dbias
 
 
 def avg_pool2d_grad(dy, image, kernel, stride, padding, count_include_pad):
@@ -359,7 +360,6 @@ KERNELS: dict[str, tuple[Callable[[Draws], list[Any]], Callable[..., Any]]] = {
     "conv2d": (forward_convolution, reference.conv2d),
     "conv2d_grad_input": (convolution_by_input, conv2d_grad_input),
     "conv2d_grad_weight": (convolution_by_weight, conv2d_grad_weight),
-    "channel_sum": (lambda d: [images(d, geometry(d))], lambda x: reference.reduction(math.fsum)(x, (0, 2, 3))),
     "channel_moments": (lambda d: [d.array(some_images(d))], channel_moments),
     "channel_norm": (normalizing, channel_norm),
     "channel_norm_grad": (normalizing_back, channel_norm_grad),
@@ -487,13 +487,15 @@ def test_col2im_is_the_adjoint_of_im2col(backend: str, g: Geometry) -> None:
 
 @given(data=st.data())
 def test_the_three_convolutions_are_one_bilinear_map_and_its_adjoints(backend: str, data) -> None:
-    """<w * x, d> = <x, grad_input(d, w)> = <w, grad_weight(d, x)>"""
+    """<w * x + b, d> = <x, grad_input(d, w)> + <b, g> = <w, G> + <b, g> with (G, g) = grad_weight(d, x)"""
     g, groups, x, weight, dy = data.draw(st.composite(lambda draw: convolution(Draws(draw, smooth=True)))())
     moves = g.stride, g.padding, g.dilation, groups
     x, w, d = (drawn.array("float64") for drawn in (x, weight, dy))
-    product = inner(kernel(backend, "conv2d")(x, w, None, *moves), d)
-    by_input = inner(x, kernel(backend, "conv2d_grad_input")(d, w, g.image, *moves))
-    by_weight = inner(w, kernel(backend, "conv2d_grad_weight")(d, x, g.kernel, *moves))
+    bias = random(len(w))
+    product = inner(kernel(backend, "conv2d")(x, w, bias, *moves), d)
+    dweight, dbias = kernel(backend, "conv2d_grad_weight")(d, x, g.kernel, *moves)
+    by_input = inner(x, kernel(backend, "conv2d_grad_input")(d, w, g.image, *moves)) + inner(bias, dbias)
+    by_weight = inner(w, dweight) + inner(bias, dbias)
     assert by_input == pytest.approx(product, rel=1e-10, abs=1e-10)
     assert by_weight == pytest.approx(product, rel=1e-10, abs=1e-10)
 

@@ -159,11 +159,16 @@ LARGE = {
     "conv2d, dilated": lambda k: k.conv2d(large(N, C, H, W), large(O, C, 3, 4), None, **MOVES | {"dilation": (2, 3)}),
     "conv2d, grouped": lambda k: k.conv2d(large(N, 6, H, W), large(9, 2, 3, 3), large(9), **MOVES | {"groups": 3}),
     "by input": lambda k: k.conv2d_grad_input(large(N, O, 17, 18), large(O, C, 5, 4), (H, W), **MOVES),
-    "by weight": lambda k: k.conv2d_grad_weight(large(N, O, 17, 18), large(N, C, H, W), (5, 4), **MOVES),
-    "by weight, many channels": lambda k: k.conv2d_grad_weight(
-        large(6, 70, 9, 7), large(6, 10, H, W), (3, 4), (2, 3), (1, 2), (1, 1), 2
-    ),
-    "channel_sum": lambda k: k.channel_sum(large(N, O, H, W)),
+    **{
+        f"by {what}": lambda k, of=of: k.conv2d_grad_weight(large(N, O, 17, 18), large(N, C, H, W), (5, 4), **MOVES)[of]
+        for of, what in enumerate(("weight", "bias"))
+    },
+    **{
+        f"by {what}, many channels": lambda k, of=of: k.conv2d_grad_weight(
+            large(6, 70, 9, 7), large(6, 10, H, W), (3, 4), (2, 3), (1, 2), (1, 1), 2
+        )[of]
+        for of, what in enumerate(("weight", "bias"))
+    },
     "channel_moments": lambda k: k.channel_moments(large(N, O, H, W))[1],
     "channel_norm": lambda k: k.channel_norm(large(N, O, H, W), *(large(O) for _ in range(4))),
     "channel_norm_grad": lambda k: k.channel_norm_grad(
@@ -211,7 +216,8 @@ def test_weight_gradients_of_many_channels(backends: list[str], sizes, moves) ->
         kernel(name, "conv2d_grad_weight")(dy, x, kernel_size, stride, padding, dilation, G) for name in backends
     ]
     for result in results[1:]:
-        np.testing.assert_allclose(result, results[0], rtol=1e-9, atol=1e-9)
+        for own, expected in zip(result, results[0], strict=True):
+            np.testing.assert_allclose(own, expected, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("call", LARGE.values(), ids=LARGE)

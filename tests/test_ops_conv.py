@@ -44,7 +44,7 @@ def test_second_derivatives_are_the_same_when_only_some_are_wanted(first_by: int
         rule = (
             ops.conv.Conv2dGradInput.apply(dy, weight, image=(5, 4), **geometry)
             if first_by == 0
-            else ops.conv.Conv2dGradWeight.apply(dy, x, kernel=(2, 3), **geometry)
+            else ops.conv.Conv2dGradWeight.apply(dy, x, kernel=(2, 3), **geometry)[0]
         )
         if rule.requires_grad:
             (rule * random(*rule.shape)).sum().backward()
@@ -56,6 +56,19 @@ def test_second_derivatives_are_the_same_when_only_some_are_wanted(first_by: int
             np.testing.assert_array_equal(own.numpy(), wanted.numpy())
         else:
             assert own is None
+
+
+@pytest.mark.parametrize("used", [(0,), (1,), (0, 1)], ids=["weight", "bias", "both"])
+def test_gradients_by_weight_and_bias_have_a_gradient_whichever_is_used(used: tuple[int, ...]) -> None:
+    geometry = {"stride": (2, 1), "padding": (1, 0), "dilation": (1, 1), "groups": 1}
+
+    def gradients(dy: Tensor, x: Tensor) -> tuple[Tensor, ...]:
+        both = ops.conv.Conv2dGradWeight.apply(dy, x, kernel=(2, 3), **geometry)
+        return tuple(both[index] for index in used)
+
+    dy, x = (random(*shape, requires_grad=True) for shape in [(2, 3, 3, 2), (2, 2, 5, 4)])
+    minigrad.gradcheck(gradients, (dy, x))
+    minigrad.gradcheck(gradients, (dy, x), order=2)
 
 
 @pytest.mark.parametrize("pair", [[2, 1], (np.int64(2), 1), np.array([2, 1]).tolist(), (np.int32(2), np.int64(1))])

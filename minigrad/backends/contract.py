@@ -88,12 +88,9 @@ def conv2d_grad_input(
 
 def conv2d_grad_weight(
     dy: Array, x: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int
-) -> Array:
-    """dy (N, O, OH, OW), x (N, C, H, W) -> dweight (O, C/G, KH, KW), the adjoint of conv2d in the weight."""
-
-
-def channel_sum(x: Array) -> Array:
-    """x (N, C, H, W) -> (C,), the sum over batch and image: the gradient of a bias."""
+) -> tuple[Array, Array]:
+    """dy (N, O, OH, OW), x (N, C, H, W) -> dweight (O, C/G, KH, KW) and dbias (O,), the adjoint of conv2d in the weight
+    and the bias; dbias is the sum of dy over batch and image."""
 
 
 # ----------------------------------------------------------------------------------------------------- normalization.py

@@ -34,7 +34,7 @@ class _Convolution(Function):
 class Conv2d(_Convolution):
     """y = w * x + b
 
-    dL/dx = Conv2dGradInput(dL/dy, w),   dL/dw = Conv2dGradWeight(dL/dy, x),   dL/db = ChannelSum(dL/dy)
+    dL/dx = Conv2dGradInput(dL/dy, w),   (dL/dw, dL/db) = Conv2dGradWeight(dL/dy, x)
     """
 
     def forward(self, x, weight, bias=None):
@@ -42,16 +42,16 @@ class Conv2d(_Convolution):
 
     def backward(self, dy):
         x, weight = self.inputs[:2]
-        gradients = (
-            Conv2dGradInput.apply(dy, weight, image=x.shape[2:], **self.geometry) if self.needs[0] else None,
-            Conv2dGradWeight.apply(dy, x, kernel=weight.shape[2:], **self.geometry) if self.needs[1] else None,
-            ChannelSum.apply(dy) if self.needs[2:] == (True,) else None,
-        )
-        return gradients[: len(self.inputs)]  # two where there is no bias
+        dx = dweight = dbias = None
+        if self.needs[0]:
+            dx = Conv2dGradInput.apply(dy, weight, image=x.shape[2:], **self.geometry)
+        if True in self.needs[1:]:
+            dweight, dbias = Conv2dGradWeight.apply(dy, x, kernel=weight.shape[2:], **self.geometry)
+        return (dx, dweight, dbias)[: len(self.needs)]  # two where there is no bias
 
 
 class Conv2dGradInput(_Convolution):
-    """g(d, w), the adjoint of x -> w * x;   dL/dd = w * dL/dg,   dL/dw = Conv2dGradWeight(d, dL/dg)"""
+    """g(d, w), the adjoint of x -> w * x;   dL/dd = w * dL/dg,   dL/dw = Conv2dGradWeight(d, dL/dg)[0]"""
 
     image: Pair
 
@@ -62,35 +62,31 @@ class Conv2dGradInput(_Convolution):
         d, weight = self.inputs
         return (
             Conv2d.apply(dg, weight, **self.geometry) if self.needs[0] else None,
-            Conv2dGradWeight.apply(d, dg, kernel=weight.shape[2:], **self.geometry) if self.needs[1] else None,
+            Conv2dGradWeight.apply(d, dg, kernel=weight.shape[2:], **self.geometry)[0] if self.needs[1] else None,
         )
 
 
 class Conv2dGradWeight(_Convolution):
-    """g(d, x), the adjoint of w -> w * x;   dL/dd = dL/dg * x,   dL/dx = Conv2dGradInput(d, dL/dg)"""
+    """(G, g)(d, x), the adjoint of (w, b) -> w * x + b;   g is the sum of each channel of d
+
+    dL/dd = dL/dG * x + dL/dg,   dL/dx = Conv2dGradInput(d, dL/dG)
+    """
 
     kernel: Pair
 
     def forward(self, d, x):
         return self.kernels.conv2d_grad_weight(d, x, self.kernel, **self.geometry)
 
-    def backward(self, dg):
+    def backward(self, dweight, dbias):
         d, x = self.inputs
-        return (
-            Conv2d.apply(x, dg, **self.geometry) if self.needs[0] else None,
-            Conv2dGradInput.apply(d, dg, image=x.shape[2:], **self.geometry) if self.needs[1] else None,
-        )
-
-
-class ChannelSum(Function):
-    """y[c] = sum of x[n, c, h, w];   dL/dx = dL/dy[c] everywhere in the channel"""
-
-    def forward(self, x):
-        return self.kernels.channel_sum(x)
-
-    def backward(self, dy):
-        (x,) = self.inputs
-        return (broadcast_to(reshape(dy, (1, dy.size, 1, 1)), x.shape),)
+        if dweight is None:
+            return broadcast_to(reshape(dbias, (1, dbias.size, 1, 1)), d.shape), None
+        dd = dx = None
+        if self.needs[0]:
+            dd = Conv2d.apply(x, dweight, *([] if dbias is None else [dbias]), **self.geometry)
+        if self.needs[1]:
+            dx = Conv2dGradInput.apply(d, dweight, image=x.shape[2:], **self.geometry)
+        return dd, dx
 
 
 def conv2d(

@@ -66,7 +66,7 @@ def _pairs(case: Case, torch: Any) -> Iterator[Pair]:
     own = {
         "forward": lambda: mg.conv2d(x, w, stride=case.stride, padding=case.padding),
         "gradient by input": lambda: Conv2dGradInput.apply(dy, w, image=x.shape[2:], **geometry),
-        "gradient by weight": lambda: Conv2dGradWeight.apply(dy, x, kernel=w.shape[2:], **geometry),
+        "gradient by weight": lambda: Conv2dGradWeight.apply(dy, x, kernel=w.shape[2:], **geometry)[0],
     }
     for part, step in own.items():
         yield Pair(f"{case} {part}", step, peers[part], GOAL)

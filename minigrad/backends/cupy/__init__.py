@@ -11,7 +11,7 @@ from .activation import (
     tanh,
     tanh_grad,
 )
-from .conv import channel_sum, col2im, conv2d, conv2d_grad_input, conv2d_grad_weight, im2col
+from .conv import col2im, conv2d, conv2d_grad_input, conv2d_grad_weight, im2col
 from .device import check_device as check_device
 from .images import gather_images
 from .linear import linear, linear_grad_weight, matmul
@@ -27,7 +27,6 @@ __all__ = [
     "channel_moments",
     "channel_norm",
     "channel_norm_grad",
-    "channel_sum",
     "col2im",
     "conv2d",
     "conv2d_grad_input",

@@ -69,19 +69,14 @@ def conv2d_grad_weight(
     padding: Pair,
     dilation: Pair,
     groups: int,
-) -> cupy.ndarray:
+) -> tuple[cupy.ndarray, cupy.ndarray]:
     (N, O, OH, OW), C, (KH, KW), G = dy.shape, x.shape[1], kernel, groups
     dy = batch_innermost(dy).reshape(G, O // G, OH * OW * N)
     cols = im2col(x, kernel, stride, padding, dilation).reshape(G, C // G * KH * KW, OH * OW * N)
     dweight = _product(dy, cols.transpose(0, 2, 1))  # (G, O/G, K) = (G, O/G, OH OW N) @ (G, OH OW N, K)
-    return dweight.reshape(O, C // G, KH, KW)
-
-
-def channel_sum(x: cupy.ndarray) -> cupy.ndarray:
-    N, C, H, W = x.shape
-    sums = cupy.empty(C, x.dtype)
-    _channel_sum(C, batch_innermost(x), sums, Count(H * W * N))
-    return sums
+    dbias = cupy.empty(O, dy.dtype)
+    _channel_sum(O, dy, dbias, Count(OH * OW * N))
+    return dweight.reshape(O, C // G, KH, KW), dbias
 
 
 def _product(a: cupy.ndarray, b: cupy.ndarray) -> cupy.ndarray:

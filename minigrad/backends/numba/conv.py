@@ -25,14 +25,14 @@ from numba import prange
 from ..numpy import conv as reference
 from ..numpy.conv import col2im, im2col
 from ..numpy.layout import Pair, batch_first, output_size
-from .compiler import SUMS_IN_ANY_ORDER, compiled_kernel
+from .compiler import compiled_kernel
 from .copies import batch_innermost
-from .sums import dot_products, outer_products, weighted_sums
+from .sums import dot_products, outer_products, total_of, weighted_sums
 from .threads import one_blas_thread
 from .views import inputs_view, outputs_view
 from .ways import takes_outer_products, takes_pieces
 
-__all__ = ["channel_sum", "col2im", "conv2d", "conv2d_grad_input", "conv2d_grad_weight", "im2col"]
+__all__ = ["col2im", "conv2d", "conv2d_grad_input", "conv2d_grad_weight", "im2col"]
 
 BANDS, SHORTEST_BAND = 64, 256  # parts of a channel that are summed apart, and then together: how many, of how much
 
@@ -84,36 +84,35 @@ def conv2d_grad_weight(
     padding: Pair,
     dilation: Pair,
     groups: int,
-) -> np.ndarray:
+) -> tuple[np.ndarray, np.ndarray]:
     (N, O, OH, OW), (_, C, H, W), G = dy.shape, x.shape, groups
     view, shape = outputs_view((OH, OW), (H, W), kernel, stride, padding, dilation), (G, O // G, C // G)
     if takes_outer_products((O // G, C // G, *kernel), view, N, dy.itemsize):
-        return outer_products(batch_innermost(dy), batch_innermost(x), shape, kernel, stride, view)
+        dy = batch_innermost(dy)
+        return outer_products(dy, batch_innermost(x), shape, kernel, stride, view), _channel_sums(dy)
     if takes_pieces(view, N, dy.itemsize, O * C // G * kernel[0] * kernel[1]):
         return dot_products(batch_innermost(dy), batch_innermost(x), shape, kernel, view)
     with one_blas_thread:
         return reference.conv2d_grad_weight(dy, x, kernel, stride, padding, dilation, groups)
 
 
-def channel_sum(x: np.ndarray) -> np.ndarray:
-    C, size = x.shape[1], x.size // max(x.shape[1], 1)
-    sums = np.empty((C, min(max(size // SHORTEST_BAND, 1), BANDS)), x.dtype)
-    _channel_sum(batch_innermost(x).reshape(C, size), sums)
-    return sums.sum(axis=1)
-
-
-@compiled_kernel(fastmath=SUMS_IN_ANY_ORDER)
-def _channel_sum(x, sums):
-    (C, size), B = x.shape, sums.shape[1]
-    for task in prange(B * C):
-        band, c = task // C, task % C
-        numbers, total = x[c, band * size // B : (band + 1) * size // B], x.dtype.type(0)
-        for i in range(numbers.size):
-            total += numbers[i]
-        sums[c, band] = total
-
-
 def _image_by_image(convolve: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> np.ndarray:
     """The convolution of each image alone, so that the columns of a whole batch are never in memory."""
     with one_blas_thread:
         return np.concatenate([convolve(images[n : n + 1]) for n in range(len(images))])
+
+
+def _channel_sums(x: np.ndarray) -> np.ndarray:
+    """x (C, H, W, N) -> (C,)"""
+    C, size = len(x), x.size // len(x)
+    sums = np.empty((C, min(max(size // SHORTEST_BAND, 1), BANDS)), x.dtype)
+    _channel_sum(x.reshape(C, size), sums)
+    return sums.sum(axis=1)
+
+
+@compiled_kernel()
+def _channel_sum(x, sums):
+    (C, size), B = x.shape, sums.shape[1]
+    for task in prange(B * C):
+        band, c = task // C, task % C
+        sums[c, band] = total_of(x[c, band * size // B : (band + 1) * size // B])

@@ -32,7 +32,7 @@ def turned(x: np.ndarray) -> np.ndarray:
 
 @compiled_kernel()
 def turn(x, y):
-    """y = x.T for contiguous x, in squares of as many rows as a register has lanes, and number by number at the edges."""
+    """y = x.T of a contiguous x, in squares of as many rows as a register has lanes; number by number at the edges."""
     (R, size), lanes = x.shape, REGISTER_BYTES // x.itemsize
     for block in prange(-(-size // lanes)):
         c, r = block * lanes, 0

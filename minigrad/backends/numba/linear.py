@@ -39,7 +39,7 @@ def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return _sums(a.T, b, np.zeros(K, a.dtype)).T
     if way == "rows":  # y[i] = sum over j of a[i, j] b[j]
         return _sums(b, a.T, np.zeros(I, a.dtype))
-    sums = dot_products(a.reshape(I, 1, 1, J), b.T.reshape(K, 1, 1, J), (1, I, K), (1, 1), ONE_PIXEL)
+    sums, _ = dot_products(a.reshape(I, 1, 1, J), b.T.reshape(K, 1, 1, J), (1, I, K), (1, 1), ONE_PIXEL)
     return sums.reshape(I, K)  # y[i, k] = the dot product of a[i] and b.T[k]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numba import prange
 
 from ..numpy.layout import Pair
-from .compiler import compiled_function, compiled_kernel
+from .compiler import SUMS_IN_ANY_ORDER, compiled_function, compiled_kernel
 from .copies import BLOCK, block_of, blocks_of, turned
 from .memory import contiguous, empty
 from .tile import (
@@ -75,28 +75,31 @@ def weighted_sums(
     return y
 
 
-def dot_products(y: np.ndarray, x: np.ndarray, shape: tuple[int, int, int], kernel: Pair, view: View) -> np.ndarray:
+def dot_products(
+    y: np.ndarray, x: np.ndarray, shape: tuple[int, int, int], kernel: Pair, view: View
+) -> tuple[np.ndarray, np.ndarray]:
     """sums[g O + o, c, i, j] = sum over p, q, n of y[g O + o, p, q, n] x[g C + c, the pixel that p, q sees, n]
 
-    through tap i, j of the kernel; there is no term where it sees none.
+    through tap i, j of the kernel; there is no term where it sees none. And totals[g O + o], the sum over y alone.
 
     Args:
         y: (G O, OH, OW, N)
         x: (G C, H, W, N)
         shape: G, O, C, as above.
 
-    Returns: (G O, C, KH, KW)
+    Returns: (G O, C, KH, KW), and (G O,)
     """
     (G, O, C), OH = shape, len(view.rows)
     size = C * kernel[0] * kernel[1]
     if y.size * size == 0:
-        return np.zeros((G * O, C, *kernel), x.dtype)
+        return np.zeros((G * O, C, *kernel), x.dtype), y.sum(axis=(1, 2, 3))
     # bands of rows p, each with sums of its own, which are added up in this order: where that is little beside the rest
     bands = max(1, min(TASKS, OH, y.size * size // BAND, BANDS_SIZE // (G * O * size)))
-    sums = np.zeros((bands, G * O, C, *kernel), x.dtype)
+    sums, totals = np.zeros((bands, G * O, C, *kernel), x.dtype), np.empty((bands, G * O), x.dtype)
     parts = _parts(bands, O, len(DOT_ROWS))
-    _dot_products(contiguous(y), contiguous(x), shape, view.rows, view.columns, view.spans, view.steps, parts, sums)
-    return sums.sum(axis=0) if bands > 1 else sums[0]
+    tables = view.rows, view.columns, view.spans, view.steps
+    _dot_products(contiguous(y), contiguous(x), shape, *tables, parts, totals, sums)
+    return (sums.sum(axis=0), totals.sum(axis=0)) if bands > 1 else (sums[0], totals[0])
 
 
 def outer_products(
@@ -212,11 +215,8 @@ def _sums(rows, breadth, o, last, terms, x, weight, bias, y, at, x_steps, w_step
     while o < last and (last - o >= len(rows) or len(rows) == len(TWO)):
         step = 1 if last - o > 1 else 0
         w_step, store_step = step * w_steps[3], step * y_step
-        x_place, w_place, place = (
-            at[0] + first * x_steps[0],
-            at[1] + o * w_steps[3] + first * w_steps[0],
-            at[2] + o * y_step,
-        )
+        x_place, place = at[0] + first * x_steps[0], at[2] + o * y_step
+        w_place = at[1] + o * w_steps[3] + first * w_steps[0]
         begins = first == 0
         tile = spread(rows, breadth, bias, o, step) if begins else load_tile(rows, breadth, y, place, store_step)
         for _ in range(first, behind):
@@ -234,13 +234,24 @@ def _sums(rows, breadth, o, last, terms, x, weight, bias, y, at, x_steps, w_step
 
 
 @compiled_kernel()
-def _dot_products(y, x, shape, rows, columns, spans, view_steps, parts, sums):
-    OH, B, (row_steps, column_steps) = len(rows), len(sums), view_steps
+def _dot_products(y, x, shape, rows, columns, spans, view_steps, parts, totals, sums):
+    (G, O, _), OH, B, (row_steps, column_steps) = shape, len(rows), len(sums), view_steps
     for task in prange(B * parts):
         band, part = task // parts, task % parts
         outputs = _part(part, parts, shape[1], len(DOT_ROWS))
         place = band * OH // B, (band + 1) * OH // B
         _band_of_dots(band, place, outputs, y, x, shape, rows, columns, spans, row_steps, column_steps, sums)
+        for g in range(G):
+            for o in range(g * O + outputs[0], g * O + outputs[1]):
+                totals[band, o] = total_of(y[o, place[0] : place[1]].reshape(-1))
+
+
+@compiled_function(SUMS_IN_ANY_ORDER)
+def total_of(numbers):
+    total = numbers.dtype.type(0)
+    for i in range(numbers.size):
+        total += numbers[i]
+    return total
 
 
 @compiled_function()

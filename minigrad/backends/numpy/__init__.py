@@ -11,7 +11,7 @@ from .activation import (
     tanh,
     tanh_grad,
 )
-from .conv import channel_sum, col2im, conv2d, conv2d_grad_input, conv2d_grad_weight, im2col
+from .conv import col2im, conv2d, conv2d_grad_input, conv2d_grad_weight, im2col
 from .images import gather_images
 from .linear import linear, linear_grad_weight, matmul
 from .loss import softmax_cross_entropy, softmax_cross_entropy_grad
@@ -28,7 +28,6 @@ __all__ = [
     "channel_moments",
     "channel_norm",
     "channel_norm_grad",
-    "channel_sum",
     "col2im",
     "conv2d",
     "conv2d_grad_input",

@@ -73,14 +73,9 @@ def conv2d_grad_weight(
     padding: Pair,
     dilation: Pair,
     groups: int,
-) -> np.ndarray:
+) -> tuple[np.ndarray, np.ndarray]:
     (N, O, OH, OW), C, (KH, KW), G = dy.shape, x.shape[1], kernel, groups
     dy = batch_innermost(dy).reshape(G, O // G, OH * OW * N)
     cols = im2col(x, kernel, stride, padding, dilation).reshape(G, C // G * KH * KW, OH * OW * N)
     dweight = dy @ cols.transpose(0, 2, 1)  # (G, O/G, K) = (G, O/G, OH OW N) @ (G, OH OW N, K)
-    return dweight.reshape(O, C // G, KH, KW)
-
-
-def channel_sum(x: np.ndarray) -> np.ndarray:
-    N, C, H, W = x.shape
-    return batch_innermost(x).reshape(C, H * W * N).sum(axis=1)
+    return dweight.reshape(O, C // G, KH, KW), dy.sum(axis=2).reshape(O)
