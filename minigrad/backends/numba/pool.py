@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from numba import prange
+from numba import njit, prange
 
 from ..numpy.layout import Pair, batch_first, output_size
 from .compiler import compiled_kernel
@@ -78,37 +78,41 @@ def max_pool2d_scatter(
 
 @compiled_kernel()
 def _avg_pool2d(x, rows, columns, shares, y):
-    C, OH, OW, N = y.shape
+    C, OH, OW, _ = y.shape
     for task in prange(OH * C):
         p, c = task // C, task % C
-        y_row = y[c, p]
-        y_row[:] = 0
         for i in range(rows[p, 1]):
             x_row = x[c, rows[p, 2] + i]
             for q in range(OW):
-                total, share = y_row[q], shares[p, q]
                 for j in range(columns[q, 1]):
-                    pixel = x_row[columns[q, 2] + j]
-                    for n in range(N):
-                        total[n] += pixel[n] * share
+                    _add(i == 0 and j == 0, x_row[columns[q, 2] + j], shares[p, q], y[c, p, q])
 
 
 @compiled_kernel()
 def _avg_pool2d_grad(dy, rows, columns, shares, dx):
-    C, H, W, N = dx.shape
+    C, H, W, _ = dx.shape
     for task in prange(H * C):
         h, c = task // C, task % C
-        dx_row = dx[c, h]
-        dx_row[:] = 0
+        for w in range(W):
+            if rows[h, 1] * columns[w, 1] == 0:  # between windows
+                dx[c, h, w] = 0
         for i in range(rows[h, 1]):
             p = rows[h, 2] - i  # through a later tap an earlier window sees
             for w in range(W):
-                total = dx_row[w]
                 for j in range(columns[w, 1]):
                     q = columns[w, 2] - j
-                    gradient, share = dy[c, p, q], shares[p, q]
-                    for n in range(N):
-                        total[n] += gradient[n] * share
+                    _add(i == 0 and j == 0, dy[c, p, q], shares[p, q], dx[c, h, w])
+
+
+@njit(inline="always")
+def _add(first, numbers, share, total):
+    """total += share numbers; the first ones begin it."""
+    if first:
+        for n in range(total.size):
+            total[n] = numbers[n] * share
+    else:
+        for n in range(total.size):
+            total[n] += numbers[n] * share
 
 
 @compiled_kernel()
@@ -117,9 +121,6 @@ def _max_pool2d(x, rows, columns, KW, y, winners):
     for task in prange(OH * C):
         p, c = task // C, task % C
         y_row, winners_row = y[c, p], winners[c, p]
-        y_row[:] = -np.inf
-        for q in range(OW):  # where all is minus infinity, the first pixel inside wins
-            winners_row[q] = rows[p, 0] * KW + columns[q, 0]
         for i in range(rows[p, 1]):
             x_row = x[c, rows[p, 2] + i]
             for q in range(OW):
@@ -127,6 +128,10 @@ def _max_pool2d(x, rows, columns, KW, y, winners):
                 for j in range(columns[q, 1]):
                     pixel = x_row[columns[q, 2] + j]
                     place = np.int32((rows[p, 0] + i) * KW + columns[q, 0] + j)
+                    if i == 0 and j == 0:  # the first pixel inside, which wins where all is minus infinity
+                        for n in range(N):
+                            best[n], winner[n] = pixel[n], place
+                        continue
                     for n in range(N):
                         # "not <=" lets a NaN win, and only the first one
                         better = not (pixel[n] <= best[n]) and best[n] == best[n]
@@ -143,7 +148,9 @@ def _choose(x, winners, backwards, rows, columns, steps, KW, y):
     for task in prange(OH * C):
         p, c = task // C, task % C
         y_row = y[c, p]
-        y_row[:] = 0
+        for q in range(OW):
+            if rows[p, 1] * columns[q, 1] == 0:  # between windows
+                y_row[q] = 0
         for i in range(rows[p, 1]):
             h = rows[p, 2] + i * row_step
             x_row, winners_row = x[c, h], winners[c, h if backwards else p]
@@ -153,5 +160,9 @@ def _choose(x, winners, backwards, rows, columns, steps, KW, y):
                     w = columns[q, 2] + j * column_step
                     pixel, winner = x_row[w], winners_row[w if backwards else q]
                     place = np.int32((rows[p, 0] + i * row_tap) * KW + columns[q, 0] + j * column_tap)
+                    if i == 0 and j == 0:
+                        for n in range(N):
+                            total[n] = pixel[n] if winner[n] == place else zero
+                        continue
                     for n in range(N):
                         total[n] += pixel[n] if winner[n] == place else zero
