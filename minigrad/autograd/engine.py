@@ -332,7 +332,7 @@ class _Pass:
         return a + b if self.create_graph or function.observer else _wrap(a._data + b._data, a.backend)
 
     def _finish_leaf(self, leaf: Tensor, gradient: Tensor) -> None:
-        gradient = _run_hooks(leaf.hooks or (), gradient)
+        gradient = _run_hooks(leaf.hooks, gradient) if leaf.hooks else gradient
         gradient = gradient if (o := function.observer) is None else o.reached_leaf(gradient)
         if self.targets is not None:
             self.found[leaf] = gradient

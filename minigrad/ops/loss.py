@@ -10,7 +10,7 @@ from ..autograd.function import Function
 from ..backends import get_backend
 from ..tensor import Tensor
 from .operands import as_tensor, floating, operands
-from .reduction import mean, sum
+from .reduction import Mean, sum
 from .shape import unsqueeze
 
 
@@ -131,4 +131,4 @@ def _reduce(name: str, losses: Tensor, reduction: str) -> Tensor:
         return sum(losses)
     if losses.size == 0:
         raise ValueError(f"{name}: the mean over an empty batch is undefined; reduction='sum' gives 0")
-    return mean(losses)
+    return Mean.apply(losses, axis=tuple(range(losses.ndim)), keepdims=False)
