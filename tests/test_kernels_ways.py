@@ -33,7 +33,7 @@ WAYS = {
 # when it is compiled, with the first of these; the others hold anyway.
 CUTS = {
     "as they are": {},
-    "small": {"TASKS": 5, "BAND": 3, "DEPTH": 7, "PIECE": 64},
+    "small": {"TASKS": 5, "BAND": 3, "TERMS": 1, "DEPTH": 7, "PIECE": 64},
     "blocks": {"blocks_of": lambda x, *_: -(-x.shape[3] * x.itemsize // 256), "TASKS": 3},
     "large": {"BANDS_SIZE": 1, "PIECE": 1 << 20, "WIDE": (0,) * 4, "HALF": (0,) * 2, "DOT_ROWS": (0,) * 4},
 }
@@ -232,7 +232,9 @@ def arguments_of(kernel: str, g: Geometry, **cuts: int) -> tuple[Any, ...]:
         ({"BANDS_SIZE": 5 * 72}, 5, 5),  # a weight of 2 groups * 3 outputs * 2 channels * 3 * 2 taps
         ({"BANDS_SIZE": 5 * 72 - 1}, 4, 4),
         ({"BANDS_SIZE": 71}, 1, 1),
-        ({"BAND": 6720}, 3, 7),  # 8 images * 7 * 5 pixels * 72 are 20160
+        ({"TERMS": 93}, 3, 7),  # 8 images * 7 * 5 pixels are 280
+        ({"TERMS": 94}, 2, 7),
+        ({"BAND": 6720}, 3, 7),  # 280 * 72 are 20160
         ({"BAND": 6721}, 2, 7),
         ({"BAND": 20161}, 1, 7),
     ],
@@ -240,7 +242,8 @@ def arguments_of(kernel: str, g: Geometry, **cuts: int) -> tuple[Any, ...]:
 def test_rows_are_cut_into_bands_by_their_size(cuts: dict[str, int], dots: int, outer: int) -> None:
     g = Geometry(8, 4, 6, 2, (9, 6), (3, 2))
     kernels = ("_dot_products", "_outer_products")
-    assert [len(arguments_of(kernel, g, **{"BAND": 1, **cuts})[-1]) for kernel in kernels] == [dots, outer]
+    own = {"BAND": 1, "TERMS": 1, "TASKS": 16, **cuts}
+    assert [len(arguments_of(kernel, g, **own)[-1]) for kernel in kernels] == [dots, outer]
 
 
 @pytest.mark.parametrize("kernel", ["_dot_products", "_outer_products"])
@@ -248,11 +251,11 @@ def test_each_band_has_sums_of_its_own(kernel: str) -> None:
     """So that no two threads add to one number; on one thread, adding all to the same sums would be right, too."""
     g = Geometry(8, 1, 16, 1, (5, 6), (1, 1))
     x, dy = numbers(8, 1, 5, 6, dtype="float32"), numbers(8, 16, 5, 6, dtype="float32")
-    bands = arguments_of(kernel, g, TASKS=2, BAND=1)[-1].reshape(2, 16, 1)
+    bands = arguments_of(kernel, g, TASKS=2, BAND=1, TERMS=1)[-1].reshape(2, 16, 1)
     for band, rows in zip(bands, (slice(0, 2), slice(2, 5)), strict=True):
         np.testing.assert_array_equal(band, np.einsum("nohw,nchw->oc", dy[:, :, rows], x[:, :, rows]))
     if kernel == "_dot_products":
-        totals = arguments_of(kernel, g, TASKS=2, BAND=1)[-2]
+        totals = arguments_of(kernel, g, TASKS=2, BAND=1, TERMS=1)[-2]
         np.testing.assert_array_equal(totals, [dy[:, :, :2].sum(axis=(0, 2, 3)), dy[:, :, 2:].sum(axis=(0, 2, 3))])
 
 
@@ -262,7 +265,7 @@ def test_each_band_has_sums_of_its_own(kernel: str) -> None:
 )
 def test_outputs_are_cut_into_parts_where_there_are_few_other_tasks(kernel: str, place: int, parts: Any) -> None:
     """Each of two groups has three rows, as many bands, 40 channels and 40 outputs."""
-    assert arguments_of(kernel, Geometry(1, 80, 80, 2, (3, 1), (1, 1)), TASKS=16, BAND=1)[place] == parts
+    assert arguments_of(kernel, Geometry(1, 80, 80, 2, (3, 1), (1, 1)), TASKS=16, BAND=1, TERMS=1)[place] == parts
 
 
 SMALL_BLOCKS = {"LARGE": 0, "MANY": 0}  # of any batch
@@ -330,7 +333,8 @@ def test_few_blocks_are_cut_into_bands_of_rows_too() -> None:
     ],
 )
 def test_parts_are_as_many_as_make_enough_tasks_of_whole_tiles(tasks: int, outputs: int, parts: int) -> None:
-    assert sums._parts(tasks, outputs, 6) == parts
+    with forced(sums, TASKS=16):
+        assert sums._parts(tasks, outputs, 6) == parts
 
 
 def uncompiled(function: Callable) -> Callable:

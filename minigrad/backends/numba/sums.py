@@ -34,9 +34,10 @@ from .tile import (
 )
 from .views import View
 
-TASKS = 16  # at least so many where the work allows it, for however many threads there are
+TASKS = 8  # at least so many where the work allows it, for however many threads there are
 DEPTH = 160  # terms of a sum taken at a time, so that their pieces stay in the first-level cache for all outputs
-BAND, BANDS_SIZE = 1 << 20, 1 << 18  # multiply-adds that are worth sums of their own; numbers in all bands' sums
+BAND, TERMS = 3 << 19, 3 << 9  # multiply-adds of a band that are worth sums of their own, and terms of each sum
+BANDS_SIZE = 1 << 18  # numbers in all bands' sums
 PIECE = 2048  # numbers of each row whose dot products are taken at a time, for the same reason
 
 
@@ -94,7 +95,7 @@ def dot_products(
     if y.size * size == 0:
         return np.zeros((G * O, C, *kernel), x.dtype), y.sum(axis=(1, 2, 3))
     # bands of rows p, each with sums of its own, which are added up in this order: where that is little beside the rest
-    bands = max(1, min(TASKS, OH, y.size * size // BAND, BANDS_SIZE // (G * O * size)))
+    bands = max(1, min(TASKS, OH, y.size * size // BAND, y.size // (G * O) // TERMS, BANDS_SIZE // (G * O * size)))
     sums, totals = np.zeros((bands, G * O, C, *kernel), x.dtype), np.empty((bands, G * O), x.dtype)
     parts = _parts(bands, O, len(DOT_ROWS))
     tables = view.rows, view.columns, view.spans, view.steps
@@ -164,8 +165,7 @@ def _row_of_sums(place, x, weight, shape, steps, bias, rows, columns, runs, row_
     """
     (_, O, C), (_, OH, OW, N), (_, H, W, B), (g, p, images, (first, last)) = shape, y.shape, x.shape, place
     w_steps = (steps[2], row_steps[0] * steps[3], column_steps[0], steps[1])  # to the next input, row, column, output
-    y_step, lanes = OH * OW * N, REGISTER_BYTES // x.itemsize
-    bias = bias[g * O :]
+    y_step, lanes, bias = OH * OW * N, REGISTER_BYTES // x.itemsize, bias[g * O :]
     for run in range(len(runs)):
         q, length = runs[run, 0], (runs[run, 1] - runs[run, 0]) * B
         apart = (columns[q + 1, 2] - columns[q, 2]) * B if B == lanes and length > B else lanes  # a tile's vectors in x
@@ -360,7 +360,7 @@ def _band_of_products(place, channels, y, x, taps, image, stride, dilation, rows
     """A band's sums for a group and its channels from the first to the last. All taps take the same few pixels in turn,
     so that what y has there stays in the first-level cache."""
     (band, g), (G, KH, KW), (H, W), (OH, OW, N, GO), (B, _, C, O) = place, taps, image, y.shape, sums.shape
-    pixels, lanes = max(DEPTH // N, 1), REGISTER_BYTES // x.itemsize
+    (first, last), pixels, lanes = channels, max(DEPTH // N, 1), REGISTER_BYTES // x.itemsize
     y_steps, w_steps = (0, N * GO, GO, lanes), (0, stride[1] * N, 1, H * W * N)
     for p in range(band * OH // B, (band + 1) * OH // B):
         for start in range(0, OW, pixels):
@@ -377,7 +377,6 @@ def _band_of_products(place, channels, y, x, taps, image, stride, dilation, rows
                     t = 0
                     while t < O:
                         at, n = (y_at + t, x_at, s_at + t), min(lanes, O - t)
-                        first, last = channels
                         if O - t >= len(WIDE) * lanes:
                             c = _sums(SIX, WIDE, first, last, terms, y, x, x, sums, at, y_steps, w_steps, O)
                             if (last - c) % 2 == 1:  # the three channels of a colour image, above all
