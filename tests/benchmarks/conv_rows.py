@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+from lenet_rows import batch_innermost
 from measure import Pair
 
 import minigrad as mg
@@ -70,7 +71,3 @@ def _pairs(case: Case, torch: Any) -> Iterator[Pair]:
     }
     for part, step in own.items():
         yield Pair(f"{case} {part}", step, peers[part], GOAL)
-
-
-def batch_innermost(images: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(images.transpose(1, 2, 3, 0)).transpose(3, 0, 1, 2)

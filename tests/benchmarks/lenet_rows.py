@@ -1,4 +1,7 @@
-"""LeNet-5: a training step (forward, backward, SGD update) and the forward pass alone, for small and large batches."""
+"""LeNet-5: a training step (forward, backward, SGD update) and the forward pass alone, for small and large batches.
+
+Each engine gets its images laid out in memory as its own data loader hands them over, minigrad the batch innermost.
+"""
 
 from __future__ import annotations
 
@@ -36,8 +39,12 @@ def examples(batch: int) -> tuple[np.ndarray, np.ndarray]:
     return random.random((batch, 1, 28, 28), dtype=np.float32), random.integers(0, 10, batch)
 
 
+def batch_innermost(images: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(images.transpose(1, 2, 3, 0)).transpose(3, 0, 1, 2)
+
+
 def minigrad_step(variant: str, images: np.ndarray, labels: np.ndarray) -> Step:
-    model, x, y = models.lenet5(variant), mg.tensor(images), mg.tensor(labels)
+    model, x, y = models.lenet5(variant), mg.tensor(batch_innermost(images)), mg.tensor(labels)
     sgd = optim.SGD(model.parameters(), lr=0.1)
 
     def step() -> None:
@@ -65,7 +72,7 @@ def pytorch_step(torch: Any, variant: str, images: np.ndarray, labels: np.ndarra
 
 
 def minigrad_forward(variant: str, images: np.ndarray) -> Step:
-    model, x = models.lenet5(variant), mg.tensor(images)
+    model, x = models.lenet5(variant), mg.tensor(batch_innermost(images))
     return mg.no_grad()(lambda: model(x))
 
 
