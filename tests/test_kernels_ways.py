@@ -35,6 +35,7 @@ CUTS = {
     "as they are": {},
     "small": {"TASKS": 5, "BAND": 3, "TERMS": 1, "DEPTH": 7, "PIECE": 64},
     "blocks": {"blocks_of": lambda x, *_: -(-x.shape[3] * x.itemsize // 256), "TASKS": 3},
+    "packed": {"is_packed": lambda *_: True},
     "large": {"BANDS_SIZE": 1, "PIECE": 1 << 20, "WIDE": (0,) * 4, "HALF": (0,) * 2, "DOT_ROWS": (0,) * 4},
 }
 
@@ -261,7 +262,7 @@ def test_each_band_has_sums_of_its_own(kernel: str) -> None:
 
 @pytest.mark.parametrize(
     ("kernel", "place", "parts"),
-    [("_weighted_sums", -2, (1, 3, 3)), ("_dot_products", -3, 6), ("_outer_products", -2, 3)],
+    [("_weighted_sums", -2, (1, 3, 3, 0)), ("_dot_products", -3, 6), ("_outer_products", -2, 3)],
 )
 def test_outputs_are_cut_into_parts_where_there_are_few_other_tasks(kernel: str, place: int, parts: Any) -> None:
     """Each of two groups has three rows, as many bands, 40 channels and 40 outputs."""
@@ -298,7 +299,31 @@ def cuts_of(g: Geometry, **names: int) -> tuple[int, ...]:
     ],
 )
 def test_a_large_batch_is_cut_into_blocks_where_its_sums_have_many_pieces(g: Geometry, cuts: tuple[int, ...]) -> None:
-    assert cuts_of(g) == cuts
+    assert cuts_of(g)[:3] == cuts
+
+
+@pytest.mark.parametrize(
+    ("g", "panel"),
+    [
+        (
+            Geometry(32, 8, 24, 1, (8, 4), (4, 4), padding=(3, 1)),
+            160,
+        ),  # a channel is 4 KiB, a sum has 64 pieces or more
+        (Geometry(32, 8, 24, 1, (8, 5), (4, 4), padding=(3, 1)), 0),
+        (Geometry(33, 8, 24, 1, (8, 4), (4, 4), padding=(3, 1)), 0),
+        (Geometry(64, 8, 24, 1, (8, 2), (4, 4), padding=(3, 1)), 160),
+        (Geometry(32, 7, 24, 1, (8, 4), (3, 3), padding=(3, 1)), 0),  # 63
+        (Geometry(32, 8, 23, 1, (8, 4), (4, 4), padding=(3, 1)), 0),  # few outputs
+        (Geometry(32, 16, 48, 2, (8, 4), (4, 4), padding=(3, 1)), 160),  # as many of each group
+        (Geometry(32, 16, 46, 2, (8, 4), (4, 4), padding=(3, 1)), 0),
+        (Geometry(1, 2, 24, 1, (32, 32), (15, 15)), 225),  # more taps than terms are taken at a time
+        (Geometry(1024, 8, 24, 1, (4, 4), (3, 3)), 0),  # blocks are copied anyway
+    ],
+)
+def test_pieces_are_packed_where_those_of_all_channels_have_the_same_places_in_the_cache(g: Geometry, panel) -> None:
+    lanes = sums.REGISTER_BYTES // 4
+    with forced(sums, TASKS=1):
+        assert cuts_of(g)[-1] == panel * len(sums.WIDE) * lanes
 
 
 @pytest.mark.parametrize("tasks", [1, 9])  # a band, or three
@@ -314,7 +339,7 @@ def test_blocks_of_images_are_convolved_as_the_whole_batch(dtype: str, tasks: in
 def test_few_blocks_are_cut_into_bands_of_rows_too() -> None:
     g = Geometry(150, 2, 28, 2, (6, 3), (2, 2))
     with forced(copies, **SMALL_BLOCKS):
-        found = [cuts_of(g, TASKS=tasks) for tasks in (6, 7, 18, 30, 60)]
+        found = [cuts_of(g, TASKS=tasks)[:3] for tasks in (6, 7, 18, 30, 60)]
     assert found == [(3, 1, 1), (3, 2, 1), (3, 3, 1), (3, 5, 1), (3, 5, 2)]
 
 

@@ -12,7 +12,9 @@ from .views import View
 
 BLOCK = 256  # bytes: 64 images
 LARGE, MANY = 4096, 64  # from how many bytes a batch, from how many pieces a sum is worth copying
+ENOUGH_OUTPUTS = 24  # so many take each copied piece that the copy is little beside that
 CACHED = 1 << 20  # bytes of a block that stay in the second-level cache
+ALIKE = 4096  # bytes: what lies a multiple of them apart has the same few places in a first-level cache
 
 
 def batch_innermost(x: np.ndarray) -> np.ndarray:
@@ -52,6 +54,29 @@ def blocks_of(x: np.ndarray, channels: int, view: View) -> int:
     if N * x.itemsize < LARGE or channels * view.taps < MANY or channels * H * W * BLOCK > CACHED:
         return 1
     return -(-N * x.itemsize // BLOCK)
+
+
+def is_packed(x: np.ndarray, channels: int, outputs: int, view: View) -> bool:
+    """Whether each tile's pieces of x (C, H, W, N) are laid side by side first: where those of all channels have the
+    same places in the cache, and drive each other out between one tile of outputs and the next."""
+    _, H, W, N = x.shape
+    return H * W * N * x.itemsize % ALIKE == 0 and channels * view.taps >= MANY and outputs >= ENOUGH_OUTPUTS
+
+
+@compiled_function()
+def pack(terms, x, at, steps, size, panel):
+    """Copies the pieces of `size` numbers that a tile's terms take of x, in their order, into the panel. Returns how
+    far it is there from an input, a row and a column to the next, and from one register to the next."""
+    k = 0
+    for c in range(terms[0], terms[1]):
+        for i in range(terms[2]):
+            for j in range(terms[3]):
+                start = at + c * steps[0] + i * steps[1] + j * steps[2]
+                piece, copy = x[start : start + size], panel[k : k + size]
+                for n in range(copy.size):
+                    copy[n] = piece[n]
+                k += size
+    return terms[2] * terms[3] * size, terms[3] * size, size, REGISTER_BYTES // x.itemsize
 
 
 @compiled_function()

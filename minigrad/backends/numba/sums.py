@@ -12,7 +12,7 @@ from numba import prange
 
 from ..numpy.layout import Pair
 from .compiler import SUMS_IN_ANY_ORDER, compiled_function, compiled_kernel
-from .copies import BLOCK, block_of, blocks_of, turned
+from .copies import BLOCK, block_of, blocks_of, is_packed, pack, turned
 from .memory import contiguous, empty
 from .tile import (
     DOT_ROWS,
@@ -36,8 +36,7 @@ from .views import View
 
 TASKS = 8  # at least so many where the work allows it, for however many threads there are
 DEPTH = 160  # terms of a sum taken at a time, so that their pieces stay in the first-level cache for all outputs
-BAND, TERMS = 3 << 19, 3 << 9  # multiply-adds of a band that are worth sums of their own, and terms of each sum
-BANDS_SIZE = 1 << 18  # numbers in all bands' sums
+BAND, TERMS, BANDS_SIZE = 3 << 19, 3 << 9, 1 << 18  # a band's fewest multiply-adds, and terms of a sum; sums in all
 PIECE = 2048  # numbers of each row whose dot products are taken at a time, for the same reason
 
 
@@ -61,7 +60,7 @@ def weighted_sums(
 
     Returns: y (G O, OH, OW, N)
     """
-    (G, O, _), OH, OW = shape, len(view.rows), len(view.columns)
+    (G, O, C), OH, OW = shape, len(view.rows), len(view.columns)
     x, weight, bias = contiguous(x), contiguous(weight).reshape(-1), contiguous(bias)
     y = empty((G * O, OH, OW, x.shape[3]), x.dtype)
     if y.size == 0:
@@ -72,7 +71,9 @@ def weighted_sums(
     elif x.shape[3] * x.itemsize == REGISTER_BYTES:  # where a pixel fills a register, those of a tile may lie anywhere
         runs = view.spans
     parts = _parts(blocks * G * bands, O, len(SIX))
-    _weighted_sums(x, weight, shape, steps, bias, view.rows, view.columns, runs, view.steps, (blocks, bands, parts), y)
+    packs = blocks == 1 and is_packed(x, C, O // parts, view)
+    cuts = blocks, bands, parts, max(DEPTH, view.taps) * len(WIDE) * REGISTER_BYTES // x.itemsize if packs else 0
+    _weighted_sums(x, weight, shape, steps, bias, view.rows, view.columns, runs, view.steps, cuts, y)
     return y
 
 
@@ -97,8 +98,7 @@ def dot_products(
     # bands of rows p, each with sums of its own, which are added up in this order: where that is little beside the rest
     bands = max(1, min(TASKS, OH, y.size * size // BAND, y.size // (G * O) // TERMS, BANDS_SIZE // (G * O * size)))
     sums, totals = np.zeros((bands, G * O, C, *kernel), x.dtype), np.empty((bands, G * O), x.dtype)
-    parts = _parts(bands, O, len(DOT_ROWS))
-    tables = view.rows, view.columns, view.spans, view.steps
+    tables, parts = (view.rows, view.columns, view.spans, view.steps), _parts(bands, O, len(DOT_ROWS))
     _dot_products(contiguous(y), contiguous(x), shape, *tables, parts, totals, sums)
     return (sums.sum(axis=0), totals.sum(axis=0)) if bands > 1 else (sums[0], totals[0])
 
@@ -118,8 +118,7 @@ def outer_products(
     pixels, size = turned(y.reshape(G * O, -1)).reshape(OH, OW, N, G * O), G * KH * KW * C * O
     bands = max(1, min(TASKS, OH, BANDS_SIZE // size))
     sums = np.zeros((bands, G * KH * KW, C, O), y.dtype)
-    parts = _parts(bands * G, C, len(SIX))
-    image, dilation = x.shape[1:3], (view.steps[0][1], view.steps[1][1])
+    parts, image, dilation = _parts(bands * G, C, len(SIX)), x.shape[1:3], (view.steps[0][1], view.steps[1][1])
     _outer_products(pixels, x.reshape(-1), (G, KH, KW), image, stride, dilation, view.rows, view.columns, parts, sums)
     total = sums.sum(axis=0) if bands > 1 else sums[0]
     return np.ascontiguousarray(total.reshape(G, KH * KW, C, O).transpose(0, 3, 2, 1)).reshape(G * O, C, KH, KW)
@@ -137,35 +136,40 @@ def _part(part, parts, outputs, tile):
     return part * tiles // parts * tile, min((part + 1) * tiles // parts * tile, outputs)
 
 
-# ------------------------------------------------------------------------------------------------------ weighted sums
-
-
 @compiled_kernel()
 def _weighted_sums(x, weight, shape, steps, bias, rows, columns, runs, view_steps, cuts, y):
-    (G, _, C), OH, N, (blocks, bands, parts), (row_steps, column_steps) = shape, len(rows), x.shape[3], cuts, view_steps
+    (G, _, C), OH, N, (blocks, bands, parts, panel_size), (row_steps, column_steps) = (
+        shape,
+        len(rows),
+        x.shape[3],
+        cuts,
+        view_steps,
+    )
     for task in prange(blocks * G * bands * parts):
         block, g, band = task // (parts * bands * G), task // (parts * bands) % G, task // parts % bands
         images, seen = _part(block, blocks, N, BLOCK // x.itemsize), x[g * C : (g + 1) * C]
         if blocks > 1:
             seen = block_of(seen, images)
-        outputs = _part(task % parts, parts, shape[1], len(SIX))
+        outputs, panel = _part(task % parts, parts, shape[1], len(SIX)), np.empty(panel_size, x.dtype)
         for p in range(band * OH // bands, (band + 1) * OH // bands):
-            place = g, p, images, outputs
-            _row_of_sums(place, seen, weight, shape, steps, bias, rows, columns, runs, row_steps, column_steps, y)
+            place, tables = (g, p, images, outputs), (rows, columns, runs)
+            _row_of_sums(place, seen, weight, shape, steps, bias, tables, row_steps, column_steps, panel, y)
 
 
 @compiled_function()
-def _row_of_sums(place, x, weight, shape, steps, bias, rows, columns, runs, row_steps, column_steps, y):
+def _row_of_sums(place, x, weight, shape, steps, bias, tables, row_steps, column_steps, panel, y):
     """A row of a group's outputs, run by run, as weighted_sums has it.
 
     Args:
         place: g, p, the first image and the one behind the last, likewise outputs. Each run is one pixel where these
             are not all images.
         x: the group's channels of these images.
+        panel: where a tile's pieces of x are laid side by side first; empty where they are taken as they lie.
     """
     (_, O, C), (_, OH, OW, N), (_, H, W, B), (g, p, images, (first, last)) = shape, y.shape, x.shape, place
     w_steps = (steps[2], row_steps[0] * steps[3], column_steps[0], steps[1])  # to the next input, row, column, output
     y_step, lanes, bias = OH * OW * N, REGISTER_BYTES // x.itemsize, bias[g * O :]
+    size, pixels, (rows, columns, runs) = len(WIDE) * lanes, x.reshape(-1), tables
     for run in range(len(runs)):
         q, length = runs[run, 0], (runs[run, 1] - runs[run, 0]) * B
         apart = (columns[q + 1, 2] - columns[q, 2]) * B if B == lanes and length > B else lanes  # a tile's vectors in x
@@ -180,20 +184,24 @@ def _row_of_sums(place, x, weight, shape, steps, bias, rows, columns, runs, row_
             t = 0
             while t < length:
                 at = (x_at + t // lanes * apart, w_at, y_at + t)
-                if length - t >= len(WIDE) * lanes:
-                    o = _sums(SIX, WIDE, first, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step)
-                    _sums(TWO, WIDE, o, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step)
-                    t += len(WIDE) * lanes
+                if length - t >= size:
+                    seen, seen_steps = pixels, x_steps
+                    if panel.size > 0 and apart == lanes:
+                        seen, seen_steps = panel, pack(terms, pixels, at[0], x_steps, size, panel)
+                        at = (-c * seen_steps[0], w_at, y_at + t)  # the panel begins with input c
+                    o = _sums(SIX, WIDE, first, last, terms, seen, weight, bias, y, at, seen_steps, w_steps, y_step)
+                    _sums(TWO, WIDE, o, last, terms, seen, weight, bias, y, at, seen_steps, w_steps, y_step)
+                    t += size
                 elif length - t >= len(HALF) * lanes:
-                    o = _sums(SIX, HALF, first, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step)
+                    o = _sums(SIX, HALF, first, last, terms, pixels, weight, bias, y, at, x_steps, w_steps, y_step)
                     for _ in range(len(HALF)):
                         at = (x_at + t // lanes * apart, w_at, y_at + t)
-                        _sums(TWO, lanes, o, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step)
+                        _sums(TWO, lanes, o, last, terms, pixels, weight, bias, y, at, x_steps, w_steps, y_step)
                         t += lanes
                 else:
                     n = min(lanes, length - t)
-                    o = _sums(SIX, n, first, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step)
-                    _sums(TWO, n, o, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step)
+                    o = _sums(SIX, n, first, last, terms, pixels, weight, bias, y, at, x_steps, w_steps, y_step)
+                    _sums(TWO, n, o, last, terms, pixels, weight, bias, y, at, x_steps, w_steps, y_step)
                     t += lanes
 
 
@@ -217,8 +225,7 @@ def _sums(rows, breadth, o, last, terms, x, weight, bias, y, at, x_steps, w_step
         w_step, store_step = step * w_steps[3], step * y_step
         x_place, place = at[0] + first * x_steps[0], at[2] + o * y_step
         w_place = at[1] + o * w_steps[3] + first * w_steps[0]
-        begins = first == 0
-        tile = spread(rows, breadth, bias, o, step) if begins else load_tile(rows, breadth, y, place, store_step)
+        tile = spread(rows, breadth, bias, o, step) if first == 0 else load_tile(rows, breadth, y, place, store_step)
         for _ in range(first, behind):
             for i in range(KI):
                 for j in range(KJ):
@@ -228,9 +235,6 @@ def _sums(rows, breadth, o, last, terms, x, weight, bias, y, at, x_steps, w_step
         store_tile(tile, breadth, y, place, store_step)
         o += len(rows)
     return o
-
-
-# ------------------------------------------------------------------------------------------------------- dot products
 
 
 @compiled_kernel()
@@ -342,9 +346,6 @@ def _dots_of_tile(tile, size, seen, rows, y, x, sums, at, y_steps, x_steps, s_st
                     tile = add_dot_products(tile, length - t, y, y_place + t, y_steps[0], x, x_place + t, x_steps[1])
                 y_place, x_place = y_place + y_steps[2], x_place + x_steps[2]
     add_lanes(tile, size, sums, at[2], s_steps)
-
-
-# ----------------------------------------------------------------------------------------------------- outer products
 
 
 @compiled_kernel()
