@@ -62,6 +62,19 @@ def test_a_kernel_waits_for_its_turn_and_tells_numba_how_many_threads(monkeypatc
     assert not threads.turn.locked()
 
 
+def test_a_kernel_is_compiled_anew_when_any_file_of_the_backend_has_changed(monkeypatch) -> None:
+    """What it calls may be another file's, and is compiled into it."""
+
+    def hits() -> int:
+        function = compiled_function(for_python=True)(total)
+        function(np.ones(2))
+        return sum(function.stats.cache_hits.values())
+
+    assert [hits(), hits()] == [0, 1]
+    monkeypatch.setattr(compiler, "SOURCES", "others")
+    assert [hits(), hits()] == [0, 1]
+
+
 def test_only_loops_over_prange_are_parallel_and_only_rounding_is_free(kernels) -> None:
     kernel = compiled_kernel()(reciprocals)
     for dtype in ("float32", "float64"):  # numba has changed the options that it was given

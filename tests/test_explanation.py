@@ -24,6 +24,19 @@ def test_it_names_the_backend_and_each_kernel_with_its_shapes(on_backend) -> Non
     assert kernels_named(text) == ["conv2d", "conv2d_grad_input", "conv2d_grad_weight"]
 
 
+def test_only_the_gradients_that_are_wanted_are_computed(on_backend) -> None:
+    image, kernel, bias = minigrad.zeros(2, 3, 9, 8), minigrad.zeros(4, 3, 3, 3), minigrad.zeros(4)
+    rows, matrix = minigrad.zeros(2, 3), minigrad.zeros(4, 3)
+    for operation, inputs, kernels in (
+        (minigrad.conv2d, (image, kernel, bias), (["conv2d_grad_input"], ["conv2d_grad_weight"], [])),
+        (minigrad.linear, (rows, matrix, bias), (["matmul"], ["linear_grad_weight"], [])),
+    ):
+        for wanted, backward in zip(inputs, kernels, strict=True):
+            for tensor in inputs:
+                tensor.requires_grad = tensor is wanted
+            assert kernels_named(minigrad.explain(operation, *inputs)) == [operation.__name__, *backward]
+
+
 def test_it_changes_nothing(on_backend) -> None:
     x = minigrad.ones(2, 3, requires_grad=True)
     kernels = get_backend(on_backend).kernels

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import types
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -26,6 +28,7 @@ SUMS_IN_ANY_ORDER = frozenset({"contract", "reassoc"})  # lets a sum be kept in 
 OTHERS = ("comprehension", "fusion", "inplace_binop", "numpy", "reduction", "setitem", "stencil")
 PRANGE_ONLY = ParallelOptions({"prange": True, **dict.fromkeys(OTHERS, False)})
 
+SOURCES = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
 KERNELS: list[Any] = []  # what has been compiled for numba's threads, for the test that counts its versions
 
 
@@ -56,6 +59,9 @@ def compiled_function(
 ) -> Callable[[Callable], Any]:
     """The decorator of what kernels call. What it compiles is kept on disk, where there is a folder to write to.
 
+    It is compiled anew when any file of this backend has changed: numba looks at the function's own file alone, and
+    what it has compiled into a kernel may be another's.
+
     Only where it is to be called `for_python` is it compiled with the code that takes Python's objects apart: for a
     function of many arguments that is a third of the time and memory of compiling it.
     """
@@ -66,6 +72,9 @@ def compiled_function(
         dispatcher = numba.njit(**options)(function)
         with contextlib.suppress(RuntimeError):  # "no locator available": then each process compiles anew
             dispatcher.enable_caching()
+        with contextlib.suppress(AttributeError):  # no cache, or one of another numba, which goes by the own file then
+            index = dispatcher._cache._cache_file
+            index._source_stamp = index._source_stamp, SOURCES
         return dispatcher
 
     return decorate

@@ -25,9 +25,9 @@ from numba import prange
 from ..numpy import conv as reference
 from ..numpy.conv import col2im, im2col
 from ..numpy.layout import Pair, batch_first, output_size
-from .compiler import compiled_kernel
+from .compiler import SUMS_IN_ANY_ORDER, compiled_kernel
 from .copies import batch_innermost
-from .sums import dot_products, outer_products, total_of, weighted_sums
+from .sums import dot_products, outer_products, weighted_sums
 from .threads import one_blas_thread
 from .views import inputs_view, outputs_view
 from .ways import takes_outer_products, takes_pieces
@@ -103,16 +103,19 @@ def _image_by_image(convolve: Callable[[np.ndarray], np.ndarray], images: np.nda
 
 
 def _channel_sums(x: np.ndarray) -> np.ndarray:
-    """x (C, H, W, N) -> (C,)"""
+    """x (C, H, W, N) -> (C,), for the way that has no such sums along the way, as dot products have."""
     C, size = len(x), x.size // len(x)
     sums = np.empty((C, min(max(size // SHORTEST_BAND, 1), BANDS)), x.dtype)
     _channel_sum(x.reshape(C, size), sums)
     return sums.sum(axis=1)
 
 
-@compiled_kernel()
+@compiled_kernel(fastmath=SUMS_IN_ANY_ORDER)
 def _channel_sum(x, sums):
     (C, size), B = x.shape, sums.shape[1]
     for task in prange(B * C):
         band, c = task // C, task % C
-        sums[c, band] = total_of(x[c, band * size // B : (band + 1) * size // B])
+        numbers, total = x[c, band * size // B : (band + 1) * size // B], x.dtype.type(0)
+        for i in range(numbers.size):
+            total += numbers[i]
+        sums[c, band] = total

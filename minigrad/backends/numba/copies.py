@@ -1,4 +1,4 @@
-"""Copies that lay an array's numbers out as the loops of sums.py want them."""
+"""Copies that lay numbers out as the kernels want them: the batch innermost, or what a tile takes side by side."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from numba import prange
 
 from .compiler import compiled_function, compiled_kernel
-from .memory import contiguous, empty
+from .memory import SMALL, contiguous, empty
 from .tile import REGISTER_BYTES, turn_square
 from .views import View
 
@@ -19,8 +19,8 @@ ALIKE = 4096  # bytes: what lies a multiple of them apart has the same few place
 
 def batch_innermost(x: np.ndarray) -> np.ndarray:
     """(N, C, H, W) -> (C, H, W, N), contiguous: a view where x lies that way already, else a copy."""
-    inwards = x.transpose(1, 2, 3, 0)
-    if inwards.flags.carray or not x.flags.carray:
+    inwards, lanes = x.transpose(1, 2, 3, 0), REGISTER_BYTES // x.itemsize
+    if inwards.flags.carray or not x.flags.carray or x.nbytes < SMALL or len(x) < lanes or x[:1].size < lanes:
         return contiguous(inwards)
     return turned(x.reshape(len(x), -1)).reshape(inwards.shape)
 
@@ -34,7 +34,7 @@ def turned(x: np.ndarray) -> np.ndarray:
 
 @compiled_kernel()
 def turn(x, y):
-    """y = x.T of a contiguous x, in squares of as many rows as a register has lanes; number by number at the edges."""
+    """y = x.T of a contiguous x, in squares of as many rows as a register has lanes, and the rest by numbers."""
     (R, size), lanes = x.shape, REGISTER_BYTES // x.itemsize
     for block in prange(-(-size // lanes)):
         c, r = block * lanes, 0

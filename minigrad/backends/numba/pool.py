@@ -104,7 +104,7 @@ def _avg_pool2d_grad(dy, rows, columns, shares, dx):
                     _add(i == 0 and j == 0, dy[c, p, q], shares[p, q], dx[c, h, w])
 
 
-@njit(inline="always")
+@njit(inline="always")  # so that it is compiled with its kernel, and as that is
 def _add(first, numbers, share, total):
     """total += share numbers; the first ones begin it."""
     if first:

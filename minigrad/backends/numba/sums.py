@@ -34,9 +34,10 @@ from .tile import (
 )
 from .views import View
 
-TASKS = 8  # at least so many where the work allows it, for however many threads there are
+TASKS = 8  # at least so many where the work allows it, for however few threads; twice as many cost more than they bring
 DEPTH = 160  # terms of a sum taken at a time, so that their pieces stay in the first-level cache for all outputs
-BAND, TERMS, BANDS_SIZE = 3 << 19, 3 << 9, 1 << 18  # a band's fewest multiply-adds, and terms of a sum; sums in all
+BAND, TERMS = 3 << 19, 3 << 9  # multiply-adds of a band of rows that are worth sums of its own, and terms of each sum
+BANDS_SIZE = 1 << 18  # numbers in the sums of all bands
 PIECE = 2048  # numbers of each row whose dot products are taken at a time, for the same reason
 
 
@@ -91,8 +92,7 @@ def dot_products(
 
     Returns: (G O, C, KH, KW), and (G O,)
     """
-    (G, O, C), OH = shape, len(view.rows)
-    size = C * kernel[0] * kernel[1]
+    (G, O, C), OH, size = shape, len(view.rows), shape[2] * kernel[0] * kernel[1]
     if y.size * size == 0:
         return np.zeros((G * O, C, *kernel), x.dtype), y.sum(axis=(1, 2, 3))
     # bands of rows p, each with sums of its own, which are added up in this order: where that is little beside the rest
@@ -106,7 +106,7 @@ def dot_products(
 def outer_products(
     y: np.ndarray, x: np.ndarray, shape: tuple[int, int, int], kernel: Pair, stride: Pair, view: View
 ) -> np.ndarray:
-    """What dot_products returns, for short pieces and many outputs: the sum over all p, q and n of
+    """The first result of dot_products, for short pieces and many outputs: the sum over all p, q and n of
 
     x[g C + c, the pixel that p, q sees, n] times y[g O : (g + 1) O, p, q, n], outputs which are laid side by side for
     that. A sum then stays in one lane of a register, and no lanes have to be added up for each piece.
@@ -247,11 +247,11 @@ def _dot_products(y, x, shape, rows, columns, spans, view_steps, parts, totals, 
         _band_of_dots(band, place, outputs, y, x, shape, rows, columns, spans, row_steps, column_steps, sums)
         for g in range(G):
             for o in range(g * O + outputs[0], g * O + outputs[1]):
-                totals[band, o] = total_of(y[o, place[0] : place[1]].reshape(-1))
+                totals[band, o] = _total(y[o, place[0] : place[1]].reshape(-1))
 
 
 @compiled_function(SUMS_IN_ANY_ORDER)
-def total_of(numbers):
+def _total(numbers):
     total = numbers.dtype.type(0)
     for i in range(numbers.size):
         total += numbers[i]

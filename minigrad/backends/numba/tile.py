@@ -14,9 +14,6 @@ compiles to R V multiply-add instructions a step, V loads and R broadcasts, and 
 shape. `rows` is a tuple of which only the length counts (the compiler knows the length of a tuple), and so is
 `breadth`, in vectors; or breadth is a number, for a tile of one vector of which only so many numbers exist in memory:
 the others are neither read nor written.
-
-numba keeps compiled kernels on disk and compiles anew when their own file has changed. Whoever changes this one saves
-sums.py and copies.py again, too.
 """
 
 from __future__ import annotations
