@@ -28,8 +28,8 @@ def test_only_the_gradients_that_are_wanted_are_computed(on_backend) -> None:
     image, kernel, bias = minigrad.zeros(2, 3, 9, 8), minigrad.zeros(4, 3, 3, 3), minigrad.zeros(4)
     rows, matrix = minigrad.zeros(2, 3), minigrad.zeros(4, 3)
     for operation, inputs, kernels in (
-        (minigrad.conv2d, (image, kernel, bias), (["conv2d_grad_input"], ["conv2d_grad_weight"], [])),
-        (minigrad.linear, (rows, matrix, bias), (["matmul"], ["linear_grad_weight"], [])),
+        (minigrad.conv2d, (image, kernel, bias), (["conv2d_grad_input"], *[["conv2d_grad_weight"]] * 2)),
+        (minigrad.linear, (rows, matrix, bias), (["matmul"], *[["linear_grad_weight"]] * 2)),
     ):
         for wanted, backward in zip(inputs, kernels, strict=True):
             for tensor in inputs:
