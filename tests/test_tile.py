@@ -24,6 +24,7 @@ OPERATIONS = tuple(interpreted.TILE_OPERATIONS)
 NUMBERS = {"float32": (1, 3, 7, 8), "float64": (1, 3, 4)}  # breadths of tiles that are cut short
 SHAPES = [(dtype, breadth) for dtype in NUMBERS for breadth in (*[(0,) * v for v in (1, 2, 4)], *NUMBERS[dtype])]
 each_shape = pytest.mark.parametrize(("dtype", "breadth"), SHAPES)
+LARGEST = ("load_tile", "store_tile", "places", "keep_larger")
 BETWEEN = 5  # numbers between those that a tile reads or writes, so that no run lies on a boundary
 
 
@@ -83,12 +84,26 @@ def products(spread, load_tile, store_tile, add_products, *_):
     return kernel
 
 
-def dots(spread, load_tile, store_tile, add_products, no_sums, add_dot_products, add_lanes, _):
+def dots(spread, load_tile, store_tile, add_products, no_sums, add_dot_products, add_lanes, *_):
     def kernel(rows, columns, breadth, y, y_at, y_step, x, x_at, x_step, size, steps, sums):
         tile = no_sums(rows, columns, y)
         tile = add_dot_products(tile, breadth, y, y_at, y_step, x, x_at, x_step)
         tile = add_dot_products(tile, breadth, y, y_at, y_step, x, x_at + x_step, 0)
         add_lanes(tile, size, sums, 2, steps)
+
+    return kernel
+
+
+def largest(*operations):
+    load_tile, store_tile, places, keep_larger = (operations[OPERATIONS.index(name)] for name in LARGEST)
+
+    def kernel(breadth, x, at, step, winners, y):
+        best = load_tile((0,), breadth, x, at, 0)
+        won = places(best, winners, 70)
+        best, won = keep_larger(best, won, breadth, x, at + step, 71)
+        best, won = keep_larger(best, won, breadth, x, at + 2 * step, 72)
+        store_tile(won, breadth, winners, 5, 0)
+        store_tile(best, breadth, y, 5, 0)
 
     return kernel
 
@@ -138,6 +153,21 @@ def test_dot_products_are_added_for_as_many_rows_and_columns_as_count(dtype: str
     arguments = (y, y_at, y_step, x, x_at, x_step, size, (10, 3), target(1, 20, dtype))
     actual, expected = both(dots, (0,) * 2, (0,) * 3, breadth, *arguments)
     np.testing.assert_array_equal(actual, expected)
+
+
+@each_shape
+def test_the_larger_are_kept_and_where_they_come_from(dtype: str, breadth: Any) -> None:
+    size = length(dtype, breadth)
+    x, at, step = rows_of(3, size, dtype)
+    actual = target(1, size, "int32"), target(1, size, dtype)
+    numba.njit(largest(*(getattr(compiled, name) for name in OPERATIONS)))(breadth, x, at, step, *actual)
+    expected = target(1, size, "int32"), target(1, size, dtype)
+    largest(*(getattr(interpreted, name) for name in OPERATIONS))(breadth, x, at, step, *expected)
+    rows = x.reshape(3, step)[:, BETWEEN:]
+    np.testing.assert_array_equal(expected[0][BETWEEN:-BETWEEN], 70 + rows.argmax(axis=0))
+    np.testing.assert_array_equal(expected[1][BETWEEN:-BETWEEN], rows.max(axis=0))
+    for own, twin in zip(actual, expected, strict=True):
+        np.testing.assert_array_equal(own, twin)
 
 
 @pytest.mark.parametrize("dtype", NUMBERS)

@@ -61,9 +61,9 @@ def load_tile(rows: tuple, breadth: Any, array: np.ndarray, at: int, step: int) 
 
 
 def store_tile(tile: np.ndarray, breadth: Any, array: np.ndarray, at: int, step: int) -> None:
+    length = tile.shape[1] if isinstance(breadth, tuple) else breadth
     for r, numbers in enumerate(tile):
-        place = run(array, at + r * step, breadth)
-        place[...] = numbers[: len(place)]
+        run(array, at + r * step, length)[...] = numbers[:length]
 
 
 def add_products(
@@ -94,11 +94,26 @@ def add_lanes(tile: np.ndarray, size: tuple[int, int], sums: np.ndarray, at: int
             run(sums, at + r * steps[0] + c * steps[1], 1)[0] += tile[r, c].sum()
 
 
+def places(like: np.ndarray, array: np.ndarray, place: int) -> np.ndarray:
+    return np.full(like.shape, place, array.dtype)
+
+
+def keep_larger(
+    best: np.ndarray, winners: np.ndarray, breadth: Any, x: np.ndarray, at: int, place: int
+) -> tuple[np.ndarray, np.ndarray]:
+    new = run(x, at, breadth) if isinstance(breadth, tuple) else row(x, at, breadth)
+    larger = ~(new <= best) & (best == best)
+    return np.where(larger, new, best), np.where(larger, winners.dtype.type(place), winners)
+
+
 def turn_square(x: np.ndarray, x_at: int, x_step: int, y: np.ndarray, y_at: int, y_step: int) -> None:
     rows = np.stack([run(x, x_at + r * x_step, lanes(x)) for r in range(lanes(x))])
     for c in range(lanes(x)):
         run(y, y_at + c * y_step, lanes(x))[...] = rows[:, c]
 
 
-OPERATIONS = (spread, load_tile, store_tile, add_products, no_sums, add_dot_products, add_lanes, turn_square)
+OPERATIONS = (
+    *(spread, load_tile, store_tile, add_products, no_sums, add_dot_products, add_lanes),
+    *(places, keep_larger, turn_square),
+)
 TILE_OPERATIONS = {operation.__name__: operation for operation in OPERATIONS}

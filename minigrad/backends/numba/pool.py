@@ -15,6 +15,7 @@ from ..numpy.layout import Pair, batch_first, output_size
 from .compiler import compiled_kernel
 from .copies import batch_innermost
 from .memory import empty
+from .tile import ONE, REGISTER_BYTES, WIDE, keep_larger, load_tile, places, store_tile
 from .views import inputs_view, outputs_view
 
 WINNER = np.dtype(np.int32)
@@ -117,26 +118,32 @@ def _add(first, numbers, share, total):
 
 @compiled_kernel()
 def _max_pool2d(x, rows, columns, KW, y, winners):
-    C, OH, OW, N = y.shape
+    (C, OH, OW, N), (_, H, W, _), lanes = y.shape, x.shape, REGISTER_BYTES // x.itemsize
+    seen, largest, won, wide = x.reshape(-1), y.reshape(-1), winners.reshape(-1), len(WIDE) * lanes
     for task in prange(OH * C):
         p, c = task // C, task % C
-        y_row, winners_row = y[c, p], winners[c, p]
-        for i in range(rows[p, 1]):
-            x_row = x[c, rows[p, 2] + i]
-            for q in range(OW):
-                best, winner = y_row[q], winners_row[q]
-                for j in range(columns[q, 1]):
-                    pixel = x_row[columns[q, 2] + j]
-                    place = np.int32((rows[p, 0] + i) * KW + columns[q, 0] + j)
-                    if i == 0 and j == 0:  # the first pixel inside, which wins where all is minus infinity
-                        for n in range(N):
-                            best[n], winner[n] = pixel[n], place
-                        continue
-                    for n in range(N):
-                        # "not <=" lets a NaN win, and only the first one
-                        better = not (pixel[n] <= best[n]) and best[n] == best[n]
-                        winner[n] = place if better else winner[n]
-                        best[n] = pixel[n] if better else best[n]
+        for q in range(OW):
+            taps, place = (rows[p, 1], columns[q, 1]), rows[p, 0] * KW + columns[q, 0]
+            seen_at, at = ((c * H + rows[p, 2]) * W + columns[q, 2]) * N, ((c * OH + p) * OW + q) * N
+            t = 0
+            while N - t >= wide:
+                _largest(WIDE, taps, seen, seen_at + t, (W * N, N), place, KW, largest, won, at + t)
+                t += wide
+            while t < N:
+                _largest(min(lanes, N - t), taps, seen, seen_at + t, (W * N, N), place, KW, largest, won, at + t)
+                t += lanes
+
+
+@njit(inline="always")
+def _largest(breadth, taps, x, x_at, x_steps, place, KW, y, winners, y_at):
+    """The largest of a window, and its place there, for as many images as a tile is broad."""
+    best = load_tile(ONE, breadth, x, x_at, 0)  # the first pixel inside, which wins where all is minus infinity
+    won = places(best, winners, place)
+    for i in range(taps[0]):
+        for j in range(taps[1]):
+            best, won = keep_larger(best, won, breadth, x, x_at + i * x_steps[0] + j * x_steps[1], place + i * KW + j)
+    store_tile(best, breadth, y, y_at, 0)
+    store_tile(won, breadth, winners, y_at, 0)
 
 
 @compiled_kernel()

@@ -38,15 +38,14 @@ DOT_ROWS = FOUR if HAS_AVX512 else TWO  # of a tile of dot products, which has f
 
 
 class Tile(types.Type):
-    """R rows of V vectors, one LLVM value each; a row-major array of them to LLVM."""
+    """R rows of V vectors, one LLVM value each; a row-major array of them to LLVM.
 
-    def __init__(self, element: types.Float, rows: int, vectors: int) -> None:
-        self.element, self.rows, self.vectors = element, rows, vectors
-        super().__init__(f"Tile({element}, {rows}, {vectors})")
+    A vector fills a register; one of integers has as many lanes as one of the numbers that they belong to.
+    """
 
-    @property
-    def lanes(self) -> int:
-        return lanes_of(self.element)
+    def __init__(self, element: types.Number, rows: int, vectors: int, lanes: int) -> None:
+        self.element, self.rows, self.vectors, self.lanes = element, rows, vectors, lanes
+        super().__init__(f"Tile({element}, {rows}, {vectors}, {lanes})")
 
 
 def lanes_of(element: types.Float) -> int:
@@ -119,7 +118,7 @@ def add_products(_: Any, tile: Any, breadth: Any, weight: Any, w: Any, step: Any
 @tile_operation
 def no_sums(_: Any, rows: Any, columns: Any, array: Any) -> Any:
     """tile[r, c] = 0, a vector for each row and column, of the array's dtype"""
-    tile = Tile(array.dtype, len(rows), len(columns))
+    tile = _tile_type(rows, columns, array.dtype)
 
     def code(build: _Builder, *_: Any) -> Any:
         return ir.Constant(build.context.get_value_type(tile), None)
@@ -161,6 +160,37 @@ def add_lanes(_: Any, tile: Any, size: Any, array: Any, at: Any, steps: Any) -> 
 
 
 @tile_operation
+def places(_: Any, like: Any, array: Any, place: Any) -> Any:
+    """tile[r, :] = place, as integers of the array's dtype, one for each number of another tile"""
+    tile = Tile(array.dtype, like.rows, like.vectors, like.lanes)
+
+    def code(build: _Builder, like: Any, array: Any, place: Any) -> Any:
+        vector = build.integers(place, build.context.get_value_type(tile).element)
+        return build.tile(tile, [vector] * (tile.rows * tile.vectors))
+
+    return tile(like, array, place), _generated(code)
+
+
+@tile_operation
+def keep_larger(_: Any, best: Any, winners: Any, breadth: Any, x: Any, at: Any, place: Any) -> Any:
+    """best[0, :] and winners[0, :], or x[at + :] and place where that x is larger; a NaN is, but not than a NaN."""
+    both = types.Tuple((best, winners))
+
+    def code(build: _Builder, largest: Any, won: Any, breadth: Any, x: Any, at: Any, place: Any) -> Any:
+        numbers, integers = [], []
+        for v, new in enumerate(build.vectors(x, at, best.vectors, breadth)):
+            old, winner = build.element(largest, v), build.element(won, v)
+            not_below, old_is_number = build.ir.fcmp_unordered(">", new, old), build.ir.fcmp_ordered("ord", old, old)
+            larger = build.ir.and_(not_below, old_is_number)
+            numbers.append(build.ir.select(larger, new, old))
+            integers.append(build.ir.select(larger, build.integers(place, winner.type), winner))
+        tiles = [build.tile(best, numbers), build.tile(winners, integers)]
+        return build.context.make_tuple(build.ir, both, tiles)
+
+    return both(best, winners, breadth, x, at, place), _generated(code)
+
+
+@tile_operation
 def turn_square(_: Any, x: Any, x_at: Any, x_step: Any, y: Any, y_at: Any, y_step: Any) -> Any:
     """y[y_at + c y_step + r] = x[x_at + r x_step + c], for r and c below the lanes of a register
 
@@ -191,7 +221,8 @@ def turn_square(_: Any, x: Any, x_at: Any, x_step: Any, y: Any, y_at: Any, y_ste
 
 
 def _tile_type(rows: Any, breadth: Any, element: Any) -> Tile:
-    return Tile(element, len(rows), len(breadth) if isinstance(breadth, types.UniTuple) else 1)
+    vectors = len(breadth) if isinstance(breadth, types.UniTuple) else 1
+    return Tile(element, len(rows), vectors, lanes_of(element))
 
 
 def _generated(code: Callable[..., Any]) -> Callable[..., Any]:
@@ -235,8 +266,12 @@ class _Builder:
     def scalar(self, array: Any, index: Any) -> Any:
         return self.ir.load(self.pointer(array, index))
 
-    def broadcast(self, scalar: Any) -> Any:
-        vector = ir.VectorType(scalar.type, REGISTER_BYTES // self._bytes(scalar.type))
+    def integers(self, number: Any, kind: ir.VectorType) -> Any:
+        """A vector of that kind with the number, which is 64 bits wide, in each lane."""
+        return self.broadcast(self.ir.trunc(number, kind.element), kind.count)
+
+    def broadcast(self, scalar: Any, lanes: int | None = None) -> Any:
+        vector = ir.VectorType(scalar.type, lanes or REGISTER_BYTES // self._bytes(scalar.type))
         undefined, first = ir.Constant(vector, ir.Undefined), ir.Constant(ir.IntType(32), 0)
         everywhere = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), None)
         return self.ir.shuffle_vector(self.ir.insert_element(undefined, scalar, first), undefined, everywhere)
@@ -308,7 +343,8 @@ class _Builder:
 
     def _call(self, name: str, kind: ir.VectorType, result: Any, arguments: list[Any], suffix: str = "") -> Any:
         """LLVM's function of that name for vectors of that kind."""
-        name = f"{name}.v{kind.count}f{8 * self._bytes(kind.element)}{suffix}"
+        letter = "i" if isinstance(kind.element, ir.IntType) else "f"
+        name = f"{name}.v{kind.count}{letter}{8 * self._bytes(kind.element)}{suffix}"
         signature = ir.FunctionType(result, [argument.type for argument in arguments])
         return self.ir.call(cgutils.get_or_insert_function(self.ir.module, signature, name), arguments)
 
