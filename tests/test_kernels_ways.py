@@ -18,10 +18,12 @@ import pytest
 pytest.importorskip("numba")
 
 from minigrad.backends import get_backend
-from minigrad.backends.numba import activation, conv, copies, sums
+from minigrad.backends.numba import activation, conv, copies, dots, sums
+from minigrad.backends.numba import tasks as tasks_module
 from minigrad.backends.numpy.layout import output_size
 
 linear = importlib.import_module("minigrad.backends.numba.linear")  # which has a function of that name
+LOOPS = (tasks_module, sums, dots)  # and how they are cut
 numba, reference = get_backend("numba").kernels, get_backend("numpy").kernels
 
 WAYS = {
@@ -70,10 +72,13 @@ each_geometry = pytest.mark.parametrize("g", GEOMETRIES, ids=lambda g: "-".join(
 
 
 @contextlib.contextmanager
-def forced(module, **names) -> Iterator[None]:
+def forced(*modules, **names) -> Iterator[None]:
+    """Sets names in the modules that have them."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in names.items():
-            patch.setattr(module, name, value)
+            for module in (having := [module for module in modules if hasattr(module, name)]):
+                patch.setattr(module, name, value)
+            assert having, name
         yield
 
 
@@ -103,7 +108,7 @@ def test_all_ways_of_a_convolution_are_the_reference(g: Geometry, way: str, dtyp
     for name, arguments in calls:
         expected = getattr(reference, name)(*arguments)
         for cuts in CUTS:
-            with forced(conv, **WAYS[way]), forced(sums, **CUTS[cuts]):
+            with forced(conv, **WAYS[way]), forced(*LOOPS, **CUTS[cuts]):
                 actual = getattr(numba, name)(*arguments)
             for own, other in zip(*map(as_tuple, (actual, expected)), strict=True):
                 np.testing.assert_array_equal(own, other, f"{name}, cuts: {cuts}")
@@ -127,7 +132,7 @@ def test_all_ways_of_a_product_are_the_reference(sizes: tuple[int, int, int], wa
     (I, J, K), bias = sizes, numbers(sizes[2], dtype="float32")
     for cuts, left, right in itertools.product(CUTS, LAYOUTS.values(), LAYOUTS.values()):
         a, b = left(numbers(I, J, dtype="float32")), right(numbers(J, K, dtype="float32"))
-        with forced(linear, product_of=lambda *_: way), forced(sums, **CUTS[cuts]):
+        with forced(linear, product_of=lambda *_: way), forced(*LOOPS, **CUTS[cuts]):
             np.testing.assert_array_equal(numba.matmul(a, b), a @ b, f"cuts: {cuts}")
             np.testing.assert_array_equal(numba.linear(a, b.T, bias), a @ b + bias, f"cuts: {cuts}")
             np.testing.assert_array_equal(numba.linear(a, b.T, None), a @ b, f"cuts: {cuts}")
@@ -211,19 +216,19 @@ def test_the_variance_of_a_channel_far_from_0_is_that_of_one_near_it() -> None:
 
 
 def arguments_of(kernel: str, g: Geometry, **cuts: int) -> tuple[Any, ...]:
-    """What a kernel of sums.py was given, and what it has made of it."""
+    """What a kernel of sums.py or dots.py was given, and what it has made of it."""
     moves = g.stride, g.padding, g.dilation, g.groups
     output = output_size(g.image, g.kernel, *moves[:3])
     x, weight = numbers(g.N, g.C, *g.image, dtype="float32"), numbers(g.O, g.C // g.groups, *g.kernel, dtype="float32")
     dy = numbers(g.N, g.O, *output, dtype="float32")
-    run, calls = getattr(sums, kernel), []
+    run, calls = getattr(dots if kernel == "_dot_products" else sums, kernel), []
 
     def recorded(*arguments: Any) -> None:
         run(*arguments)
         calls.append(arguments)
 
     way = WAYS["outer products" if kernel == "_outer_products" else "pieces"]
-    with forced(conv, **way), forced(sums, **{kernel: recorded}, **cuts):
+    with forced(conv, **way), forced(*LOOPS, **{kernel: recorded}, **cuts):
         if kernel == "_weighted_sums":
             numba.conv2d(x, weight, None, *moves)
         else:
@@ -285,7 +290,7 @@ def cuts_of(g: Geometry, **names: int) -> tuple[int, ...]:
     weight = np.zeros((g.O, g.C // g.groups, *g.kernel), np.float32)
     with (
         forced(conv, **WAYS["pieces"]),
-        forced(sums, _weighted_sums=lambda *arguments: calls.append(arguments), **names),
+        forced(*LOOPS, _weighted_sums=lambda *arguments: calls.append(arguments), **names),
     ):
         numba.conv2d(x, weight, None, g.stride, g.padding, g.dilation, g.groups)
     return calls[0][-2]
@@ -330,8 +335,8 @@ def test_a_large_batch_is_cut_into_blocks_where_its_sums_have_many_pieces(g: Geo
 )
 def test_pieces_are_packed_where_those_of_all_channels_have_the_same_places_in_the_cache(g: Geometry, panel) -> None:
     lanes = sums.REGISTER_BYTES // 4
-    with forced(sums, TASKS=1):
-        assert cuts_of(g)[-1] == panel * len(sums.WIDE) * lanes
+    with forced(*LOOPS, TASKS=1):
+        assert cuts_of(g)[-1] == sums.TOGETHER * panel * len(sums.WIDE) * lanes
 
 
 @pytest.mark.parametrize("tasks", [1, 9])  # a band, or three
@@ -340,7 +345,7 @@ def test_blocks_of_images_are_convolved_as_the_whole_batch(dtype: str, tasks: in
     x, weight = numbers(70, 4, 6, 2, dtype=dtype), numbers(4, 2, 2, 1, dtype=dtype)
     arguments = x, weight, None, (1, 1), (0, 0), (1, 1), 2
     unknown = {"empty": lambda shape, dtype: np.full(shape, np.nan, dtype)}  # and not what was right before
-    with forced(conv, **WAYS["pieces"]), forced(copies, **SMALL_BLOCKS), forced(sums, TASKS=tasks, **unknown):
+    with forced(conv, **WAYS["pieces"]), forced(copies, **SMALL_BLOCKS), forced(*LOOPS, TASKS=tasks, **unknown):
         np.testing.assert_array_equal(numba.conv2d(*arguments), reference.conv2d(*arguments))
 
 
@@ -366,8 +371,8 @@ def test_few_blocks_are_cut_into_bands_of_rows_too() -> None:
     ],
 )
 def test_parts_are_as_many_as_make_enough_tasks_of_whole_tiles(tasks: int, outputs: int, parts: int) -> None:
-    with forced(sums, TASKS=16):
-        assert sums._parts(tasks, outputs, 6) == parts
+    with forced(*LOOPS, TASKS=16):
+        assert tasks_module.parts_of(tasks, outputs, 6) == parts
 
 
 def uncompiled(function: Callable) -> Callable:
@@ -379,10 +384,10 @@ def uncompiled(function: Callable) -> Callable:
     [(1, 13, [(0, 13)]), (2, 12, [(0, 6), (6, 12)]), (3, 40, [(0, 12), (12, 24), (24, 40)])],
 )
 def test_parts_are_whole_tiles_that_follow_each_other(parts: int, outputs: int, bounds: list[tuple[int, int]]) -> None:
-    assert [uncompiled(sums._part)(part, parts, outputs, 6) for part in range(parts)] == bounds
+    assert [uncompiled(tasks_module.part_of)(part, parts, outputs, 6) for part in range(parts)] == bounds
 
 
 def test_columns_are_timed_in_tiles_of_five_and_of_two() -> None:
     """By which it is chosen whether the columns of a tile of dot products are channels or taps."""
-    times = [uncompiled(sums._time_of_columns)(count) for count in range(1, 12)]
+    times = [uncompiled(dots._time_of_columns)(count) for count in range(1, 12)]
     assert times == [4, 4, 8, 8, 10, 14, 14, 18, 18, 20, 24]

@@ -6,10 +6,10 @@ pixels and all images at once, is then one piece of the image's memory, and need
     row of the image   [ pixel 0: N numbers | pixel 1 | pixel 2 | ... | pixel W-1 ]
     tap j              [...... (q1 - q0) N numbers, beginning at the pixel that output pixel q0 sees ......]
 
-So a row of the reference's columns is such a piece, and its matrix products become the loops of sums.py. An output row
-is a weighted sum of pieces; so is a row of the input's gradient, where each pixel sees the output pixels that saw it. A
-weight's gradient is a dot product of pieces with rows of dy. Two small tables say who sees whom (views.py): any stride,
-padding and dilation is only another table, and padding is neither stored nor multiplied.
+So a row of the reference's columns is such a piece, and its matrix products become two loops. An output row is a
+weighted sum of pieces (sums.py); so is a row of the input's gradient, where each pixel sees the output pixels that saw
+it. A weight's gradient is a dot product of pieces with rows of dy (dots.py). Two small tables say who sees whom
+(views.py): any stride, padding and dilation is only another table, and padding is neither stored nor multiplied.
 
 Pieces of a few numbers (small images in small batches) fill no registers. Then columns are better, and the reference's
 way is taken, one image at a time; or, for a weight's gradient by many channels, a pixel at a time. See ways.py.
@@ -27,7 +27,8 @@ from ..numpy.conv import col2im, im2col
 from ..numpy.layout import Pair, batch_first, output_size
 from .compiler import SUMS_IN_ANY_ORDER, compiled_kernel
 from .copies import batch_innermost
-from .sums import dot_products, outer_products, weighted_sums
+from .dots import dot_products
+from .sums import outer_products, weighted_sums
 from .threads import one_blas_thread
 from .views import inputs_view, outputs_view
 from .ways import takes_outer_products, takes_pieces

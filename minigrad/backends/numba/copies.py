@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import prange
+from numba import njit, prange
 
 from .compiler import compiled_function, compiled_kernel
 from .memory import SMALL, contiguous, empty
-from .tile import REGISTER_BYTES, turn_square
+from .tile import ONE, REGISTER_BYTES, WIDE, load_tile, store_tile, turn_square
 from .views import View
 
 BLOCK = 256  # bytes: 64 images
@@ -64,19 +64,39 @@ def is_packed(x: np.ndarray, channels: int, outputs: int, view: View) -> bool:
 
 
 @compiled_function()
-def pack(terms, x, at, steps, size, panel):
-    """Copies the pieces of `size` numbers that a tile's terms take of x, in their order, into the panel. Returns how
-    far it is there from an input, a row and a column to the next, and from one register to the next."""
-    k = 0
+def pack(terms, x, x_at, steps, run, tiles, panel):
+    """Copies what the terms of some tiles take of x, in their order, into the panel, tile by tile.
+
+    Args:
+        x_at, steps: where the first pixel sees through the first term, and from an input, a row and a column to the
+            next.
+        run: the number of the run with which the first tile begins; N, and from what a pixel sees to the next one's.
+
+    Returns how far it is in the panel from an input, a row and a column to the next, and from one register to the next;
+    and from tile to tile.
+    """
+    lanes = REGISTER_BYTES // x.itemsize
+    (t, N, shift), size = run, len(WIDE) * lanes
+    places = np.empty(tiles * len(WIDE), np.int64)  # of the registers of each term
+    for v in range(len(places)):
+        places[v] = x_at + seen_at(t + v * lanes, N, shift)
+    tile_step, k = (terms[1] - terms[0]) * terms[2] * terms[3] * size, 0
     for c in range(terms[0], terms[1]):
         for i in range(terms[2]):
             for j in range(terms[3]):
-                start = at + c * steps[0] + i * steps[1] + j * steps[2]
-                piece, copy = x[start : start + size], panel[k : k + size]
-                for n in range(copy.size):
-                    copy[n] = piece[n]
+                term = c * steps[0] + i * steps[1] + j * steps[2]
+                for tile in range(tiles):
+                    for v in range(len(WIDE)):
+                        register = load_tile(ONE, ONE, x, places[tile * len(WIDE) + v] + term, 0)
+                        store_tile(register, ONE, panel, k + tile * tile_step + v * lanes, 0)
                 k += size
-    return terms[2] * terms[3] * size, terms[3] * size, size, REGISTER_BYTES // x.itemsize
+    return (terms[2] * terms[3] * size, terms[3] * size, size, lanes), tile_step
+
+
+@njit(inline="always")
+def seen_at(t, N, shift):
+    """Where the number t of a run sees, behind where the first one does."""
+    return t if shift == N else t // N * shift + t % N
 
 
 @compiled_function()

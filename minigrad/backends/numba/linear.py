@@ -1,9 +1,9 @@
 """Matrix products, and the fully connected layer; the twin of numpy/linear.py.
 
-Three layouts of two matrices are the loops of sums.py, as a convolution's are. Behind an image layer the batch lies
-innermost: the columns of a matrix (N, I) lie in memory as runs of N numbers, and what comes out has the batch
-innermost again. Small products are the plain loops below, done before threads would be under way. All others are left
-to the BLAS, held to one thread.
+Three layouts of two matrices are the loops of sums.py and dots.py, as a convolution's are. Behind an image layer the
+batch lies innermost: the columns of a matrix (N, I) lie in memory as runs of N numbers, and what comes out has the
+batch innermost again. Small products are the plain loops below, done before threads would be under way. All others are
+left to the BLAS, held to one thread.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import numpy as np
 from ..numpy.linear import matmul as reference_matmul
 from .compiler import SUMS_IN_ANY_ORDER, compiled_function
 from .copies import turned
+from .dots import dot_products
 from .memory import contiguous, empty
-from .sums import dot_products, weighted_sums
+from .sums import weighted_sums
 from .threads import one_blas_thread
 from .views import outputs_view
 from .ways import product_of

@@ -119,7 +119,7 @@ def _add(first, numbers, share, total):
 @compiled_kernel()
 def _max_pool2d(x, rows, columns, KW, y, winners):
     (C, OH, OW, N), (_, H, W, _), lanes = y.shape, x.shape, REGISTER_BYTES // x.itemsize
-    seen, largest, won, wide = x.reshape(-1), y.reshape(-1), winners.reshape(-1), len(WIDE) * lanes
+    wide = len(WIDE) * lanes
     for task in prange(OH * C):
         p, c = task // C, task % C
         for q in range(OW):
@@ -127,10 +127,10 @@ def _max_pool2d(x, rows, columns, KW, y, winners):
             seen_at, at = ((c * H + rows[p, 2]) * W + columns[q, 2]) * N, ((c * OH + p) * OW + q) * N
             t = 0
             while N - t >= wide:
-                _largest(WIDE, taps, seen, seen_at + t, (W * N, N), place, KW, largest, won, at + t)
+                _largest(WIDE, taps, x, seen_at + t, (W * N, N), place, KW, y, winners, at + t)
                 t += wide
             while t < N:
-                _largest(min(lanes, N - t), taps, seen, seen_at + t, (W * N, N), place, KW, largest, won, at + t)
+                _largest(min(lanes, N - t), taps, x, seen_at + t, (W * N, N), place, KW, y, winners, at + t)
                 t += lanes
 
 

@@ -1,8 +1,8 @@
-"""The two loops that the linear kernels come down to: weighted sums of pieces of memory, and dot products of pieces.
+"""Weighted sums of pieces of memory: what convolutions and linear layers come down to.
 
-A piece is a run of neighbouring numbers. Both loops keep a tile of sums in registers (tile.py) while they run, over the
-terms of a sum or along a piece; both are cut into tasks by the sizes of the work alone. Many dot products of short
-pieces are the first loop again, with the second's pieces turned around: `outer_products`.
+A piece is a run of neighbouring numbers. A tile of sums stays in registers (tile.py) along the terms of the sums; the
+work is cut into tasks by its sizes alone. Dot products of pieces are in dots.py. Many of them, of short pieces, are
+weighted sums again, with pieces that have been turned around: `outer_products`.
 """
 
 from __future__ import annotations
@@ -11,34 +11,16 @@ import numpy as np
 from numba import prange
 
 from ..numpy.layout import Pair
-from .compiler import SUMS_IN_ANY_ORDER, compiled_function, compiled_kernel
-from .copies import BLOCK, block_of, blocks_of, is_packed, pack, turned
+from .compiler import compiled_function, compiled_kernel
+from .copies import BLOCK, block_of, blocks_of, is_packed, pack, seen_at, turned
 from .memory import contiguous, empty
-from .tile import (
-    DOT_ROWS,
-    FIVE,
-    HALF,
-    ONE,
-    REGISTER_BYTES,
-    SIX,
-    THREE,
-    TWO,
-    WIDE,
-    add_dot_products,
-    add_lanes,
-    add_products,
-    load_tile,
-    no_sums,
-    spread,
-    store_tile,
-)
+from .tasks import TASKS, part_of, parts_of
+from .tile import HALF, REGISTER_BYTES, SIX, THREE, TWO, WIDE, add_products, load_tile, spread, store_tile
 from .views import View
 
-TASKS = 8  # at least so many where the work allows it, for however few threads; twice as many cost more than they bring
 DEPTH = 160  # terms of a sum taken at a time, so that their pieces stay in the first-level cache for all outputs
-BAND, TERMS = 3 << 19, 3 << 9  # multiply-adds of a band of rows that are worth sums of its own, and terms of each sum
+TOGETHER = 4  # tiles whose pieces are packed at a time, so that they come from memory as longer runs
 BANDS_SIZE = 1 << 18  # numbers in the sums of all bands
-PIECE = 2048  # numbers of each row whose dot products are taken at a time, for the same reason
 
 
 def weighted_sums(
@@ -69,38 +51,15 @@ def weighted_sums(
     runs, blocks, bands = view.runs, blocks_of(x, shape[2], view), OH
     if blocks > 1:  # some images of one pixel are no neighbours of the same images of the next
         runs, bands = np.stack([np.arange(OW), np.arange(OW) + 1], axis=1), min(-(-TASKS // (blocks * G)), OH)
-    elif x.shape[3] * x.itemsize == REGISTER_BYTES:  # where a pixel fills a register, those of a tile may lie anywhere
-        runs = view.spans
-    parts = _parts(blocks * G * bands, O, len(SIX))
+    parts, pixel = parts_of(blocks * G * bands, O, len(SIX)), x.shape[3] * x.itemsize
     packs = blocks == 1 and is_packed(x, C, O // parts, view)
-    cuts = blocks, bands, parts, max(DEPTH, view.taps) * len(WIDE) * REGISTER_BYTES // x.itemsize if packs else 0
+    # a tile's registers may lie anywhere where they are packed, and at regular distances where each is a pixel
+    if (packs and pixel % REGISTER_BYTES == 0) or (blocks == 1 and pixel == REGISTER_BYTES):
+        runs = view.spans
+    panel = TOGETHER * max(DEPTH, view.taps) * len(WIDE) * REGISTER_BYTES // x.itemsize if packs else 0
+    cuts = blocks, bands, parts, panel
     _weighted_sums(x, weight, shape, steps, bias, view.rows, view.columns, runs, view.steps, cuts, y)
     return y
-
-
-def dot_products(
-    y: np.ndarray, x: np.ndarray, shape: tuple[int, int, int], kernel: Pair, view: View
-) -> tuple[np.ndarray, np.ndarray]:
-    """sums[g O + o, c, i, j] = sum over p, q, n of y[g O + o, p, q, n] x[g C + c, the pixel that p, q sees, n]
-
-    through tap i, j of the kernel; there is no term where it sees none. And totals[g O + o], the sum over y alone.
-
-    Args:
-        y: (G O, OH, OW, N)
-        x: (G C, H, W, N)
-        shape: G, O, C, as above.
-
-    Returns: (G O, C, KH, KW), and (G O,)
-    """
-    (G, O, C), OH, size = shape, len(view.rows), shape[2] * kernel[0] * kernel[1]
-    if y.size * size == 0:
-        return np.zeros((G * O, C, *kernel), x.dtype), y.sum(axis=(1, 2, 3))
-    # bands of rows p, each with sums of its own, which are added up in this order: where that is little beside the rest
-    bands = max(1, min(TASKS, OH, y.size * size // BAND, y.size // (G * O) // TERMS, BANDS_SIZE // (G * O * size)))
-    sums, totals = np.zeros((bands, G * O, C, *kernel), x.dtype), np.empty((bands, G * O), x.dtype)
-    tables, parts = (view.rows, view.columns, view.spans, view.steps), _parts(bands, O, len(DOT_ROWS))
-    _dot_products(contiguous(y), contiguous(x), shape, *tables, parts, totals, sums)
-    return (sums.sum(axis=0), totals.sum(axis=0)) if bands > 1 else (sums[0], totals[0])
 
 
 def outer_products(
@@ -118,39 +77,22 @@ def outer_products(
     pixels, size = turned(y.reshape(G * O, -1)).reshape(OH, OW, N, G * O), G * KH * KW * C * O
     bands = max(1, min(TASKS, OH, BANDS_SIZE // size))
     sums = np.zeros((bands, G * KH * KW, C, O), y.dtype)
-    parts, image, dilation = _parts(bands * G, C, len(SIX)), x.shape[1:3], (view.steps[0][1], view.steps[1][1])
+    parts, image, dilation = parts_of(bands * G, C, len(SIX)), x.shape[1:3], (view.steps[0][1], view.steps[1][1])
     _outer_products(pixels, x.reshape(-1), (G, KH, KW), image, stride, dilation, view.rows, view.columns, parts, sums)
     total = sums.sum(axis=0) if bands > 1 else sums[0]
     return np.ascontiguousarray(total.reshape(G, KH * KW, C, O).transpose(0, 3, 2, 1)).reshape(G * O, C, KH, KW)
 
 
-def _parts(tasks: int, outputs: int, tile: int) -> int:
-    """Into how many parts the outputs are cut so that there are enough tasks, each of whole tiles."""
-    return min(-(-TASKS // tasks), -(-outputs // tile))
-
-
-@compiled_function()
-def _part(part, parts, outputs, tile):
-    """The first output of a part, and the one behind its last."""
-    tiles = -(-outputs // tile)
-    return part * tiles // parts * tile, min((part + 1) * tiles // parts * tile, outputs)
-
-
 @compiled_kernel()
 def _weighted_sums(x, weight, shape, steps, bias, rows, columns, runs, view_steps, cuts, y):
-    (G, _, C), OH, N, (blocks, bands, parts, panel_size), (row_steps, column_steps) = (
-        shape,
-        len(rows),
-        x.shape[3],
-        cuts,
-        view_steps,
-    )
+    (G, _, C), OH, N = shape, len(rows), x.shape[3]
+    (blocks, bands, parts, panel_size), (row_steps, column_steps) = cuts, view_steps
     for task in prange(blocks * G * bands * parts):
         block, g, band = task // (parts * bands * G), task // (parts * bands) % G, task // parts % bands
-        images, seen = _part(block, blocks, N, BLOCK // x.itemsize), x[g * C : (g + 1) * C]
+        images, seen = part_of(block, blocks, N, BLOCK // x.itemsize), x[g * C : (g + 1) * C]
         if blocks > 1:
             seen = block_of(seen, images)
-        outputs, panel = _part(task % parts, parts, shape[1], len(SIX)), np.empty(panel_size, x.dtype)
+        outputs, panel = part_of(task % parts, parts, shape[1], len(SIX)), np.empty(panel_size, x.dtype)
         for p in range(band * OH // bands, (band + 1) * OH // bands):
             place, tables = (g, p, images, outputs), (rows, columns, runs)
             _row_of_sums(place, seen, weight, shape, steps, bias, tables, row_steps, column_steps, panel, y)
@@ -172,7 +114,9 @@ def _row_of_sums(place, x, weight, shape, steps, bias, tables, row_steps, column
     size, pixels, (rows, columns, runs) = len(WIDE) * lanes, x.reshape(-1), tables
     for run in range(len(runs)):
         q, length = runs[run, 0], (runs[run, 1] - runs[run, 0]) * B
-        apart = (columns[q + 1, 2] - columns[q, 2]) * B if B == lanes and length > B else lanes  # a tile's vectors in x
+        shift = (columns[q + 1, 2] - columns[q, 2]) * B if length > B else B  # from what a pixel sees to the next one's
+        apart = shift if B == lanes else lanes  # a tile's vectors in x
+        halves = shift == B or B == lanes or B % (len(HALF) * lanes) == 0  # so are those of half a tile
         x_steps = (H * W * B, row_steps[1] * W * B, column_steps[1] * B, apart)  # likewise, to what they see
         x_at = (rows[p, 2] * W + columns[q, 2]) * B
         w_at = g * steps[0] + rows[p, 0] * steps[3] + columns[q, 0]
@@ -181,21 +125,25 @@ def _row_of_sums(place, x, weight, shape, steps, bias, tables, row_steps, column
         for c in range(0, max(C, 1), depth):
             terms = (c, min(c + depth, C), rows[p, 1], columns[q, 1])
             # each pair of shapes is compiled apart, which takes a second: the rare ones make do with fewer
-            t = 0
+            t = packed = 0
             while t < length:
-                at = (x_at + t // lanes * apart, w_at, y_at + t)
+                at = (x_at + seen_at(t, B, shift), w_at, y_at + t)
                 if length - t >= size:
                     seen, seen_steps = pixels, x_steps
-                    if panel.size > 0 and apart == lanes:
-                        seen, seen_steps = panel, pack(terms, pixels, at[0], x_steps, size, panel)
-                        at = (-c * seen_steps[0], w_at, y_at + t)  # the panel begins with input c
+                    if panel.size > 0:
+                        if t == packed:
+                            tiles, begin = min(TOGETHER, (length - t) // size), t
+                            packed += tiles * size
+                            panel_steps, tile_step = pack(terms, pixels, x_at, x_steps, (t, B, shift), tiles, panel)
+                        seen, seen_steps = panel, panel_steps
+                        at = ((t - begin) // size * tile_step - c * seen_steps[0], w_at, y_at + t)
                     o = _sums(SIX, WIDE, first, last, terms, seen, weight, bias, y, at, seen_steps, w_steps, y_step)
                     _sums(TWO, WIDE, o, last, terms, seen, weight, bias, y, at, seen_steps, w_steps, y_step)
                     t += size
-                elif length - t >= len(HALF) * lanes:
+                elif length - t >= len(HALF) * lanes and halves:
                     o = _sums(SIX, HALF, first, last, terms, pixels, weight, bias, y, at, x_steps, w_steps, y_step)
                     for _ in range(len(HALF)):
-                        at = (x_at + t // lanes * apart, w_at, y_at + t)
+                        at = (x_at + seen_at(t, B, shift), w_at, y_at + t)
                         _sums(TWO, lanes, o, last, terms, pixels, weight, bias, y, at, x_steps, w_steps, y_step)
                         t += lanes
                 else:
@@ -238,120 +186,9 @@ def _sums(rows, breadth, o, last, terms, x, weight, bias, y, at, x_steps, w_step
 
 
 @compiled_kernel()
-def _dot_products(y, x, shape, rows, columns, spans, view_steps, parts, totals, sums):
-    (G, O, _), OH, B, (row_steps, column_steps) = shape, len(rows), len(sums), view_steps
-    for task in prange(B * parts):
-        band, part = task // parts, task % parts
-        outputs = _part(part, parts, shape[1], len(DOT_ROWS))
-        place = band * OH // B, (band + 1) * OH // B
-        _band_of_dots(band, place, outputs, y, x, shape, rows, columns, spans, row_steps, column_steps, sums)
-        for g in range(G):
-            for o in range(g * O + outputs[0], g * O + outputs[1]):
-                totals[band, o] = _total(y[o, place[0] : place[1]].reshape(-1))
-
-
-@compiled_function(SUMS_IN_ANY_ORDER)
-def _total(numbers):
-    total = numbers.dtype.type(0)
-    for i in range(numbers.size):
-        total += numbers[i]
-    return total
-
-
-@compiled_function()
-def _band_of_dots(band, place, outputs, y, x, shape, rows, columns, spans, row_steps, column_steps, sums):
-    """A band's dot products, over its rows from the first to the last, for the outputs from the first to the last."""
-    (G, O, C), (_, OH, OW, N), (_, H, W, _), (_, _, _, KH, KW) = shape, y.shape, x.shape, sums.shape
-    # a piece's numbers in each row; a pixel is cut apart only where it has many
-    size, piece = C * KH * KW, max(PIECE // (place[1] - place[0]) // 64 * 64, 64, N if N < 256 else 0)
-    for span in range(len(spans)):
-        q, pixels = spans[span, 0], spans[span, 1] - spans[span, 0]
-        shift = columns[q + 1, 2] - columns[q, 2] if pixels > 1 else 1
-        # neighbours that see neighbours are one run of numbers; others are taken pixel by pixel
-        count, run = (1, pixels * N) if shift == 1 else (pixels, N)
-        together = max(piece // run, 1)  # pixels that make a piece
-        # a tile's columns are channels or taps, whichever fill tiles better: how many, how far apart in x and sums
-        channels, taps = (C, H * W * N, KH * KW), (columns[q, 1], column_steps[1] * N, 1)
-        by_channel = _time_of_columns(C) * taps[0] < _time_of_columns(taps[0]) * C
-        along, across = (channels, taps) if by_channel else (taps, channels)
-        y_steps, x_steps, s_steps = (OH * OW * N, OW * N, N), (W * N, along[1], shift * N), (size, along[2])
-        for u in range(0, count, together):
-            for t in range(0, run, piece):
-                for g in range(G):
-                    y_at = (g * O * OH * OW + q + u) * N + t
-                    x_at = (g * C * H * W + columns[q, 2] + u * shift) * N + t
-                    s_at = (band * G + g) * O * size + columns[q, 0]
-                    for i in range(KH):
-                        seen = (i, row_steps[1], place[0], place[1], min(together, count - u), min(piece, run - t))
-                        for k in range(across[0]):
-                            at = (y_at, x_at + k * across[1], s_at + i * KW + k * across[2])
-                            c = _dots(FIVE, 0, along[0], seen, rows, outputs, y, x, sums, at, y_steps, x_steps, s_steps)
-                            _dots(TWO, c, along[0], seen, rows, outputs, y, x, sums, at, y_steps, x_steps, s_steps)
-
-
-@compiled_function()
-def _time_of_columns(count):
-    """How long so many columns take: five in a tile two units each; a tile of two takes four, be they one or two."""
-    return count // len(FIVE) * 2 * len(FIVE) + (count % len(FIVE) + 1) // 2 * 4
-
-
-@compiled_function()
-def _dots(columns, c, count, seen, rows, outputs, y, x, sums, at, y_steps, x_steps, s_steps):
-    """sums[s_at + o s_step + c s_column] += sum over p, t of y[y_at + o y_step + p y_row + t] x[... + t]
-
-    where "..." is x_at + h x_row + c x_column, and h the row of x that p sees, for each output o, and for columns from
-    c to the count, as long as there are as many as the tile has; a tile of two is also taken for a last one. Returns
-    the first column that is left.
-
-    Args:
-        seen: through which row of the kernel, its dilation; the first p and the one behind the last; how many pixels,
-            and how many t in each.
-        at: y_at, x_at, s_at.
-        y_steps: y_step, y_row and from pixel to pixel; x_steps: x_row, x_column and likewise.
-        s_steps: s_step, s_column.
-    """
-    while c < count and (count - c >= len(columns) or len(columns) == len(TWO)):
-        wide = min(len(columns), count - c)
-        steps = (x_steps[0], x_steps[1] if wide > 1 else 0, x_steps[2])  # one column alone is taken twice, added once
-        o = outputs[0]
-        while outputs[1] - o >= len(DOT_ROWS):
-            place = (at[0] + o * y_steps[0], at[1] + c * x_steps[1], at[2] + o * s_steps[0] + c * s_steps[1])
-            tile, size = no_sums(DOT_ROWS, columns, y), (len(DOT_ROWS), wide)
-            _dots_of_tile(tile, size, seen, rows, y, x, sums, place, y_steps, steps, s_steps)
-            o += len(DOT_ROWS)
-        while o < outputs[1]:
-            place = (at[0] + o * y_steps[0], at[1] + c * x_steps[1], at[2] + o * s_steps[0] + c * s_steps[1])
-            tile, size = no_sums(TWO, columns, y), (min(len(TWO), outputs[1] - o), wide)
-            row_steps = (y_steps[0] if size[0] > 1 else 0, y_steps[1], y_steps[2])  # likewise one row
-            _dots_of_tile(tile, size, seen, rows, y, x, sums, place, row_steps, steps, s_steps)
-            o += len(TWO)
-        c += wide
-    return c
-
-
-@compiled_function()
-def _dots_of_tile(tile, size, seen, rows, y, x, sums, at, y_steps, x_steps, s_steps):
-    """A tile of them; `size` says how many of its rows and columns count."""
-    lanes = REGISTER_BYTES // x.itemsize
-    i, dilation, first, last, pixels, length = seen
-    for p in range(first, last):
-        tap = i - rows[p, 0]
-        if 0 <= tap < rows[p, 1]:
-            y_place, x_place = at[0] + p * y_steps[1], at[1] + (rows[p, 2] + tap * dilation) * x_steps[0]
-            for _ in range(pixels):
-                for t in range(0, length - lanes + 1, lanes):
-                    tile = add_dot_products(tile, ONE, y, y_place + t, y_steps[0], x, x_place + t, x_steps[1])
-                t = length // lanes * lanes
-                if t < length:
-                    tile = add_dot_products(tile, length - t, y, y_place + t, y_steps[0], x, x_place + t, x_steps[1])
-                y_place, x_place = y_place + y_steps[2], x_place + x_steps[2]
-    add_lanes(tile, size, sums, at[2], s_steps)
-
-
-@compiled_kernel()
 def _outer_products(y, x, taps, image, stride, dilation, rows, columns, parts, sums):
     for task in prange(len(sums) * taps[0] * parts):
-        channels = _part(task % parts, parts, sums.shape[2], len(SIX))
+        channels = part_of(task % parts, parts, sums.shape[2], len(SIX))
         place = task // parts // taps[0], task // parts % taps[0]
         _band_of_products(place, channels, y, x, taps, image, stride, dilation, rows, columns, sums)
 
