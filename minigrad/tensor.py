@@ -11,6 +11,7 @@ Arrays are values here: nothing in minigrad writes into an array that a tensor h
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -124,22 +125,11 @@ class Tensor:
             raise ValueError(f"data: expected shape {self.shape} and dtype {self.dtype}, got {got}")
         self._data = array
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self._data.shape
-
-    @property
-    def dtype(self) -> np.dtype:
-        return self._data.dtype
-
-    @property
-    def ndim(self) -> int:
-        return self._data.ndim
-
-    @property
-    def size(self) -> int:
-        """How many elements it has."""
-        return self._data.size
+    # As `return self._data.shape` would be, but read in C: every operation asks for some of them.
+    shape: tuple[int, ...] = property(attrgetter("_data.shape"))  # type: ignore[assignment]
+    dtype: np.dtype = property(attrgetter("_data.dtype"))  # type: ignore[assignment]
+    ndim: int = property(attrgetter("_data.ndim"))  # type: ignore[assignment]
+    size: int = property(attrgetter("_data.size"), doc="How many elements it has.")  # type: ignore[assignment]
 
     def numpy(self) -> np.ndarray:
         """A copy of the data as a NumPy array, yours to change.

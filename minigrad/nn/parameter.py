@@ -64,7 +64,7 @@ class UninitializedParameter(Parameter):
         return Tensor._wrap(_SLOT.__get__(self), self.backend)
 
     @property
-    def dtype(self) -> np.dtype:
+    def dtype(self) -> np.dtype:  # type: ignore[override]  # a Tensor's is a property, too
         return self.stand_in().dtype
 
     def materialize(self, shape: tuple[int, ...]) -> None:
