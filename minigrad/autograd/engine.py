@@ -167,14 +167,15 @@ def _visits(roots: Tensors, oldest: int) -> list[tuple[int, Function, tuple[Tens
     traversal reads of a node, read once. The search needs no recursion, however deep."""
     found: set[Function] = set()
     visits = []
-    stack = [root.grad_fn for root in roots]
+    stack = [root.grad_fn for root in roots if root.grad_fn is not None]
     while stack:
         node = stack.pop()
-        if node is not None and node not in found and (number := node._number) >= oldest:
+        if node not in found and (number := node._number) >= oldest:
             found.add(node)
             visits.append((number, node, inputs := node._inputs, node.needs))
             for tensor in inputs:
-                stack.append(tensor.grad_fn)
+                if (maker := tensor.grad_fn) is not None:
+                    stack.append(maker)
     visits.sort()  # no two have the same number
     return visits
 
@@ -230,22 +231,18 @@ class _Pass:
     def run(self) -> None:
         """Visits all nodes."""
         with self.recording:
-            self._start()
+            self._pass_on(self.roots, self.seeds, (True,) * len(self.roots))
             while self.plan:
                 self._visit()
 
     def steps(self) -> Iterator[Step]:
         """Visits all nodes and tells of each. Between two steps, recording is as the caller has it."""
         with self.recording:
-            self._start()
+            self._pass_on(self.roots, self.seeds, (True,) * len(self.roots))
         while self.plan:
             with self.recording:
                 node, grad_outputs, grad_inputs, sums = self._visit()
             yield Step(node, tuple(grad_outputs), tuple(grad_inputs), *zip(*sums, strict=True))
-
-    def _start(self) -> None:
-        for root, seed in zip(self.roots, self.seeds, strict=True):
-            self._deliver(root, seed)
 
     def _visit(self) -> tuple[Function, Gradients, Gradients, list[tuple[Tensor | None, Tensor | None]]]:
         """Applies the next node's rule and passes its gradients on. Returns the node, the gradients that arrived, those
@@ -254,27 +251,24 @@ class _Pass:
         grad_outputs = [self.arrived.pop(node, None)]
         if node._outputs > 1:
             grad_outputs += [self.arrived.pop((node, index), None) for index in range(1, node._outputs)]
-        if node.hooks or node.retained or self.targets is not None:
+        if node.hooks is not None or self.targets is not None:
             self._hand_out(node, grad_outputs)
         if True not in needs:
             return node, grad_outputs, [], []
         rule = self._apply_rule if (o := function.observer) is None else o.watching(self._apply_rule)
         grad_inputs = rule(node, grad_outputs, needs)
-        if not self.retain_graph:
-            node.release()
-        sums, index = [], 0
-        for tensor in inputs:
-            sums.append(self._deliver(tensor, grad_inputs[index]) if needs[index] else (None, None))
-            index += 1
-        return node, grad_outputs, grad_inputs, sums
+        if not self.retain_graph:  # lets go of what is saved: another pass through this node is an error from here on
+            node._inputs = node._input_arrays = node._output_arrays = ()
+        return node, grad_outputs, grad_inputs, self._pass_on(inputs, grad_inputs, needs)
 
     def _hand_out(self, node: Function, gradients: list[Tensor | None]) -> None:
         """Shows the whole gradients of a node's outputs to hooks, which may replace them, and to those who asked."""
         arrived = [(index, gradient) for index, gradient in enumerate(gradients) if gradient is not None]
         for index, gradient in arrived:
-            gradients[index] = gradient = _run_hooks((node.hooks or {}).get(index, ()), gradient)
+            if node.hooks is not None:
+                gradients[index] = gradient = _run_hooks(node.hooks.get(index, ()), gradient)
             if self.targets is None:
-                if node.retained and index in node.retained:
+                if index in node.retained:
                     _accumulate_grad(node.retained[index](), gradient)
             elif (key := (node, index) if index else node) in self.targets:
                 self.found[key] = gradient
@@ -313,19 +307,27 @@ class _Pass:
             raise _misfit(gradient, tensor, f"{node.name()}: the gradient its backward rule returned for input {index}")
         return gradient if self.create_graph else gradient.detach()  # it may be a saved tensor as it is
 
-    def _deliver(self, tensor: Tensor, gradient: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
-        """Adds a contribution to what has arrived for the tensor, and returns the sums before and after. A leaf that
-        has all its contributions gets its `grad`."""
-        node, arrived = tensor.grad_fn, self.arrived
-        key = tensor if node is None else (node, tensor.output_index) if tensor.output_index else node  # as in _key
-        before = total = arrived.get(key)
-        if gradient is not None:
-            arrived[key] = total = gradient if before is None else self._sum(before, gradient)
-        if node is None:
-            self.uses_left[tensor] = left = self.uses_left[tensor] - 1
-            if left == 0 and total is not None:
-                self._finish_leaf(tensor, arrived.pop(key))
-        return before, total
+    def _pass_on(
+        self, tensors: Tensors, gradients: Gradients, needs: Sequence[bool]
+    ) -> list[tuple[Tensor | None, Tensor | None]]:
+        """Adds a contribution to what has arrived for each of the tensors that need one. Returns the sums before and
+        after. A leaf that has all its contributions gets its `grad`."""
+        arrived, sums, index = self.arrived, [], 0
+        for tensor in tensors:
+            before = total = None
+            if needs[index]:
+                node, gradient = tensor.grad_fn, gradients[index]
+                key = tensor if node is None else (node, tensor.output_index) if tensor.output_index else node  # _key
+                before = total = arrived.get(key)
+                if gradient is not None:
+                    arrived[key] = total = gradient if before is None else self._sum(before, gradient)
+                if node is None:
+                    self.uses_left[tensor] = left = self.uses_left[tensor] - 1
+                    if left == 0 and total is not None:
+                        self._finish_leaf(tensor, arrived.pop(key))
+            sums.append((before, total))
+            index += 1
+        return sums
 
     def _sum(self, a: Tensor, b: Tensor) -> Tensor:
         """A new tensor: others may hold the old ones. Recorded, and seen by an observer, where that is asked for."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import count
+from operator import attrgetter
 from types import ModuleType
 from typing import Any
 from weakref import ref
@@ -62,8 +63,10 @@ class Function:
 
     backend: Backend  # the inputs'; where forward changes it, the results'
     needs: tuple[bool, ...]
+    xp: ModuleType = property(attrgetter("backend.xp"))  # type: ignore[assignment]  # read in C, which is quicker
+    kernels: Any = property(attrgetter("backend.kernels"))
     hooks: dict[int, list[Callable[[Tensor], Tensor | None]]] | None  # by output, in order of registration
-    retained: dict[int, ref[Tensor]] | None  # by output: the tensor whose gradient is to be kept in `grad`
+    retained: dict[int, ref[Tensor]]  # by output: the tensor whose gradient is to be kept in `grad`; set with `hooks`
     _number: int  # nodes are counted as they are recorded, so those that made the inputs have smaller numbers
     _inputs: tuple[Tensor, ...]  # the edges of the graph; none in a node that has been released
     _input_arrays: Sequence[Any]
@@ -75,14 +78,6 @@ class Function:
 
     def backward(self, *grad_outputs: Any, **_: Any) -> Any:
         raise NotImplementedError(f"{self.name()}: to differentiate it, write its backward(self, *grad_outputs)")
-
-    @property
-    def xp(self) -> ModuleType:
-        return self.backend.xp
-
-    @property
-    def kernels(self) -> Any:
-        return self.backend.kernels
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
@@ -107,11 +102,10 @@ class Function:
         Tensor, ValueError (with the operation's name) for shapes that `forward` cannot combine, and RuntimeError for
         inputs of different backends.
         """
-        node, watcher = cls(), observer
-        given = parameters if watcher is None else {**parameters}  # forward may set other attributes
+        node = cls()
         if parameters:
-            plain = cls.__init__ is object.__init__ and cls.__new__ is object.__new__
-            node.__dict__ = parameters if plain else {**node.__dict__, **parameters}
+            node.__dict__.update(parameters)
+        watcher = observer
         try:
             backend = node.backend = inputs[0].backend
             arrays, needs = [], []
@@ -134,15 +128,11 @@ class Function:
         except NotAnArray as error:
             raise TypeError(f"{cls.name()}: {error}") from None
         if maker is not None:
-            node._number, node.hooks, node.retained = next(_numbers), None, None
+            node._number, node.hooks = next(_numbers), None
             node.needs, node._inputs, node._input_arrays = tuple(needs), inputs, arrays
             node._output_arrays = [y._data for y in results] if type(results) is tuple else [results._data]
             node._outputs = len(node._output_arrays)
-        return results if watcher is None else watcher.computed(node, given, inputs, results)
-
-    def release(self) -> None:
-        """Lets go of all saved arrays; a second backward pass through this node is an error from here on."""
-        self._inputs = self._input_arrays = self._output_arrays = ()
+        return results if watcher is None else watcher.computed(node, parameters, inputs, results)
 
     @classmethod
     def name(cls) -> str:
