@@ -57,7 +57,10 @@ def test_after_a_fork_it_runs_without_threads(kernels, monkeypatch) -> None:
 def test_a_kernel_waits_for_its_turn_and_tells_numba_how_many_threads(monkeypatch) -> None:
     seen = []
     monkeypatch.setattr(threads, "tell_numba", lambda: seen.append(threads.turn.locked()))
-    compiled_kernel()(reciprocals)(np.ones(1), np.empty(1))
+    kernel = compiled_kernel()(reciprocals)
+    for number in (None, 1):  # with none set, there is nothing to tell
+        monkeypatch.setattr(threads, "number", number)
+        kernel(np.ones(1), np.empty(1))
     assert seen == [True]
     assert not threads.turn.locked()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 from numba import njit, prange
@@ -34,7 +35,7 @@ OVER_FACTORIAL = tuple(1 / math.factorial(k) for k in range(14))  # the Taylor s
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
-    return _elementwise(_sigmoid_float32 if x.dtype == np.float32 else _sigmoid_float64, x)
+    return _elementwise(_sigmoid_float32 if x.itemsize == 4 else _sigmoid_float64, x)
 
 
 def sigmoid_grad(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -53,7 +54,7 @@ def _elementwise(kernel: Callable[..., None], x: np.ndarray, dy: np.ndarray | No
     """The kernel's result for one array, or two of one shape. It sees each as (channels, numbers), in x's layout."""
     innermost, channels = not x.flags.c_contiguous, 1
     if innermost:  # the batch, as in numpy/layout.py
-        inwards = (*range(1, x.ndim), 0)
+        inwards, outwards = _axes_with_batch(x.ndim)
         x, dy = x.transpose(inwards), None if dy is None else dy.transpose(inwards)
         channels = len(x) if x.ndim == 4 else 1
     y = empty(x.shape, x.dtype)
@@ -61,7 +62,13 @@ def _elementwise(kernel: Callable[..., None], x: np.ndarray, dy: np.ndarray | No
         kernel(contiguous(x).reshape(channels, -1), y.reshape(channels, -1))
     else:
         kernel(contiguous(x).reshape(channels, -1), contiguous(dy).reshape(channels, -1), y.reshape(channels, -1))
-    return y.transpose(-1, *range(x.ndim - 1)) if innermost else y
+    return y.transpose(outwards) if innermost else y
+
+
+@lru_cache
+def _axes_with_batch(ndim: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The order of axes that moves the first one inwards, and the one that moves it out again."""
+    return (*range(1, ndim), 0), (-1, *range(ndim - 1))
 
 
 @njit(inline="always")

@@ -46,7 +46,8 @@ def compiled_kernel(fastmath: frozenset[str] = ROUNDING_ONLY) -> Callable[[Calla
                 unthreaded(*arguments)
                 return
             with threads.turn:
-                threads.tell_numba()
+                if threads.number is not None:  # none is set most often
+                    threads.tell_numba()
                 threaded(*arguments)
 
         return call

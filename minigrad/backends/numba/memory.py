@@ -42,9 +42,8 @@ def empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     if size < SMALL:
         return np.empty(shape, dtype)
     memory = np.empty(size + CACHE_LINE, BYTE)
-    address = ctypes.addressof(
-        ctypes.c_char.from_buffer(memory.data)
-    )  # NumPy's own ways to it take three times as long
+    buffer = ctypes.c_char.from_buffer(memory)  # type: ignore[arg-type]
+    address = ctypes.addressof(buffer)  # NumPy's own ways to it take three times as long
     return np.ndarray(shape, dtype, memory, -address % CACHE_LINE)
 
 
