@@ -38,15 +38,15 @@ class Conv2d(_Convolution):
     """
 
     def forward(self, x, weight, bias=None):
-        return self.kernels.conv2d(x, weight, bias, **self.geometry)
+        return self.kernels.conv2d(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)
 
     def backward(self, dy):
-        x, weight = self.inputs[:2]
+        (x, weight), geometry = self.inputs[:2], self.geometry
         dx = dweight = dbias = None
         if self.needs[0]:
-            dx = Conv2dGradInput.apply(dy, weight, image=x.shape[2:], **self.geometry)
+            dx = Conv2dGradInput.apply(dy, weight, image=x.shape[2:], **geometry)
         if True in self.needs[1:]:  # one kernel for both, so that no bit depends on which are wanted
-            dweight, dbias = Conv2dGradWeight.apply(dy, x, kernel=weight.shape[2:], **self.geometry)
+            dweight, dbias = Conv2dGradWeight.apply(dy, x, kernel=weight.shape[2:], **geometry)
         return (dx, dweight, dbias)[: len(self.needs)]  # two where there is no bias
 
 
@@ -56,7 +56,9 @@ class Conv2dGradInput(_Convolution):
     image: Pair
 
     def forward(self, d, weight):
-        return self.kernels.conv2d_grad_input(d, weight, self.image, **self.geometry)
+        return self.kernels.conv2d_grad_input(
+            d, weight, self.image, self.stride, self.padding, self.dilation, self.groups
+        )
 
     def backward(self, dg):
         d, weight = self.inputs
@@ -75,7 +77,7 @@ class Conv2dGradWeight(_Convolution):
     kernel: Pair
 
     def forward(self, d, x):
-        return self.kernels.conv2d_grad_weight(d, x, self.kernel, **self.geometry)
+        return self.kernels.conv2d_grad_weight(d, x, self.kernel, self.stride, self.padding, self.dilation, self.groups)
 
     def backward(self, dweight, dbias):
         d, x = self.inputs

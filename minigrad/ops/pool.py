@@ -29,12 +29,12 @@ class AvgPool2d(_Pooling):
     count_include_pad: bool
 
     def forward(self, x):
-        return self.kernels.avg_pool2d(x, **self.geometry, count_include_pad=self.count_include_pad)
+        return self.kernels.avg_pool2d(x, self.kernel, self.stride, self.padding, self.count_include_pad)
 
     def backward(self, dy):
         (x,) = self.inputs
-        window = {**self.geometry, "count_include_pad": self.count_include_pad}
-        return (AvgPool2dGrad.apply(dy, image=x.shape[2:], **window),)
+        counted = self.count_include_pad
+        return (AvgPool2dGrad.apply(dy, image=x.shape[2:], **self.geometry, count_include_pad=counted),)
 
 
 class AvgPool2dGrad(_Pooling):
@@ -44,7 +44,9 @@ class AvgPool2dGrad(_Pooling):
     count_include_pad: bool
 
     def forward(self, d):
-        return self.kernels.avg_pool2d_grad(d, self.image, **self.geometry, count_include_pad=self.count_include_pad)
+        return self.kernels.avg_pool2d_grad(
+            d, self.image, self.kernel, self.stride, self.padding, self.count_include_pad
+        )
 
     def backward(self, dg):
         return (AvgPool2d.apply(dg, **self.geometry, count_include_pad=self.count_include_pad),)
@@ -54,7 +56,7 @@ class MaxPool2d(_Pooling):
     """y = x at each window's winner, its first maximum;   dL/dx = each dL/dy at its winner"""
 
     def forward(self, x):
-        y, self.winners = self.kernels.max_pool2d(x, **self.geometry)
+        y, self.winners = self.kernels.max_pool2d(x, self.kernel, self.stride, self.padding)
         return y
 
     def backward(self, dy):
@@ -69,7 +71,7 @@ class MaxPool2dScatter(_Pooling):
     image: Pair
 
     def forward(self, d):
-        return self.kernels.max_pool2d_scatter(d, self.winners, self.image, **self.geometry)
+        return self.kernels.max_pool2d_scatter(d, self.winners, self.image, self.kernel, self.stride, self.padding)
 
     def backward(self, dg):
         return (MaxPool2dGather.apply(dg, winners=self.winners, **self.geometry),)
@@ -81,7 +83,7 @@ class MaxPool2dGather(_Pooling):
     winners: Any
 
     def forward(self, x):
-        return self.kernels.max_pool2d_gather(x, self.winners, **self.geometry)
+        return self.kernels.max_pool2d_gather(x, self.winners, self.kernel, self.stride, self.padding)
 
     def backward(self, dy):
         (x,) = self.inputs
