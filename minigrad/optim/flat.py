@@ -34,7 +34,10 @@ class Flat:
 
     def pieces(self, kind: str, whole: Any) -> list[Any]:
         """The pieces of a flat array, by which `whole` knows it from then on."""
-        pieces = [whole[place].reshape(shape) for place, shape in zip(self.ranges, self.shapes, strict=True)]
+        pieces = [
+            whole[place] if len(shape) == 1 else whole[place].reshape(shape)  # a bias's piece has its shape already
+            for place, shape in zip(self.ranges, self.shapes, strict=True)
+        ]
         self.latest[kind] = whole, pieces
         return pieces
 
@@ -98,8 +101,8 @@ class FlatOptimizer(Optimizer):
         for group in self.param_groups:
             options = self._options(group)
             alike: dict[tuple[Any, ...], list[Tensor]] = {}  # parameters that one kernel call can update
-            for parameter in self._with_gradients(group):
-                state = self._state_of(parameter)
+            parameters = self._with_gradients(group)
+            for parameter, state in zip(parameters, self._states_of(parameters), strict=True):
                 key = parameter.backend, parameter._data.dtype, state.get("step"), *state
                 alike.setdefault(key, []).append(parameter)
             for (backend, dtype, *_), members in alike.items():

@@ -115,29 +115,31 @@ class Optimizer:
 
     def zero_grad(self) -> None:
         """Forgets the gradients of all parameters: each `grad` is None afterwards."""
-        for parameter in self._parameters():
-            parameter.grad = None
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None
 
     def step(self) -> None:
         """Updates every parameter that has a gradient; the gradients stay as they are."""
         for group in self.param_groups:
             options = self._options(group)
-            for parameter in self._with_gradients(group):
-                state = self._state_of(parameter)
+            parameters = self._with_gradients(group)
+            for parameter, state in zip(parameters, self._states_of(parameters), strict=True):
                 arrays = parameter._data, parameter.grad._data  # type: ignore[union-attr]
                 parameter.data = self.update(*arrays, state, parameter.backend.xp, **options)
 
-    def _state_of(self, parameter: Tensor) -> dict[str, Any]:
-        """What is remembered of a parameter; its arrays follow a parameter that has been moved to another backend."""
-        state = self.state.setdefault(parameter, {})
-        here = (int, parameter.backend.ndarray)
-        for name, value in state.items():
-            if not isinstance(value, here):
-                state[name], _ = new_array(value, parameter.dtype, parameter.backend)
-        return state
+    def _states_of(self, parameters: list[Tensor]) -> list[dict[str, Any]]:
+        """What is remembered of each parameter; its arrays follow one that has been moved to another backend."""
+        states = []
+        for parameter in parameters:
+            states.append(state := self.state.setdefault(parameter, {}))
+            for name, value in state.items():
+                if not isinstance(value, (int, parameter.backend.ndarray)):
+                    state[name], _ = new_array(value, parameter.dtype, parameter.backend)
+        return states
 
     def _options(self, group: dict[str, Any]) -> dict[str, Any]:
-        return {name: python_number(group[name]) for name in self.defaults}
+        return {name: v.item() if isinstance(v := group[name], np.generic) else v for name in self.defaults}
 
     def _with_gradients(self, group: dict[str, Any]) -> list[Tensor]:
         """The group's parameters that have a gradient, which is one of theirs."""
@@ -166,14 +168,14 @@ class Optimizer:
         [0]
         """
         numbers = {parameter: number for number, parameter in enumerate(self._parameters())}
+        remembered = [parameter for parameter, values in self.state.items() if values]
         return {
             "state": {
                 numbers[parameter]: {
                     name: value if isinstance(value, int) else Tensor._wrap(value, parameter.backend)
-                    for name, value in self._state_of(parameter).items()
+                    for name, value in state.items()
                 }
-                for parameter, values in self.state.items()
-                if values
+                for parameter, state in zip(remembered, self._states_of(remembered), strict=True)
             },
             "param_groups": [{**group, "params": [numbers[p] for p in group["params"]]} for group in self.param_groups],
         }
