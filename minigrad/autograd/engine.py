@@ -122,13 +122,15 @@ def _seed(output: Tensor, gradient: Any, caller: str) -> Tensor:
     """The gradient that a pass starts with, checked."""
     if not isinstance(output, Tensor):
         raise TypeError(f"{caller}: expected a Tensor to differentiate, got {type(output).__name__}")
-    if not output.requires_grad:
+    if not output._requires_grad:
         raise RuntimeError(f"{caller}: this tensor requires no gradient; make its sources with requires_grad=True")
     if gradient is None:
         if output.size != 1:
             hint = "the gradient that arrives at it, of that shape; or reduce it to one element, say with .sum()"
             raise RuntimeError(f"{caller}: a tensor of shape {output.shape} needs {hint}")
-        return _wrap(output.backend.xp.ones(output.shape, output.dtype), output.backend)
+        one = output.backend.xp.empty(output.shape, output.dtype)
+        one.fill(1)  # as `ones` would, which is Python inside NumPy
+        return _wrap(one, output.backend)
     if type(gradient) not in (float, int, list, tuple) and not hasattr(gradient, "__array__"):
         raise TypeError(f"{caller}: the gradient must be a Tensor or an array, got {gradient!r}; name flags: flag=True")
     if not isinstance(gradient, Tensor):
@@ -231,18 +233,21 @@ class _Pass:
     def run(self) -> None:
         """Visits all nodes."""
         with self.recording:
-            self._pass_on(self.roots, self.seeds, (True,) * len(self.roots))
+            self._start()
             while self.plan:
                 self._visit()
 
     def steps(self) -> Iterator[Step]:
         """Visits all nodes and tells of each. Between two steps, recording is as the caller has it."""
         with self.recording:
-            self._pass_on(self.roots, self.seeds, (True,) * len(self.roots))
+            self._start()
         while self.plan:
             with self.recording:
                 node, grad_outputs, grad_inputs, sums = self._visit()
             yield Step(node, tuple(grad_outputs), tuple(grad_inputs), *zip(*sums, strict=True))
+
+    def _start(self) -> None:
+        self._pass_on(self.roots, self.seeds, (True,) * len(self.roots))
 
     def _visit(self) -> tuple[Function, Gradients, Gradients, list[tuple[Tensor | None, Tensor | None]]]:
         """Applies the next node's rule and passes its gradients on. Returns the node, the gradients that arrived, those

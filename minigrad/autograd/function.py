@@ -6,7 +6,7 @@ The traversal that calls the backward rules is in engine.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import count
+from itertools import count, repeat
 from operator import attrgetter
 from types import ModuleType
 from typing import Any
@@ -92,7 +92,10 @@ class Function:
     def outputs(self) -> tuple[Tensor, ...]:
         # Made anew on each reading. A node that held its own output tensors would be a reference cycle, and the memory
         # of every graph would wait for the garbage collector.
-        return tuple([_wrap(array, self.backend, self, index) for index, array in enumerate(self._output_arrays)])
+        arrays = self._output_arrays
+        if len(arrays) == 1:  # nearly always
+            return (_wrap(arrays[0], self.backend, self),)
+        return tuple([_wrap(array, self.backend, self, index) for index, array in enumerate(arrays)])
 
     @classmethod
     def apply(cls, *inputs: Tensor, **parameters: Any) -> Any:
@@ -120,7 +123,7 @@ class Function:
         try:
             results = node.forward(*arrays)
             if type(results) is tuple:
-                results = tuple([_wrap(array, node.backend, maker, index) for index, array in enumerate(results)])
+                results = tuple(map(_wrap, results, repeat(node.backend), repeat(maker), count()))
             else:
                 results = _wrap(results, node.backend, maker)
         except (ValueError, OverflowError) as error:

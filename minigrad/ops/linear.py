@@ -37,14 +37,15 @@ class Linear(Function):
 
     def backward(self, dy):
         x, weight = self.inputs[:2]
-        rows = _as_rows(dy)
+        is_matrix = x.ndim == 2
+        x_rows, dy_rows = (x, dy) if is_matrix else (_as_rows(x), _as_rows(dy))
         dx = dweight = dbias = None
         if self.needs[0]:
-            dx = Matmul.apply(rows, weight)  # (R, I) = (R, O) @ (O, I)
-            dx = dx if x.ndim == 2 else reshape(dx, x.shape)
+            dx = Matmul.apply(dy_rows, weight)  # (R, I) = (R, O) @ (O, I)
+            dx = dx if is_matrix else reshape(dx, x.shape)
         if True in self.needs[1:]:  # one kernel for both, so that no bit depends on which are wanted
-            dweight, dbias = LinearGradWeight.apply(rows, _as_rows(x))
-        return (dx, dweight, dbias)[: len(self.inputs)]  # two where there is no bias
+            dweight, dbias = LinearGradWeight.apply(dy_rows, x_rows)
+        return (dx, dweight, dbias)[: len(self.needs)]  # two where there is no bias
 
 
 class LinearGradWeight(Function):
@@ -66,7 +67,7 @@ class LinearGradWeight(Function):
 
 def _as_rows(x: Tensor) -> Tensor:
     """(..., I) as (R, I)."""
-    return x if x.ndim == 2 else reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
+    return reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
 
 
 def _swap(x: Tensor) -> Tensor:

@@ -20,19 +20,17 @@ def operands(name: str, *values: Any, backend: Backend | None = None) -> tuple[T
     that is no number, array or Tensor.
     """
     # The usual cases are decided fast: tensors of one dtype, and a floating tensor with a Python number.
+    for value in values:
+        if not isinstance(value, Tensor) or value._data.dtype is not values[0]._data.dtype:
+            break
+    else:
+        return values
     if len(values) == 2:
         a, b = values
-        if isinstance(a, Tensor):
-            dtype = a._data.dtype
-            if isinstance(b, Tensor):
-                if b._data.dtype is dtype:
-                    return values
-            elif type(b) in (float, int) and dtype.kind == "f":
-                return a, _number_tensor(name, b, dtype, a.backend)
-        elif type(a) in (float, int) and isinstance(b, Tensor) and b._data.dtype.kind == "f":
+        if type(b) in NUMBERS and is_floating(a):
+            return a, _number_tensor(name, b, a._data.dtype, a.backend)
+        if type(a) in NUMBERS and is_floating(b):
             return _number_tensor(name, a, b._data.dtype, b.backend), b
-    elif _agree(values):
-        return values
     tensors = [value for value in values if isinstance(value, Tensor)]
     backend = tensors[0].backend if tensors else backend or default_backend()
     for value in values:
@@ -62,19 +60,6 @@ def _number_tensor(name: str, value: Any, dtype: np.dtype, backend: Backend) -> 
         raise ValueError(f"{name}: the number {value} does not fit into {dtype}") from None
     xp = backend.xp
     return Tensor._wrap(number if xp is np else xp.full((), number.item(), dtype), backend)  # a GPU is sent no array
-
-
-def _agree(values: tuple[Any, ...]) -> bool:
-    """Whether all are Tensors of one dtype already."""
-    dtype = None
-    for value in values:
-        if not isinstance(value, Tensor):
-            return False
-        if dtype is None:
-            dtype = value._data.dtype
-        elif value._data.dtype is not dtype:
-            return False
-    return True
 
 
 def common_dtype(name: str, values: tuple[Any, ...]) -> np.dtype:

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..autograd.function import Function
 from ..tensor import Tensor
+from .arithmetic import Div
 from .elementwise import exp
 from .indexing import PutItem
 from .operands import as_number, as_tensor, floating, normalize_axes
@@ -27,7 +28,7 @@ class _Reduction(Function):
 
     def expand(self, reduced: Tensor) -> Tensor:
         """A tensor of the output's shape, with the reduced axes back as size 1; or a number, which needs none."""
-        if len(self.axis) == self.inputs[0].ndim:
+        if self.keepdims or reduced.ndim == 0:
             return reduced
         kept = tuple(1 if i in self.axis else size for i, size in enumerate(self.inputs[0].shape))
         return reshape(reduced, kept)
@@ -56,7 +57,7 @@ class Mean(_Reduction):
     def backward(self, dy):
         (x,) = self.inputs
         n = math.prod([x.shape[i] for i in self.axis])
-        return (BroadcastTo.apply(self.expand(dy / n), shape=x.shape),)
+        return (BroadcastTo.apply(self.expand(Div.apply(dy, number=n)), shape=x.shape),)
 
 
 class Max(_Reduction):

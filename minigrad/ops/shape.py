@@ -13,7 +13,7 @@ from ..tensor import Tensor
 from .indexing import GetItem
 from .operands import as_number, as_tensor, normalize_axes, normalize_axis, operands
 
-SMALL = 4096  # numbers that are written sooner than NumPy's broadcast_to, which is Python inside, has made a view
+SMALL = 4096  # numbers that are written sooner than NumPy's broadcast_to (or full), Python inside, has made a view
 
 
 class Reshape(Function):
@@ -49,7 +49,9 @@ class BroadcastTo(Function):
 
     def forward(self, x):
         if x.ndim == 0 and self.backend.on_host and math.prod(self.shape) <= SMALL:
-            return self.xp.full(self.shape, x, x.dtype)
+            y = self.xp.empty(self.shape, x.dtype)
+            y.fill(x)
+            return y
         return self.xp.broadcast_to(x, self.shape)
 
     def backward(self, dy):
