@@ -18,6 +18,7 @@ _wrap = Tensor._wrap
 
 Tensors = Sequence[Tensor]
 Gradients = Sequence[Tensor | None]
+Sums = list[tuple[Tensor | None, Tensor | None]]  # for each input of a node: before a contribution, and after it
 
 
 class Step(NamedTuple):
@@ -249,7 +250,7 @@ class _Pass:
     def _start(self) -> None:
         self._pass_on(self.roots, self.seeds, (True,) * len(self.roots))
 
-    def _visit(self) -> tuple[Function, Gradients, Gradients, list[tuple[Tensor | None, Tensor | None]]]:
+    def _visit(self) -> tuple[Function, Gradients, Gradients, Sums]:
         """Applies the next node's rule and passes its gradients on. Returns the node, the gradients that arrived, those
         that it passed on, and for each input the sums before and after."""
         _, node, inputs, needs = self.plan.pop()
@@ -312,9 +313,7 @@ class _Pass:
             raise _misfit(gradient, tensor, f"{node.name()}: the gradient its backward rule returned for input {index}")
         return gradient if self.create_graph else gradient.detach()  # it may be a saved tensor as it is
 
-    def _pass_on(
-        self, tensors: Tensors, gradients: Gradients, needs: Sequence[bool]
-    ) -> list[tuple[Tensor | None, Tensor | None]]:
+    def _pass_on(self, tensors: Tensors, gradients: Gradients, needs: Sequence[bool]) -> Sums:
         """Adds a contribution to what has arrived for each of the tensors that need one. Returns the sums before and
         after. A leaf that has all its contributions gets its `grad`."""
         arrived, sums, index = self.arrived, [], 0

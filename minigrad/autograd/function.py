@@ -105,10 +105,9 @@ class Function:
         Tensor, ValueError (with the operation's name) for shapes that `forward` cannot combine, and RuntimeError for
         inputs of different backends.
         """
-        node = cls()
+        node, watcher = cls(), observer
         if parameters:
             node.__dict__.update(parameters)
-        watcher = observer
         try:
             backend = node.backend = inputs[0].backend
             arrays, needs = [], []
