@@ -24,7 +24,10 @@ ONE_PIXEL = outputs_view((1, 1), (1, 1), (1, 1), (1, 1), (0, 0))
 
 
 def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    way = product_of(a, b)
+    return _product(product_of(a, b), a, b)
+
+
+def _product(way: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     if way == "BLAS":
         with one_blas_thread:
             return reference_matmul(a, b)
@@ -53,7 +56,7 @@ def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.nda
         y = empty((len(x), len(weight)), x.dtype)
         _dots(contiguous(x), contiguous(weight), contiguous(bias), y)
         return y
-    y = matmul(x, weight.T)
+    y = _product(way, x, weight.T)
     if bias is not None:
         y += bias
     return y
@@ -61,10 +64,11 @@ def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.nda
 
 def linear_grad_weight(dy: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     way = product_of(dy.T, x)
+    if way == "BLAS" and x.T.flags.carray:  # as it lies innermost; one behind the other, examples can be summed
+        x = turned(x.T)
+        way = product_of(dy.T, x)
     if way != "loops":
-        if way == "BLAS" and x.T.flags.carray:  # as it lies innermost; one behind the other, examples can be summed
-            x = turned(x.T)
-        return matmul(dy.T, x), dy.sum(axis=0)
+        return _product(way, dy.T, x), dy.sum(axis=0)
     dweight, dbias = empty((dy.shape[1], x.shape[1]), dy.dtype), np.empty(dy.shape[1], dy.dtype)
     _weight_gradients(contiguous(dy), contiguous(x), dweight, dbias)
     return dweight, dbias

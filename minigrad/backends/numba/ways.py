@@ -79,7 +79,8 @@ def product_of(a: np.ndarray, b: np.ndarray) -> str:
         chosen = "dots"
     else:
         chosen = "loops" if a.shape[1] <= LONG_DOT and a.size * b.shape[1] <= SMALL_PRODUCT else "BLAS"
-    log.debug(PRODUCTS[chosen])
+    if log.isEnabledFor(logging.DEBUG):
+        log.debug(PRODUCTS[chosen])
     return chosen
 
 
