@@ -67,6 +67,8 @@ GEOMETRIES = [
     Geometry(70, 1, 2, 1, (3, 3), (2, 2)),
     Geometry(70, 4, 14, 2, (4, 3), (3, 2), stride=(1, 2), padding=(1, 0)),
     Geometry(300, 1, 1, 1, (3, 5), (1, 2), stride=(1, 2)),  # pixels longer than a piece
+    Geometry(48, 2, 9, 1, (3, 11), (2, 2), stride=(1, 2), padding=(0, 1)),  # three registers a pixel, none a neighbour
+    Geometry(32, 45, 7, 1, (2, 7), (2, 2), stride=(1, 3)),  # more terms than are taken at a time
 ]
 each_geometry = pytest.mark.parametrize("g", GEOMETRIES, ids=lambda g: "-".join(map(str, g[:4])))
 

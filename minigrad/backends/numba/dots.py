@@ -12,12 +12,11 @@ from numba import prange
 from ..numpy.layout import Pair
 from .compiler import SUMS_IN_ANY_ORDER, compiled_function, compiled_kernel
 from .memory import contiguous
-from .tasks import TASKS, part_of, parts_of
+from .tasks import BANDS_SIZE, TASKS, part_of, parts_of
 from .tile import DOT_ROWS, FIVE, ONE, REGISTER_BYTES, TWO, add_dot_products, add_lanes, no_sums
 from .views import View
 
 BAND, TERMS = 3 << 19, 3 << 9  # multiply-adds of a band of rows that are worth sums of its own, and terms of each sum
-BANDS_SIZE = 1 << 18  # numbers in the sums of all bands
 PIECE = 2048  # numbers of each row whose dot products are taken at a time, so that they stay in the first-level cache
 
 

@@ -14,13 +14,12 @@ from ..numpy.layout import Pair
 from .compiler import compiled_function, compiled_kernel
 from .copies import BLOCK, block_of, blocks_of, is_packed, pack, seen_at, turned
 from .memory import contiguous, empty
-from .tasks import TASKS, part_of, parts_of
+from .tasks import BANDS_SIZE, TASKS, part_of, parts_of
 from .tile import HALF, REGISTER_BYTES, SIX, THREE, TWO, WIDE, add_products, load_tile, spread, store_tile
 from .views import View
 
 DEPTH = 160  # terms of a sum taken at a time, so that their pieces stay in the first-level cache for all outputs
 TOGETHER = 4  # tiles whose pieces are packed at a time, so that they come from memory as longer runs
-BANDS_SIZE = 1 << 18  # numbers in the sums of all bands
 
 
 def weighted_sums(
@@ -136,7 +135,8 @@ def _row_of_sums(place, x, weight, shape, steps, bias, tables, row_steps, column
                             packed += tiles * size
                             panel_steps, tile_step = pack(terms, pixels, x_at, x_steps, (t, B, shift), tiles, panel)
                         seen, seen_steps = panel, panel_steps
-                        at = ((t - begin) // size * tile_step - c * seen_steps[0], w_at, y_at + t)
+                        x_place = (t - begin) // size * tile_step - c * seen_steps[0]  # the panel begins with input c
+                        at = (x_place, w_at, y_at + t)
                     o = _sums(SIX, WIDE, first, last, terms, seen, weight, bias, y, at, seen_steps, w_steps, y_step)
                     _sums(TWO, WIDE, o, last, terms, seen, weight, bias, y, at, seen_steps, w_steps, y_step)
                     t += size

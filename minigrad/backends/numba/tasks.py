@@ -5,6 +5,7 @@ from __future__ import annotations
 from .compiler import compiled_function
 
 TASKS = 8  # at least so many where the work allows it, for however few threads; twice as many cost more than they bring
+BANDS_SIZE = 1 << 18  # numbers in the sums of all bands of rows, each of which has sums of its own
 
 
 def parts_of(tasks: int, outputs: int, tile: int) -> int:
