@@ -126,9 +126,9 @@ class Tensor:
         self._data = array
 
     # As `return self._data.shape` would be, but read in C: every operation asks for some of them.
-    shape: tuple[int, ...] = property(attrgetter("_data.shape"))  # type: ignore[assignment]
-    dtype: np.dtype = property(attrgetter("_data.dtype"))  # type: ignore[assignment]
-    ndim: int = property(attrgetter("_data.ndim"))  # type: ignore[assignment]
+    shape: tuple[int, ...] = property(attrgetter("_data.shape"), doc="How long each axis is.")  # type: ignore[assignment]
+    dtype: np.dtype = property(attrgetter("_data.dtype"), doc="The type of its elements.")  # type: ignore[assignment]
+    ndim: int = property(attrgetter("_data.ndim"), doc="How many axes it has.")  # type: ignore[assignment]
     size: int = property(attrgetter("_data.size"), doc="How many elements it has.")  # type: ignore[assignment]
 
     def numpy(self) -> np.ndarray:

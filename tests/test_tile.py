@@ -24,7 +24,7 @@ OPERATIONS = tuple(interpreted.TILE_OPERATIONS)
 NUMBERS = {"float32": (1, 3, 7, 8), "float64": (1, 3, 4)}  # breadths of tiles that are cut short
 SHAPES = [(dtype, breadth) for dtype in NUMBERS for breadth in (*[(0,) * v for v in (1, 2, 4)], *NUMBERS[dtype])]
 each_shape = pytest.mark.parametrize(("dtype", "breadth"), SHAPES)
-LARGEST = ("load_tile", "store_tile", "places", "keep_larger")
+LARGEST = ("load_tile", "store_tile", "spread_place", "keep_larger")
 BETWEEN = 5  # numbers between those that a tile reads or writes, so that no run lies on a boundary
 
 
@@ -95,11 +95,11 @@ def dots(spread, load_tile, store_tile, add_products, no_sums, add_dot_products,
 
 
 def largest(*operations):
-    load_tile, store_tile, places, keep_larger = (operations[OPERATIONS.index(name)] for name in LARGEST)
+    load_tile, store_tile, spread_place, keep_larger = (operations[OPERATIONS.index(name)] for name in LARGEST)
 
     def kernel(breadth, x, at, step, winners, y):
         best = load_tile((0,), breadth, x, at, 0)
-        won = places(best, winners, 70)
+        won = spread_place(best, winners, 70)
         best, won = keep_larger(best, won, breadth, x, at + step, 71)
         best, won = keep_larger(best, won, breadth, x, at + 2 * step, 72)
         store_tile(won, breadth, winners, 5, 0)

@@ -257,24 +257,23 @@ class _Pass:
         grad_outputs = [self.arrived.pop(node, None)]
         if node._outputs > 1:
             grad_outputs += [self.arrived.pop((node, index), None) for index in range(1, node._outputs)]
-        if node.hooks is not None or self.targets is not None:
+        if node.hooks or node.retained or self.targets is not None:
             self._hand_out(node, grad_outputs)
         if True not in needs:
             return node, grad_outputs, [], []
         rule = self._apply_rule if (o := function.observer) is None else o.watching(self._apply_rule)
         grad_inputs = rule(node, grad_outputs, needs)
-        if not self.retain_graph:  # lets go of what is saved: another pass through this node is an error from here on
-            node._inputs = node._input_arrays = node._output_arrays = ()
+        if not self.retain_graph:
+            node.release()
         return node, grad_outputs, grad_inputs, self._pass_on(inputs, grad_inputs, needs)
 
     def _hand_out(self, node: Function, gradients: list[Tensor | None]) -> None:
         """Shows the whole gradients of a node's outputs to hooks, which may replace them, and to those who asked."""
         arrived = [(index, gradient) for index, gradient in enumerate(gradients) if gradient is not None]
         for index, gradient in arrived:
-            if node.hooks is not None:
-                gradients[index] = gradient = _run_hooks(node.hooks.get(index, ()), gradient)
+            gradients[index] = gradient = _run_hooks((node.hooks or {}).get(index, ()), gradient)
             if self.targets is None:
-                if index in node.retained:
+                if node.retained and index in node.retained:
                     _accumulate_grad(node.retained[index](), gradient)
             elif (key := (node, index) if index else node) in self.targets:
                 self.found[key] = gradient
@@ -321,7 +320,7 @@ class _Pass:
             before = total = None
             if needs[index]:
                 node, gradient = tensor.grad_fn, gradients[index]
-                key = tensor if node is None else (node, tensor.output_index) if tensor.output_index else node  # _key
+                key = tensor if node is None else (node, tensor.output_index) if tensor.output_index else node
                 before = total = arrived.get(key)
                 if gradient is not None:
                     arrived[key] = total = gradient if before is None else self._sum(before, gradient)

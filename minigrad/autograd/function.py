@@ -6,7 +6,7 @@ The traversal that calls the backward rules is in engine.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import count, repeat
+from itertools import count
 from operator import attrgetter
 from types import ModuleType
 from typing import Any
@@ -63,10 +63,11 @@ class Function:
 
     backend: Backend  # the inputs'; where forward changes it, the results'
     needs: tuple[bool, ...]
-    xp: ModuleType = property(attrgetter("backend.xp"))  # type: ignore[assignment]  # read in C, which is quicker
-    kernels: Any = property(attrgetter("backend.kernels"))
+    # Properties that are read in C, which is quicker.
+    xp: ModuleType = property(attrgetter("backend.xp"), doc="The array module.")  # type: ignore[assignment]
+    kernels: Any = property(attrgetter("backend.kernels"), doc="The kernels; see minigrad/backends/contract.py.")
     hooks: dict[int, list[Callable[[Tensor], Tensor | None]]] | None  # by output, in order of registration
-    retained: dict[int, ref[Tensor]]  # by output: the tensor whose gradient is to be kept in `grad`; set with `hooks`
+    retained: dict[int, ref[Tensor]] | None  # by output: the tensor whose gradient is to be kept in `grad`
     _number: int  # nodes are counted as they are recorded, so those that made the inputs have smaller numbers
     _inputs: tuple[Tensor, ...]  # the edges of the graph; none in a node that has been released
     _input_arrays: Sequence[Any]
@@ -122,7 +123,7 @@ class Function:
         try:
             results = node.forward(*arrays)
             if type(results) is tuple:
-                results = tuple(map(_wrap, results, repeat(node.backend), repeat(maker), count()))
+                results = tuple([_wrap(array, node.backend, maker, index) for index, array in enumerate(results)])
             else:
                 results = _wrap(results, node.backend, maker)
         except (ValueError, OverflowError) as error:
@@ -130,11 +131,15 @@ class Function:
         except NotAnArray as error:
             raise TypeError(f"{cls.name()}: {error}") from None
         if maker is not None:
-            node._number, node.hooks = next(_numbers), None
+            node._number, node.hooks, node.retained = next(_numbers), None, None
             node.needs, node._inputs, node._input_arrays = tuple(needs), inputs, arrays
             node._output_arrays = [y._data for y in results] if type(results) is tuple else [results._data]
             node._outputs = len(node._output_arrays)
         return results if watcher is None else watcher.computed(node, parameters, inputs, results)
+
+    def release(self) -> None:
+        """Lets go of all saved arrays; a second backward pass through this node is an error from here on."""
+        self._inputs = self._input_arrays = self._output_arrays = ()
 
     @classmethod
     def name(cls) -> str:

@@ -7,7 +7,6 @@ from typing import NamedTuple
 from weakref import ref
 
 from ..tensor import Tensor
-from .function import Function
 
 
 class RemovableHandle(NamedTuple):
@@ -44,14 +43,8 @@ def _hooks_of(tensor: Tensor) -> list[Callable[[Tensor], Tensor | None]]:
     if tensor.grad_fn is None:
         tensor.hooks = tensor.hooks or []
         return tensor.hooks
-    return _watched(tensor.grad_fn).setdefault(tensor.output_index, [])
-
-
-def _watched(node: Function) -> dict[int, list[Callable[[Tensor], Tensor | None]]]:
-    """The node's hooks. From here on, the traversal shows its gradients to them, and to who wants to retain one."""
-    if node.hooks is None:
-        node.hooks, node.retained = {}, {}
-    return node.hooks
+    tensor.grad_fn.hooks = tensor.grad_fn.hooks or {}
+    return tensor.grad_fn.hooks.setdefault(tensor.output_index, [])
 
 
 def retain_grad(self: Tensor) -> None:
@@ -67,6 +60,5 @@ def retain_grad(self: Tensor) -> None:
     if not self.requires_grad:
         raise RuntimeError("retain_grad: this tensor requires no gradient")
     if self.grad_fn is not None:
-        _watched(self.grad_fn)
         # A weak reference: the node must not keep alive the tensor that holds it.
-        self.grad_fn.retained[self.output_index] = ref(self)
+        self.grad_fn.retained = {**(self.grad_fn.retained or {}), self.output_index: ref(self)}

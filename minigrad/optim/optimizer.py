@@ -139,7 +139,7 @@ class Optimizer:
         return states
 
     def _options(self, group: dict[str, Any]) -> dict[str, Any]:
-        return {name: v.item() if isinstance(v := group[name], np.generic) else v for name in self.defaults}
+        return {name: python_number(group[name]) for name in self.defaults}
 
     def _with_gradients(self, group: dict[str, Any]) -> list[Tensor]:
         """The group's parameters that have a gradient, which is one of theirs."""

@@ -94,7 +94,7 @@ def add_lanes(tile: np.ndarray, size: tuple[int, int], sums: np.ndarray, at: int
             run(sums, at + r * steps[0] + c * steps[1], 1)[0] += tile[r, c].sum()
 
 
-def places(like: np.ndarray, array: np.ndarray, place: int) -> np.ndarray:
+def spread_place(like: np.ndarray, array: np.ndarray, place: int) -> np.ndarray:
     return np.full(like.shape, place, array.dtype)
 
 
@@ -114,6 +114,6 @@ def turn_square(x: np.ndarray, x_at: int, x_step: int, y: np.ndarray, y_at: int,
 
 OPERATIONS = (
     *(spread, load_tile, store_tile, add_products, no_sums, add_dot_products, add_lanes),
-    *(places, keep_larger, turn_square),
+    *(spread_place, keep_larger, turn_square),
 )
 TILE_OPERATIONS = {operation.__name__: operation for operation in OPERATIONS}

@@ -68,12 +68,12 @@ def pack(terms, x, x_at, steps, run, tiles, panel):
     """Copies what the terms of some tiles take of x, in their order, into the panel, tile by tile.
 
     Args:
-        x_at, steps: where the first pixel sees through the first term, and from an input, a row and a column to the
-            next.
-        run: the number of the run with which the first tile begins; N, and from what a pixel sees to the next one's.
+        x_at, steps: the place in x that the run's first number sees through the first term, and how far it is from an
+            input, a row and a column to the next.
+        run: t, N, shift: the first tile begins with number t of the run; a pixel has N numbers, and what neighbouring
+            pixels see is `shift` apart.
 
-    Returns how far it is in the panel from an input, a row and a column to the next, and from one register to the next;
-    and from tile to tile.
+    Returns the panel's steps from an input, a row, a column and a register to the next; and its step from tile to tile.
     """
     lanes = REGISTER_BYTES // x.itemsize
     (t, N, shift), size = run, len(WIDE) * lanes
@@ -95,7 +95,7 @@ def pack(terms, x, x_at, steps, run, tiles, panel):
 
 @njit(inline="always")
 def seen_at(t, N, shift):
-    """Where the number t of a run sees, behind where the first one does."""
+    """How far the place that number t of a run sees is behind the one that the first number sees."""
     return t if shift == N else t // N * shift + t % N
 
 

@@ -17,7 +17,7 @@ from .tile import DOT_ROWS, FIVE, ONE, REGISTER_BYTES, TWO, add_dot_products, ad
 from .views import View
 
 BAND, TERMS = 3 << 19, 3 << 9  # multiply-adds of a band of rows that are worth sums of its own, and terms of each sum
-PIECE = 2048  # numbers of each row whose dot products are taken at a time, so that they stay in the first-level cache
+PIECE = 3 << 11  # numbers of each output whose dot products are taken at a time, so that they stay in the cache
 
 
 def dot_products(

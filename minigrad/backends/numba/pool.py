@@ -15,7 +15,7 @@ from ..numpy.layout import Pair, batch_first, output_size
 from .compiler import compiled_kernel
 from .copies import batch_innermost
 from .memory import empty
-from .tile import ONE, REGISTER_BYTES, WIDE, keep_larger, load_tile, places, store_tile
+from .tile import ONE, REGISTER_BYTES, WIDE, keep_larger, load_tile, spread_place, store_tile
 from .views import inputs_view, outputs_view
 
 WINNER = np.dtype(np.int32)
@@ -124,13 +124,13 @@ def _max_pool2d(x, rows, columns, KW, y, winners):
         p, c = task // C, task % C
         for q in range(OW):
             taps, place = (rows[p, 1], columns[q, 1]), rows[p, 0] * KW + columns[q, 0]
-            seen_at, at = ((c * H + rows[p, 2]) * W + columns[q, 2]) * N, ((c * OH + p) * OW + q) * N
+            x_at, y_at = ((c * H + rows[p, 2]) * W + columns[q, 2]) * N, ((c * OH + p) * OW + q) * N
             t = 0
             while N - t >= wide:
-                _largest(WIDE, taps, x, seen_at + t, (W * N, N), place, KW, y, winners, at + t)
+                _largest(WIDE, taps, x, x_at + t, (W * N, N), place, KW, y, winners, y_at + t)
                 t += wide
             while t < N:
-                _largest(min(lanes, N - t), taps, x, seen_at + t, (W * N, N), place, KW, y, winners, at + t)
+                _largest(min(lanes, N - t), taps, x, x_at + t, (W * N, N), place, KW, y, winners, y_at + t)
                 t += lanes
 
 
@@ -138,7 +138,7 @@ def _max_pool2d(x, rows, columns, KW, y, winners):
 def _largest(breadth, taps, x, x_at, x_steps, place, KW, y, winners, y_at):
     """The largest of a window, and its place there, for as many images as a tile is broad."""
     best = load_tile(ONE, breadth, x, x_at, 0)  # the first pixel inside, which wins where all is minus infinity
-    won = places(best, winners, place)
+    won = spread_place(best, winners, place)
     for i in range(taps[0]):
         for j in range(taps[1]):
             best, won = keep_larger(best, won, breadth, x, x_at + i * x_steps[0] + j * x_steps[1], place + i * KW + j)

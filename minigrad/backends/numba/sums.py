@@ -105,7 +105,8 @@ def _row_of_sums(place, x, weight, shape, steps, bias, tables, row_steps, column
         place: g, p, the first image and the one behind the last, likewise outputs. Each run is one pixel where these
             are not all images.
         x: the group's channels of these images.
-        panel: where a tile's pieces of x are laid side by side first; empty where they are taken as they lie.
+        panel: where the pieces of x of up to TOGETHER tiles are laid first, tile by tile; empty where they are taken as
+            they lie.
     """
     (_, O, C), (_, OH, OW, N), (_, H, W, B), (g, p, images, (first, last)) = shape, y.shape, x.shape, place
     w_steps = (steps[2], row_steps[0] * steps[3], column_steps[0], steps[1])  # to the next input, row, column, output
@@ -124,18 +125,19 @@ def _row_of_sums(place, x, weight, shape, steps, bias, tables, row_steps, column
         for c in range(0, max(C, 1), depth):
             terms = (c, min(c + depth, C), rows[p, 1], columns[q, 1])
             # each pair of shapes is compiled apart, which takes a second: the rare ones make do with fewer
-            t = packed = 0
+            t = packed_to = 0
             while t < length:
                 at = (x_at + seen_at(t, B, shift), w_at, y_at + t)
                 if length - t >= size:
                     seen, seen_steps = pixels, x_steps
                     if panel.size > 0:
-                        if t == packed:
-                            tiles, begin = min(TOGETHER, (length - t) // size), t
-                            packed += tiles * size
+                        if t == packed_to:  # the next few tiles are packed
+                            tiles, packed_from = min(TOGETHER, (length - t) // size), t
+                            packed_to += tiles * size
                             panel_steps, tile_step = pack(terms, pixels, x_at, x_steps, (t, B, shift), tiles, panel)
                         seen, seen_steps = panel, panel_steps
-                        x_place = (t - begin) // size * tile_step - c * seen_steps[0]  # the panel begins with input c
+                        tile = (t - packed_from) // size
+                        x_place = tile * tile_step - c * seen_steps[0]  # the panel begins with input c
                         at = (x_place, w_at, y_at + t)
                     o = _sums(SIX, WIDE, first, last, terms, seen, weight, bias, y, at, seen_steps, w_steps, y_step)
                     _sums(TWO, WIDE, o, last, terms, seen, weight, bias, y, at, seen_steps, w_steps, y_step)

@@ -160,7 +160,7 @@ def add_lanes(_: Any, tile: Any, size: Any, array: Any, at: Any, steps: Any) -> 
 
 
 @tile_operation
-def places(_: Any, like: Any, array: Any, place: Any) -> Any:
+def spread_place(_: Any, like: Any, array: Any, place: Any) -> Any:
     """tile[r, :] = place, as integers of the array's dtype, one for each number of another tile"""
     tile = Tile(array.dtype, like.rows, like.vectors, like.lanes)
 
@@ -173,7 +173,10 @@ def places(_: Any, like: Any, array: Any, place: Any) -> Any:
 
 @tile_operation
 def keep_larger(_: Any, best: Any, winners: Any, breadth: Any, x: Any, at: Any, place: Any) -> Any:
-    """best[0, :] and winners[0, :], or x[at + :] and place where that x is larger; a NaN is, but not than a NaN."""
+    """best[0, :] and winners[0, :], or x[at + :] and place where that x is larger.
+
+    A NaN counts as larger than any number, and nothing as larger than a NaN: so the first one stays.
+    """
     both = types.Tuple((best, winners))
 
     def code(build: _Builder, largest: Any, won: Any, breadth: Any, x: Any, at: Any, place: Any) -> Any:
