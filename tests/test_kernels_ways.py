@@ -67,8 +67,6 @@ GEOMETRIES = [
     Geometry(70, 1, 2, 1, (3, 3), (2, 2)),
     Geometry(70, 4, 14, 2, (4, 3), (3, 2), stride=(1, 2), padding=(1, 0)),
     Geometry(300, 1, 1, 1, (3, 5), (1, 2), stride=(1, 2)),  # pixels longer than a piece
-    Geometry(48, 2, 9, 1, (3, 11), (2, 2), stride=(1, 2), padding=(0, 1)),  # three registers a pixel, none a neighbour
-    Geometry(32, 45, 7, 1, (2, 7), (2, 2), stride=(1, 3)),  # more terms than are taken at a time
 ]
 each_geometry = pytest.mark.parametrize("g", GEOMETRIES, ids=lambda g: "-".join(map(str, g[:4])))
 
@@ -282,6 +280,22 @@ def test_outputs_are_cut_into_parts_where_there_are_few_other_tasks(kernel: str,
     assert arguments_of(kernel, Geometry(1, 80, 80, 2, (3, 1), (1, 1)), TASKS=16, BAND=1, TERMS=1)[place] == parts
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("batch", "channels", "stride"),
+    [(48, 2, 2), (32, 2, 3), (16, 1, 2), (24, 2, 2), (40, 1, 2), (8, 2, 2), (33, 1, 2), (32, 60, 3)],
+)
+def test_packed_tiles_are_the_reference_at_any_distances_of_their_registers(
+    dtype: str, batch: int, channels: int, stride: int
+) -> None:
+    """Pixels of one register or several, which are no neighbours; with 60 channels more terms than are taken at a time."""
+    x = numbers(channels, 2, 8, batch, dtype=dtype).transpose(3, 0, 1, 2)
+    weight, moves = numbers(3, channels, 2, 2, dtype=dtype), ((1, stride), (0, 1), (1, 1), 1)
+    with forced(conv, **WAYS["pieces"]), forced(*LOOPS, is_packed=lambda *_: True):
+        actual = numba.conv2d(x, weight, None, *moves)
+    np.testing.assert_array_equal(actual, reference.conv2d(x, weight, None, *moves))
+
+
 SMALL_BLOCKS = {"LARGE": 0, "MANY": 0}  # of any batch
 
 
@@ -339,6 +353,12 @@ def test_pieces_are_packed_where_those_of_all_channels_have_the_same_places_in_t
     lanes = sums.REGISTER_BYTES // 4
     with forced(*LOOPS, TASKS=1):
         assert cuts_of(g)[-1] == sums.TOGETHER * panel * len(sums.WIDE) * lanes
+
+
+@pytest.mark.parametrize(("outputs", "packed"), [(48, True), (47, False), (24, False)])
+def test_pieces_are_packed_where_each_part_has_many_outputs(outputs: int, packed: bool) -> None:
+    with forced(*LOOPS, TASKS=10):  # two parts of five rows
+        assert (cuts_of(Geometry(32, 8, outputs, 1, (8, 4), (4, 4), padding=(0, 1)))[-1] > 0) is packed
 
 
 @pytest.mark.parametrize("tasks", [1, 9])  # a band, or three

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from minigrad import Tensor
+from minigrad.autograd import Function
 
 pytestmark = pytest.mark.usefixtures("on_backend")
 
@@ -76,6 +77,12 @@ def test_shape_ndim_and_size() -> None:
 
 
 # ------------------------------------------------------------------------------------------------------------ the array
+
+
+def test_the_properties_of_tensors_and_nodes_say_what_they_are() -> None:
+    """Also those that C reads, which would have its words."""
+    for kind, names in ((Tensor, ("shape", "dtype", "ndim", "size")), (Function, ("xp", "kernels"))):
+        assert all(len(vars(kind)[name].__doc__) < 60 for name in names)
 
 
 def test_numpy_gives_a_copy_to_write_into() -> None:
