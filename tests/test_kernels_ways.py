@@ -93,8 +93,9 @@ def as_tuple(results: Any) -> tuple[np.ndarray, ...]:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("cuts", CUTS)
 @each_geometry
-def test_all_ways_of_a_convolution_are_the_reference(g: Geometry, way: str, dtype: str) -> None:
+def test_all_ways_of_a_convolution_are_the_reference(g: Geometry, cuts: str, way: str, dtype: str) -> None:
     moves = g.stride, g.padding, g.dilation, g.groups
     output = output_size(g.image, g.kernel, g.stride, g.padding, g.dilation)
     x, weight = numbers(g.N, g.C, *g.image, dtype=dtype), numbers(g.O, g.C // g.groups, *g.kernel, dtype=dtype)
@@ -107,11 +108,10 @@ def test_all_ways_of_a_convolution_are_the_reference(g: Geometry, way: str, dtyp
     ]
     for name, arguments in calls:
         expected = getattr(reference, name)(*arguments)
-        for cuts in CUTS:
-            with forced(conv, **WAYS[way]), forced(*LOOPS, **CUTS[cuts]):
-                actual = getattr(numba, name)(*arguments)
-            for own, other in zip(*map(as_tuple, (actual, expected)), strict=True):
-                np.testing.assert_array_equal(own, other, f"{name}, cuts: {cuts}")
+        with forced(conv, **WAYS[way]), forced(*LOOPS, **CUTS[cuts]):
+            actual = getattr(numba, name)(*arguments)
+        for own, other in zip(*map(as_tuple, (actual, expected)), strict=True):
+            np.testing.assert_array_equal(own, other, name)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -353,6 +353,21 @@ def test_pieces_are_packed_where_those_of_all_channels_have_the_same_places_in_t
     lanes = sums.REGISTER_BYTES // 4
     with forced(*LOOPS, TASKS=1):
         assert cuts_of(g)[-1] == sums.TOGETHER * panel * len(sums.WIDE) * lanes
+
+
+@pytest.mark.parametrize(
+    ("registers", "packed", "runs"), [(1, False, 1), (1, True, 1), (2, False, 4), (2, True, 1), (1.5, True, 4)]
+)
+def test_pixels_apart_are_one_run_where_each_is_a_register_or_they_are_packed(registers, packed, runs) -> None:
+    g = Geometry(int(registers * sums.REGISTER_BYTES // 4), 1, 1, 1, (1, 8), (1, 1), stride=(1, 2))
+    x = np.zeros((g.N, g.C, *g.image), np.float32)
+    calls: list[tuple[Any, ...]] = []
+    with (
+        forced(conv, **WAYS["pieces"]),
+        forced(*LOOPS, is_packed=lambda *_: packed, _weighted_sums=lambda *arguments: calls.append(arguments)),
+    ):
+        numba.conv2d(x, np.zeros((1, 1, 1, 1), np.float32), None, g.stride, g.padding, g.dilation, 1)
+    assert len(calls[0][-4]) == runs
 
 
 @pytest.mark.parametrize(("outputs", "packed"), [(48, True), (47, False), (24, False)])

@@ -53,7 +53,7 @@ def weighted_sums(
     parts, pixel = parts_of(blocks * G * bands, O, len(SIX)), x.shape[3] * x.itemsize
     packs = blocks == 1 and is_packed(x, C, O // parts, view)
     # a tile's registers may lie anywhere where they are packed, and at regular distances where each is a pixel
-    if (packs and pixel % REGISTER_BYTES == 0) or (blocks == 1 and pixel == REGISTER_BYTES):
+    if pixel == REGISTER_BYTES or (packs and pixel % REGISTER_BYTES == 0):
         runs = view.spans
     panel = TOGETHER * max(DEPTH, view.taps) * len(WIDE) * REGISTER_BYTES // x.itemsize if packs else 0
     cuts = blocks, bands, parts, panel
