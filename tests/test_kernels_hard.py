@@ -64,6 +64,17 @@ def test_the_first_pixel_inside_is_known_for_every_window(backend: str, kernel_s
     np.testing.assert_array_equal(winners, reference.max_pool2d_with_winners(x, kernel_size, stride, padding)[1])
 
 
+@each_dtype
+def test_the_gradients_of_a_normalized_channel_are_sums_over_all_of_it(dtype: str, backend: str) -> None:
+    """2,500 numbers, which are summed in several pieces; small binary fractions, so that the sums are exact."""
+    dy, x = (np.random.default_rng(seed).integers(-8, 9, (2, 25, 20, 5)) / 8 for seed in (0, 1))
+    mean, deviation, weight = np.array([[0.25, -0.5], [2.0, 0.5], [1.0, 3.0]]).astype(dtype)
+    images = [images.astype(dtype).transpose(3, 0, 1, 2) for images in (dy, x)]
+    _, dweight, dbias = kernel(backend, "channel_norm_grad")(*images, mean, deviation, weight)
+    np.testing.assert_array_equal(dbias, dy.sum(axis=(1, 2, 3)))
+    np.testing.assert_array_equal(dweight, (dy * (x - mean[:, None, None, None])).sum(axis=(1, 2, 3)) / deviation)
+
+
 @pytest.mark.parametrize(("kernel_size", "stride"), [((3, 5), (1, 2)), ((5, 3), (2, 1)), ((4, 5), (3, 2))])
 def test_a_pixel_gets_the_gradients_of_all_windows_that_it_won(backend: str, kernel_size, stride) -> None:
     x, padding = np.random.default_rng(0).permutation(2 * 63).reshape(1, 2, 7, 9).astype(float), (1, 1)
