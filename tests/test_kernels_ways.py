@@ -288,7 +288,7 @@ def test_outputs_are_cut_into_parts_where_there_are_few_other_tasks(kernel: str,
 def test_packed_tiles_are_the_reference_at_any_distances_of_their_registers(
     dtype: str, batch: int, channels: int, stride: int
 ) -> None:
-    """Pixels of one register or several, which are no neighbours; with 60 channels more terms than are taken at a time."""
+    """Pixels of one register or several, which are no neighbours; of 60 channels more terms than are taken at once."""
     x = numbers(channels, 2, 8, batch, dtype=dtype).transpose(3, 0, 1, 2)
     weight, moves = numbers(3, channels, 2, 2, dtype=dtype), ((1, stride), (0, 1), (1, 1), 1)
     with forced(conv, **WAYS["pieces"]), forced(*LOOPS, is_packed=lambda *_: True):
