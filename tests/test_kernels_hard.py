@@ -34,7 +34,7 @@ def kernel(backend: str, name: str) -> Callable[..., Any]:
     ("kernel_size", "stride", "padding"),
     [((2, 2), (2, 2), (0, 0)), ((3, 2), (1, 2), (1, 1)), ((3, 3), (2, 1), (1, 0)), ((3, 5), (2, 2), (1, 2))],
 )
-@pytest.mark.parametrize("images", [9, 141])  # 141 are two broad tiles and a rest, in either dtype
+@pytest.mark.parametrize("images", [9, 141])  # 141 are two broad tiles or more, and a rest
 def test_max_pooling_of_ties_nan_and_infinities(
     dtype: str, backend: str, kernel_size, stride, padding, images: int
 ) -> None:

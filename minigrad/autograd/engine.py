@@ -320,6 +320,7 @@ class _Pass:
             before = total = None
             if needs[index]:
                 node, gradient = tensor.grad_fn, gradients[index]
+                # as in _key
                 key = tensor if node is None else (node, tensor.output_index) if tensor.output_index else node
                 before = total = arrived.get(key)
                 if gradient is not None:

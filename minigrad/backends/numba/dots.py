@@ -30,7 +30,7 @@ def dot_products(
     Args:
         y: (G O, OH, OW, N)
         x: (G C, H, W, N)
-        shape: G, O, C, as above.
+        shape: G, O, C: groups, outputs of a group, inputs of a group.
 
     Returns: (G O, C, KH, KW), and (G O,)
     """
