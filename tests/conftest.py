@@ -39,6 +39,33 @@ def pytest_collection_modifyitems(config, items):
                 item.add_marker(pytest.mark.skip(reason="takes minutes; runs with --long"))
 
 
+@pytest.fixture(autouse=True, scope="session")
+def kernels_get_what_they_are_compiled_for():
+    """Each call of a numba kernel compares the type of each argument: as numba does, and minigrad's calls do not."""
+    try:
+        import numba
+
+        from minigrad.backends.numba import compiler
+    except ImportError:
+        yield
+        return
+    version_for = compiler._version
+
+    def checked_version(kernel, run, arguments):
+        code, addresses = version_for(kernel, run, arguments)
+        expected = [numba.typeof(argument) for argument in arguments]
+
+        def checked_code(addresses, parts, tasks, arguments):
+            assert [numba.typeof(argument) for argument in arguments] == expected, kernel
+            code(addresses, parts, tasks, arguments)
+
+        return checked_code, addresses
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiler, "_version", checked_version)
+        yield
+
+
 def on_gpu(item) -> bool:
     """Whether it uses the cupy backend, and that is no stand-in: `pytest -m gpu` runs these, and test_gpu_device.py."""
     if ON_STAND_IN or "cupy" in UNUSABLE:

@@ -346,6 +346,19 @@ def test_kernels_run_in_a_pool_of_forked_processes_with_the_same_bits() -> None:
     assert python(code) == "True"
 
 
+def test_a_kernel_that_was_compiled_beside_what_had_been_read_from_disk_is_read_itself(tmp_path) -> None:
+    """numba forgets that threads have to be started for the code of such a kernel, which then ends the process."""
+    pytest.importorskip("numba")
+    code = """if True:
+        import numpy as np
+        from minigrad.backends.numba import relu, relu_grad
+        x = np.linspace(-1, 1, 4000)
+        print(np.array_equal({}, np.maximum(x, 0)))
+    """
+    for kernel in ("relu_grad(x, x)", "relu(x)", "relu(x)"):
+        assert python(code.format(kernel), NUMBA_CACHE_DIR=str(tmp_path)) == "True"
+
+
 def test_a_kernel_is_compiled_once_for_each_dtype_whatever_the_arguments_layout() -> None:
     pytest.importorskip("numba")
     code = """if True:

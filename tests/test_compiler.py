@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
 pytest.importorskip("numba")
 
 import numba
-from numba import prange
 from numba.core.caching import NullCache
 from numba.core.cpu_options import ParallelOptions
 
@@ -19,39 +21,89 @@ from minigrad.backends.numba.threads import threads
 
 @pytest.fixture(autouse=True)
 def kernels(monkeypatch, tmp_path) -> list:
-    """The list of compiled kernels, which these here leave again, as they leave no files behind."""
+    """The list of kernels, which these here leave again, as they leave no files behind."""
     own: list = []
     monkeypatch.setattr(compiler, "KERNELS", own)
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(threads, "forked", False)  # also where mutants are tried, in forks of a process without threads
+    monkeypatch.setattr(threads, "parts", 2)  # also where mutants are tried, in forks of a process without threads
     return own
 
 
-def reciprocals(x, y):
+def reciprocals(first, last, x, y):
     """y = 1 / x"""
-    for i in prange(len(x)):
+    for i in range(first, last):
         y[i] = 1.0 / x[i]
+
+
+def bounds(first, last, found, steps, pairs):
+    """Writes down which tasks it was called for, and what else it got, beside the first of them."""
+    found[first] = last, steps[0], steps[1][1], pairs[0, 1], pairs.shape[1]
 
 
 def total(x):
     return x[0] + x[1]
 
 
-def test_a_kernel_runs_threaded_and_divides_as_numpy_does(kernels) -> None:
+def test_a_kernel_divides_as_numpy_does(kernels) -> None:
     kernel, y = compiled_kernel()(reciprocals), np.empty(3)
-    kernel(np.array([2.0, 0.0, -0.0]), y)
+    kernel(3, np.array([2.0, 0.0, -0.0]), y)
     assert y.tolist() == [0.5, np.inf, -np.inf]
-    (threaded,) = kernels
-    assert len(threaded.signatures) == 1
+    assert [len(k.signatures) for k in kernels] == [1]
     assert (kernel.__name__, kernel.__doc__) == ("reciprocals", "y = 1 / x")
 
 
-def test_after_a_fork_it_runs_without_threads(kernels, monkeypatch) -> None:
-    kernel, y = compiled_kernel()(reciprocals), np.empty(1)
-    monkeypatch.setattr(threads, "forked", True)
-    kernel(np.array([4.0]), y)
-    assert y.tolist() == [0.25]
-    assert kernels[0].signatures == [], "the threaded version was called"
+@pytest.mark.parametrize(
+    ("parts", "tasks", "expected"),
+    [
+        (1, 7, [(0, 7)]),  # in the calling thread alone, as in a forked process
+        (2, 7, [(0, 3), (3, 7)]),
+        (3, 7, [(0, 2), (2, 4), (4, 7)]),
+        (8, 3, [(0, 1), (1, 2), (2, 3)]),
+        (2, 1, [(0, 1)]),
+    ],
+)
+def test_each_thread_gets_its_part_of_the_tasks_and_all_arguments(parts, tasks, expected, monkeypatch) -> None:
+    monkeypatch.setattr(threads, "parts", parts)
+    found = np.zeros((tasks, 5), np.int64)
+    compiled_kernel()(bounds)(tasks, found, (5, (6, 7)), np.array([[8, 9, 10]]))
+    assert [(i, row[0]) for i, row in enumerate(found.tolist()) if any(row)] == expected
+    assert {tuple(row[1:]) for row in found.tolist() if any(row)} == {(5, 7, 9, 3)}
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_without_tasks_nothing_is_done(parts: int, monkeypatch) -> None:
+    monkeypatch.setattr(threads, "parts", parts)
+    y = np.ones(2)
+    compiled_kernel()(reciprocals)(0, np.zeros(2), y)
+    assert y.tolist() == [1.0, 1.0]
+
+
+def test_each_dtype_has_a_version(kernels) -> None:
+    kernel = compiled_kernel()(reciprocals)
+    for dtype in ("float32", "float64", "float32"):
+        y = np.empty(1, dtype)
+        kernel(1, np.array([3], dtype), y)
+        assert y == np.array([1 / 3], dtype)
+    assert len(kernels[0].signatures) == 2
+
+
+def test_arrays_are_let_go_of() -> None:
+    kernel, x, y = compiled_kernel()(reciprocals), np.ones(4), np.empty(4)
+    for _ in range(2):
+        kernel(4, x, y)
+        assert (sys.getrefcount(x), sys.getrefcount(y)) == (2, 2)
+
+
+def test_many_python_threads_call_one_kernel() -> None:
+    kernel, x = compiled_kernel()(reciprocals), np.arange(1.0, 1001.0)
+
+    def call(_: int) -> bool:
+        y = np.empty(1000)
+        kernel(1000, x, y)
+        return np.array_equal(y, 1 / x)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(call, range(200)))
 
 
 def test_a_kernel_waits_for_its_turn_and_tells_numba_how_many_threads(monkeypatch) -> None:
@@ -60,7 +112,7 @@ def test_a_kernel_waits_for_its_turn_and_tells_numba_how_many_threads(monkeypatc
     kernel = compiled_kernel()(reciprocals)
     for number in (None, 1):  # with none set, there is nothing to tell
         monkeypatch.setattr(threads, "number", number)
-        kernel(np.ones(1), np.empty(1))
+        kernel(1, np.ones(1), np.empty(1))
     assert seen == [True]
     assert not threads.turn.locked()
 
@@ -78,17 +130,19 @@ def test_a_kernel_is_compiled_anew_when_any_file_of_the_backend_has_changed(monk
     assert [hits(), hits()] == [0, 1]
 
 
-def test_only_loops_over_prange_are_parallel_and_only_rounding_is_free(kernels) -> None:
-    kernel = compiled_kernel()(reciprocals)
-    for dtype in ("float32", "float64"):  # numba has changed the options that it was given
-        kernel(np.ones(1, dtype), np.empty(1, dtype))
-        options = kernels[0].targetoptions
-        parallel = dict(part.split("=") for part in ParallelOptions(options["parallel"]).encode().split(", "))
-        assert {name for name, value in parallel.items() if value == "True"} == {"enabled", "prange"}
+def test_only_the_loop_that_shares_tasks_out_is_parallel_and_only_rounding_is_free(kernels) -> None:
+    compiled_kernel()(reciprocals)
+    options = kernels[0].targetoptions
     assert options["fastmath"] == {"contract"}
     assert options["nogil"]
     assert options["no_cfunc_wrapper"]
-    assert not options["no_cpython_wrapper"]
+    assert options["no_cpython_wrapper"]
+    assert not options["parallel"]
+    assert compiled_kernel(SUMS_IN_ANY_ORDER)(total)
+    assert kernels[1].targetoptions["fastmath"] == {"contract", "reassoc"}
+    parallel = compiler._share_out.targetoptions["parallel"]
+    parts = dict(part.split("=") for part in ParallelOptions(parallel).encode().split(", "))
+    assert {name for name, value in parts.items() if value == "True"} == {"enabled", "prange"}
 
 
 def test_what_kernels_call_is_compiled_for_them_alone() -> None:
@@ -100,14 +154,12 @@ def test_what_kernels_call_is_compiled_for_them_alone() -> None:
     assert compiled_function(for_python=True)(total)(np.array([1.0, 2.0])) == 3.0
 
 
-def test_both_versions_are_kept_on_disk_under_names_of_their_own(kernels) -> None:
+def test_what_calls_a_kernel_is_kept_on_disk_under_the_kernels_name(kernels) -> None:
     kernel = compiled_kernel()(reciprocals)
-    versions = [c.cell_contents for c in kernel.__closure__ if hasattr(c.cell_contents, "py_func")]
-    assert kernels[0] in versions
-    assert not any(isinstance(version._cache, NullCache) for version in versions)
-    names = {(version.py_func.__name__, version.py_func.__qualname__) for version in versions}
-    assert names == {("reciprocals", "reciprocals"), ("reciprocals_unthreaded", "reciprocals_unthreaded")}
-    assert {version.py_func.__module__ for version in versions} == {__name__}
+    (run,) = [c.cell_contents for c in kernel.__closure__ if getattr(c.cell_contents, "py_func", None) is not None][1:]
+    assert (run.py_func.__name__, run.py_func.__qualname__) == ("run_test_compiler_reciprocals",) * 2
+    for function in (kernels[0], run, compiler._share_out):
+        assert not isinstance(function._cache, NullCache)
 
 
 def test_a_function_of_no_file_is_compiled_though_it_cannot_be_kept() -> None:

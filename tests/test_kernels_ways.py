@@ -178,15 +178,17 @@ def test_the_relu_of_minus_zero_is_zero() -> None:
     ("size", "expected"), [(0, []), (1, [1]), (1024, [1024]), (1025, [1024, 1]), (2500, [1024, 1024, 452])]
 )
 def test_a_channel_is_cut_into_pieces_of_1024_numbers_that_do_not_overlap(size: int, expected: list[int]) -> None:
-    x = numbers(2, size, dtype="float64")
-    pieces = [activation._piece(x, 1, piece) for piece in range(activation._pieces(x))]
+    x, called = numbers(2, size, dtype="float64"), []
+    with forced(activation, _relu=lambda tasks, *_: called.append(tasks)):
+        numba.relu(x[1])
+    pieces = [activation._piece(x, 1, task, task + 1) for task in range(*called)]
     assert [piece.size for piece in pieces] == expected
     np.testing.assert_array_equal(np.concatenate([[], *pieces]), x[1])
 
 
 @pytest.mark.parametrize(("size", "parts"), [(1, 1), (511, 1), (512, 2), (16383, 63), (16384, 64), (99999, 64)])
 def test_a_channel_is_summed_in_parts_of_256_numbers_or_in_64_larger_ones(size: int, parts: int) -> None:
-    with forced(conv, _channel_sum=lambda x, parts: parts.fill(1)):
+    with forced(conv, _channel_sum=lambda tasks, x, parts: parts.fill(1)):
         assert conv._channel_sums(numbers(2, size, 1, 1, dtype="float32")).tolist() == [parts, parts]
 
 

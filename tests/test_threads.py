@@ -57,13 +57,26 @@ def test_numba_is_told_once_until_the_number_changes(monkeypatch) -> None:
     assert told == [2, 1]
 
 
-def test_after_a_fork_nobody_holds_the_turn() -> None:
+def test_after_a_fork_nobody_holds_the_turn_and_one_thread_does_all() -> None:
     own = threads.Threads()
-    assert not own.forked
+    own.set(3)
+    assert (own.forked, own.number, own.parts) == (False, 3, 3)
     own.turn.acquire()
     own.after_fork()
-    assert own.forked
+    assert (own.forked, own.parts) == (True, 1)
     assert not own.turn.locked()
+    own.set(2)
+    assert (own.number, own.parts) == (2, 1)
+
+
+@pytest.mark.parametrize(("environment", "parts"), [({}, 4), ({"OMP_NUM_THREADS": "3"}, 3)])
+def test_there_are_as_many_parts_as_threads(environment, parts, monkeypatch) -> None:
+    monkeypatch.setattr(threads, "_most", lambda: 4)
+    for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert threads.Threads().parts == parts
 
 
 def test_forks_are_noted_where_the_system_has_them(monkeypatch) -> None:

@@ -7,8 +7,10 @@ what the docstrings there say, and are stricter: what lies outside an array is n
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 
@@ -22,13 +24,17 @@ def install() -> None:
 
     llvmlite.binding.get_host_cpu_features = dict
     numba.njit = njit
-    numba.extending.intrinsic = lambda function: TILE_OPERATIONS[function.__name__]
+    numba.extending.intrinsic = lambda function: {**TILE_OPERATIONS, **CALLS}[function.__name__]
 
 
 def njit(function: Callable | None = None, **_: Any) -> Any:
     if function is None:
         return njit
     function.enable_caching = lambda: None
+    function.compile = lambda signature: None
+    compiled = MagicMock(entry_point=function)
+    compiled.library.get_pointer_to_function.return_value = function
+    function.overloads = defaultdict(lambda: compiled)
     return function
 
 
@@ -116,4 +122,10 @@ OPERATIONS = (
     *(spread, load_tile, store_tile, add_products, no_sums, add_dot_products, add_lanes),
     *(spread_place, keep_larger, turn_square),
 )
+# A kernel's address is the kernel, and the place of its arguments the arguments.
+CALLS: dict[str, Callable] = {
+    "_on_stack": lambda values: values,
+    "_caller": lambda arguments: lambda first, last, place: place[0](first, last, *place[1]),
+    "_call": lambda function, numbers: function(*numbers),
+}
 TILE_OPERATIONS = {operation.__name__: operation for operation in OPERATIONS}

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 # NumPy's own are as fast as memory, or rarely used in training:
 from ..numpy.activation import leaky_relu, leaky_relu_grad, softplus, tanh, tanh_grad
@@ -30,7 +30,7 @@ __all__ = [
     "tanh_grad",
 ]
 
-PIECE = 1024  # numbers of a channel that a task handles
+PIECE = 1024  # numbers of a channel that make a task
 OVER_FACTORIAL = tuple(1 / math.factorial(k) for k in range(14))  # the Taylor series of e^x
 
 
@@ -57,11 +57,12 @@ def _elementwise(kernel: Callable[..., None], x: np.ndarray, dy: np.ndarray | No
         inwards, outwards = _axes_with_batch(x.ndim)
         x, dy = x.transpose(inwards), None if dy is None else dy.transpose(inwards)
         channels = len(x) if x.ndim == 4 else 1
-    y = empty(x.shape, x.dtype)
+    y, x = empty(x.shape, x.dtype), contiguous(x).reshape(channels, -1)
+    tasks = -(-x.shape[1] // PIECE)
     if dy is None:
-        kernel(contiguous(x).reshape(channels, -1), y.reshape(channels, -1))
+        kernel(tasks, x, y.reshape(x.shape))
     else:
-        kernel(contiguous(x).reshape(channels, -1), contiguous(dy).reshape(channels, -1), y.reshape(channels, -1))
+        kernel(tasks, x, contiguous(dy).reshape(x.shape), y.reshape(x.shape))
     return y.transpose(outwards) if innermost else y
 
 
@@ -119,65 +120,55 @@ def _exp_float64(x):
 
 
 @compiled_kernel()
-def _sigmoid_float32(x, y):
+def _sigmoid_float32(first, last, x, y):
     one = np.float32(1.0)
-    for piece in prange(_pieces(x)):
-        for c in range(len(x)):
-            x_piece, y_piece = _piece(x, c, piece), _piece(y, c, piece)
-            for i in range(x_piece.size):
-                y_piece[i] = one / (one + _exp_float32(-x_piece[i]))
+    for c in range(len(x)):
+        x_piece, y_piece = _piece(x, c, first, last), _piece(y, c, first, last)
+        for i in range(x_piece.size):
+            y_piece[i] = one / (one + _exp_float32(-x_piece[i]))
 
 
 @compiled_kernel()
-def _sigmoid_float64(x, y):
-    for piece in prange(_pieces(x)):
-        for c in range(len(x)):
-            x_piece, y_piece = _piece(x, c, piece), _piece(y, c, piece)
-            for i in range(x_piece.size):
-                y_piece[i] = 1.0 / (1.0 + _exp_float64(-x_piece[i]))
+def _sigmoid_float64(first, last, x, y):
+    for c in range(len(x)):
+        x_piece, y_piece = _piece(x, c, first, last), _piece(y, c, first, last)
+        for i in range(x_piece.size):
+            y_piece[i] = 1.0 / (1.0 + _exp_float64(-x_piece[i]))
 
 
 @compiled_kernel()
-def _sigmoid_grad(y, dy, dx):
+def _sigmoid_grad(first, last, y, dy, dx):
     one = y.dtype.type(1)
-    for piece in prange(_pieces(y)):
-        for c in range(len(y)):
-            y_piece, dy_piece, dx_piece = _piece(y, c, piece), _piece(dy, c, piece), _piece(dx, c, piece)
-            for i in range(y_piece.size):
-                dx_piece[i] = dy_piece[i] * (y_piece[i] * (one - y_piece[i]))
+    for c in range(len(y)):
+        y_piece, dy_piece, dx_piece = _piece(y, c, first, last), _piece(dy, c, first, last), _piece(dx, c, first, last)
+        for i in range(y_piece.size):
+            dx_piece[i] = dy_piece[i] * (y_piece[i] * (one - y_piece[i]))
 
 
 @compiled_kernel()
-def _relu(x, y):
+def _relu(first, last, x, y):
     zero = x.dtype.type(0)
-    for piece in prange(_pieces(x)):
-        for c in range(len(x)):
-            x_piece, y_piece = _piece(x, c, piece), _piece(y, c, piece)
-            for i in range(x_piece.size):
-                y_piece[i] = zero if x_piece[i] <= zero else x_piece[i]  # a NaN is not <= 0, and stays
+    for c in range(len(x)):
+        x_piece, y_piece = _piece(x, c, first, last), _piece(y, c, first, last)
+        for i in range(x_piece.size):
+            y_piece[i] = zero if x_piece[i] <= zero else x_piece[i]  # a NaN is not <= 0, and stays
 
 
 @compiled_kernel()
-def _relu_grad(y, dy, dx):
+def _relu_grad(first, last, y, dy, dx):
     zero = y.dtype.type(0)
-    for piece in prange(_pieces(y)):
-        for c in range(len(y)):
-            y_piece, dy_piece, dx_piece = _piece(y, c, piece), _piece(dy, c, piece), _piece(dx, c, piece)
-            for i in range(y_piece.size):
-                dx_piece[i] = dy_piece[i] if y_piece[i] > zero else zero
-
-
-# The size is a default, which is fixed here: a global one would be compiled, and kept on disk, as it is at that moment.
+    for c in range(len(y)):
+        y_piece, dy_piece, dx_piece = _piece(y, c, first, last), _piece(dy, c, first, last), _piece(dx, c, first, last)
+        for i in range(y_piece.size):
+            dx_piece[i] = dy_piece[i] if y_piece[i] > zero else zero
 
 
 @njit(inline="always")
-def _pieces(x, size=PIECE):
-    """How many tasks there are. Each takes the same piece of every channel, so that a thread meets the same rows of
-    the images in all kernels, and finds in its core's cache what it wrote there before."""
-    return -(-x.shape[1] // size)
+def _piece(x, c, first, last, size=PIECE):
+    """What the tasks have of a channel. All kernels have the same of every channel, so that a thread meets the same
+    rows of the images in each of them, and finds in its core's cache what it wrote there before.
 
-
-@njit(inline="always")
-def _piece(x, c, piece, size=PIECE):
-    """Its loop begins at 0: indices that might be negative would keep it from being vectorised."""
-    return x[c, piece * size : (piece + 1) * size]
+    Its loop begins at 0: indices that might be negative would keep it from being vectorised. The size is a default,
+    which is fixed here: a global one would be compiled, and kept on disk, as it is at that moment.
+    """
+    return x[c, first * size : last * size]

@@ -1,8 +1,18 @@
-"""How the kernels of this backend are compiled.
+"""How the kernels of this backend are compiled, and how their tasks come to numba's threads.
 
-A kernel's `prange` runs over pieces whose number follows from the sizes alone, and no two of them write one element: so
-results do not depend on the number of threads, and without threads `prange` is `range`.
-Multiplications and additions may be contracted into one instruction; nothing may assume NaN and infinity away.
+A kernel is a loop over tasks. Their number follows from the sizes of the arrays alone, and no two of them write one
+element: so results do not depend on the number of threads. Multiplications and additions may be contracted into one
+instruction; nothing may assume NaN and infinity away.
+
+Were that loop a `prange`, numba would compile what is in it five times, once for each function that it wraps around
+such a loop. So there is one `prange` for all kernels, in `_share_out`, which is compiled once, knows a kernel by its
+address, and leaves the arguments where they are:
+
+    Python: call(tasks, *arguments)
+        _run: takes the arguments apart and puts them, with the kernel's address, in a place on the stack
+            _share_out: each thread gets its part of the tasks, and calls
+                the caller, whose address it got, too: fetches the arguments from that place
+                    the kernel: (first, last, *arguments)
 """
 
 from __future__ import annotations
@@ -16,39 +26,63 @@ from pathlib import Path
 from typing import Any
 
 import numba
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils
 from numba.core.cpu_options import ParallelOptions
+from numba.core.types import Array, Tuple, UniTuple, int64, none, void
+from numba.extending import intrinsic
 
 from .threads import threads
 
 ROUNDING_ONLY = frozenset({"contract"})
 SUMS_IN_ANY_ORDER = frozenset({"contract", "reassoc"})  # lets a sum be kept in several lanes; fixed when compiled
 
-# Array expressions within a task stay loops: making them parallel, too, would only take time to compile.
 # No dict: numba empties the one that it is given, and an empty one means everything.
 OTHERS = ("comprehension", "fusion", "inplace_binop", "numpy", "reduction", "setitem", "stencil")
 PRANGE_ONLY = ParallelOptions({"prange": True, **dict.fromkeys(OTHERS, False)})
 
 SOURCES = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
-KERNELS: list[Any] = []  # what has been compiled for numba's threads, for the test that counts its versions
+KERNELS: list[Any] = []  # all that there are, for the test that counts their versions
+
+WORD = ir.IntType(64)  # a number, or an address: numba's int64
+FOUR = (int64,) * 4
+
+
+llvm_code: Callable[[Callable], Callable[..., Any]] = intrinsic  # callers leave out its first argument
 
 
 def compiled_kernel(fastmath: frozenset[str] = ROUNDING_ONLY) -> Callable[[Callable], Any]:
-    """The decorator of each kernel that Python calls: compiled for numba's threads, and for none after a fork."""
+    """The decorator of each kernel that runs on numba's threads.
+
+    Called with a number of tasks and arguments, it runs once on each thread, for the tasks from `first` to the one
+    before `last`. The first argument is an array, whose dtype says which version is meant; all are contiguous.
+
+    >>> @compiled_kernel()
+    ... def double(first, last, x, y):
+    ...     for i in range(first, last):
+    ...         y[i] = 2 * x[i]
+    >>> x, y = np.array([1.0, 2.0, 3.0]), np.empty(3)
+    >>> double(3, x, y)
+    >>> y
+    array([2., 4., 6.])
+    """
 
     def decorate(function: Callable) -> Any:
-        threaded = compiled_function(fastmath, for_python=True, parallel=PRANGE_ONLY)(function)
-        unthreaded = compiled_function(fastmath, for_python=True)(_renamed(function, "unthreaded"))
-        KERNELS.append(threaded)
+        kernel, run = compiled_function(fastmath)(function), compiled_function(for_python=True)(_run_for(function))
+        versions: dict[np.dtype, tuple[Callable, tuple[int, int]]] = {}
+        KERNELS.append(kernel)
 
         @functools.wraps(function)
-        def call(*arguments: Any) -> None:
-            if threads.forked:
-                unthreaded(*arguments)
-                return
+        def call(tasks: int, *arguments: Any) -> None:
+            dtype = arguments[0].dtype
+            if dtype not in versions:
+                versions[dtype] = _version(kernel, run, arguments)
+            code, addresses = versions[dtype]
             with threads.turn:
                 if threads.number is not None:  # none is set most often
                     threads.tell_numba()
-                threaded(*arguments)
+                code(addresses, threads.parts, tasks, arguments)
 
         return call
 
@@ -81,8 +115,94 @@ def compiled_function(
     return decorate
 
 
-def _renamed(function: Callable, suffix: str) -> Callable:
-    """The same function under another name: numba's files on disk go by the name alone."""
-    copy = types.FunctionType(function.__code__, function.__globals__)
-    copy.__name__, copy.__qualname__ = f"{function.__name__}_{suffix}", f"{function.__qualname__}_{suffix}"
-    return copy
+def _version(kernel: Any, run: Any, arguments: tuple[Any, ...]) -> tuple[Callable, tuple[int, int]]:
+    """The code of `run` for such arguments, as Python can call it, and the addresses of `_share_out` and the kernel;
+    compiled or read from disk. numba would look for the code at each call, which takes longer than small kernels do."""
+    kinds = [numba.typeof(argument) for argument in arguments]
+    of_run, of_kernel = (UniTuple(int64, 2), int64, int64, Tuple(kinds)), (int64, int64, *kinds)
+    run.compile(of_run)
+    kernel.compile(of_kernel)
+    _share_out.compile(FOUR)
+    return run.overloads[of_run].entry_point, (_address(_share_out, FOUR), _address(kernel, of_kernel))
+
+
+def _address(function: Any, signature: tuple[Any, ...]) -> int:
+    compiled = function.overloads[signature]
+    return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+
+
+def _run_for(function: Callable) -> Callable:
+    """`_run` under a name of the kernel's own: so is then the file where numba keeps its versions."""
+    run = types.FunctionType(_run.__code__, _run.__globals__)
+    run.__name__ = run.__qualname__ = f"run_{function.__module__.rpartition('.')[2]}_{function.__name__}"
+    return run
+
+
+def _run(addresses, parts, tasks, arguments):
+    caller, place = _caller(arguments), _on_stack((addresses[1], arguments))
+    parts = min(parts, tasks)
+    if parts > 1:
+        _call(addresses[0], (caller, parts, tasks, place))
+    else:
+        _call(caller, (0, tasks, place))
+
+
+@compiled_function(parallel=PRANGE_ONLY)
+def _share_out(caller, parts, tasks, place):
+    for part in numba.prange(parts):
+        _call(caller, (part * tasks // parts, (part + 1) * tasks // parts, place))
+
+
+@llvm_code
+def _on_stack(_: Any, values: Any) -> Any:
+    """The address of a copy of the values, which is there until the function that asks for it returns."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.ptrtoint(cgutils.alloca_once_value(builder, arguments[0]), WORD)
+
+    return int64(values), code
+
+
+@llvm_code
+def _call(_: Any, address: Any, numbers: Any) -> Any:
+    """Calls the function of so many numbers at that address."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        values = zip(cgutils.unpack_tuple(builder, arguments[1]), numbers.types, strict=True)
+        words = [context.cast(builder, value, kind, int64) for value, kind in values]
+        _call_at(context, builder, arguments[0], (int64,) * len(words), words)
+        return context.get_dummy_value()
+
+    return void(address, numbers), code
+
+
+@llvm_code
+def _caller(_: Any, arguments: Any) -> Any:
+    """The address of a function of first, last and the place of a kernel's address and arguments, which calls it."""
+    kept, of_kernel, of_caller = Tuple([int64, arguments]), (int64, int64, *arguments.types), (int64,) * 3
+
+    def code(context: Any, builder: Any, *_: Any) -> Any:
+        kind = context.call_conv.get_function_type(none, of_caller)
+        caller = ir.Function(builder.module, kind, builder.module.get_unique_name("caller"))
+        caller.linkage = "internal"
+        inside = ir.IRBuilder(caller.append_basic_block())
+        first, last, place = context.call_conv.get_arguments(caller)
+        values = inside.load(inside.inttoptr(place, context.get_value_type(kept).as_pointer()))
+        address, values = cgutils.unpack_tuple(inside, values)
+        values = [first, last, *cgutils.unpack_tuple(inside, values)]
+        for index, kind in enumerate(of_kernel):
+            if isinstance(kind, Array):  # Python holds it meanwhile; threads that counted references would meet there
+                array = context.make_array(kind)(context, inside, values[index])
+                array.meminfo = cgutils.get_null_value(array.meminfo.type)
+                values[index] = array._getvalue()
+        inside.ret(_call_at(context, inside, address, of_kernel, values).code)
+        return builder.ptrtoint(caller, WORD)
+
+    return int64(arguments), code
+
+
+def _call_at(context: Any, builder: Any, address: Any, signature: tuple[Any, ...], arguments: list[Any]) -> Any:
+    """Code that calls the function at that address, which numba has compiled for the signature. Returns its status."""
+    convention = context.call_conv
+    function = builder.inttoptr(address, convention.get_function_type(none, signature).as_pointer())
+    return convention.call_function(builder, function, none, signature, arguments)[0]

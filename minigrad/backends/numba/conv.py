@@ -20,7 +20,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numba import prange
 
 from ..numpy import conv as reference
 from ..numpy.conv import col2im, im2col
@@ -107,14 +106,14 @@ def _channel_sums(x: np.ndarray) -> np.ndarray:
     """x (C, H, W, N) -> (C,), for the way that has no such sums along the way, as dot products have."""
     C, size = len(x), x.size // len(x)
     sums = np.empty((C, min(max(size // SHORTEST_BAND, 1), BANDS)), x.dtype)
-    _channel_sum(x.reshape(C, size), sums)
+    _channel_sum(sums.size, x.reshape(C, size), sums)
     return sums.sum(axis=1)
 
 
 @compiled_kernel(fastmath=SUMS_IN_ANY_ORDER)
-def _channel_sum(x, sums):
+def _channel_sum(first, last, x, sums):
     (C, size), B = x.shape, sums.shape[1]
-    for task in prange(B * C):
+    for task in range(first, last):
         band, c = task // C, task % C
         numbers, total = x[c, band * size // B : (band + 1) * size // B], x.dtype.type(0)
         for i in range(numbers.size):

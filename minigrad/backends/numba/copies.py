@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from .compiler import compiled_function, compiled_kernel
 from .memory import SMALL, contiguous, empty
@@ -28,15 +28,15 @@ def batch_innermost(x: np.ndarray) -> np.ndarray:
 def turned(x: np.ndarray) -> np.ndarray:
     """The transpose of a contiguous matrix, contiguous too."""
     y = empty(x.shape[::-1], x.dtype)
-    turn(x, y)
+    turn(-(-x.shape[1] * x.itemsize // REGISTER_BYTES), x, y)
     return y
 
 
 @compiled_kernel()
-def turn(x, y):
+def turn(first, last, x, y):
     """y = x.T of a contiguous x, in squares of as many rows as a register has lanes, and the rest by numbers."""
     (R, size), lanes = x.shape, REGISTER_BYTES // x.itemsize
-    for block in prange(-(-size // lanes)):
+    for block in range(first, last):
         c, r = block * lanes, 0
         if size - c >= lanes:
             while R - r >= lanes:

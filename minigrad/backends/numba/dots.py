@@ -7,7 +7,7 @@ several rows; the lanes of each register are added up at the end.
 from __future__ import annotations
 
 import numpy as np
-from numba import prange
+from numba import njit
 
 from ..numpy.layout import Pair
 from .compiler import SUMS_IN_ANY_ORDER, compiled_function, compiled_kernel
@@ -41,14 +41,14 @@ def dot_products(
     bands = max(1, min(TASKS, OH, y.size * size // BAND, y.size // (G * O) // TERMS, BANDS_SIZE // (G * O * size)))
     sums, totals = np.zeros((bands, G * O, C, *kernel), x.dtype), np.empty((bands, G * O), x.dtype)
     tables, parts = (view.rows, view.columns, view.spans, view.steps), parts_of(bands, O, len(DOT_ROWS))
-    _dot_products(contiguous(y), contiguous(x), shape, *tables, parts, totals, sums)
+    _dot_products(bands * parts, contiguous(y), contiguous(x), shape, *tables, parts, totals, sums)
     return (sums.sum(axis=0), totals.sum(axis=0)) if bands > 1 else (sums[0], totals[0])
 
 
 @compiled_kernel()
-def _dot_products(y, x, shape, rows, columns, spans, view_steps, parts, totals, sums):
+def _dot_products(first, last, y, x, shape, rows, columns, spans, view_steps, parts, totals, sums):
     (G, O, _), OH, B, (row_steps, column_steps) = shape, len(rows), len(sums), view_steps
-    for task in prange(B * parts):
+    for task in range(first, last):
         band, part = task // parts, task % parts
         outputs = part_of(part, parts, shape[1], len(DOT_ROWS))
         place = band * OH // B, (band + 1) * OH // B
@@ -66,7 +66,7 @@ def _total(numbers):
     return total
 
 
-@compiled_function()
+@njit(inline="always")
 def _band_of_dots(band, place, outputs, y, x, shape, rows, columns, spans, row_steps, column_steps, sums):
     """A band's dot products, over its rows from the first to the last, for the outputs from the first to the last."""
     (G, O, C), (_, OH, OW, N), (_, H, W, _), (_, _, _, KH, KW) = shape, y.shape, x.shape, sums.shape

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
-from numba import prange
 
 from ..numpy import images as reference
 from .compiler import compiled_kernel
@@ -19,14 +16,16 @@ def gather_images(images: np.ndarray, indices: np.ndarray) -> np.ndarray:
         return reference.gather_images(images, indices)
     D, C, H, W = images.shape
     batch = empty((C, H, W, len(indices)), np.dtype("float32"))
-    _gather_bytes(contiguous(images).reshape(D, math.prod((C, H, W))), indices, batch.reshape(C * H * W, len(indices)))
+    pixels = C * H * W
+    rows, indices = contiguous(images).reshape(D, pixels), contiguous(indices.astype(np.int64, copy=False))
+    _gather_bytes(-(-pixels // PIXELS), rows, indices, batch.reshape(pixels, len(indices)))
     return batch.transpose(3, 0, 1, 2)
 
 
 @compiled_kernel()
-def _gather_bytes(images, indices, batch):
+def _gather_bytes(first, last, images, indices, batch):
     pixels, N = batch.shape
-    for task in prange((pixels + PIXELS - 1) // PIXELS):
+    for task in range(first, last):
         for n in range(N):
             image = images[indices[n]]
             for p in range(task * PIXELS, min(pixels, (task + 1) * PIXELS)):

@@ -7,7 +7,6 @@ Sums of pieces are added up in double precision.
 from __future__ import annotations
 
 import numpy as np
-from numba import prange
 
 from .compiler import SUMS_IN_ANY_ORDER, compiled_kernel
 from .copies import batch_innermost
@@ -19,7 +18,7 @@ PIECE = 1024  # numbers that are summed in their own precision
 def channel_moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     C = x.shape[1]
     mean, variance = np.empty(C, x.dtype), np.empty(C, x.dtype)
-    _channel_moments(batch_innermost(x).reshape(C, -1), mean, variance)
+    _channel_moments(C, batch_innermost(x).reshape(C, -1), mean, variance)
     return mean, variance
 
 
@@ -29,7 +28,7 @@ def channel_norm(
     x = batch_innermost(x)
     y, C = empty(x.shape, x.dtype), len(x)
     scale = weight / deviation
-    _channel_norm(x.reshape(C, -1), contiguous(mean), scale, contiguous(bias), y.reshape(C, -1))
+    _channel_norm(C, x.reshape(C, -1), contiguous(mean), scale, contiguous(bias), y.reshape(C, -1))
     return y.transpose(3, 0, 1, 2)
 
 
@@ -40,14 +39,14 @@ def channel_norm_grad(
     dx, C = empty(x.shape, x.dtype), len(x)
     dweight, dbias = np.empty(C, x.dtype), np.empty(C, x.dtype)
     statistics = contiguous(mean), contiguous(deviation), contiguous(weight)
-    _channel_norm_grad(dy.reshape(C, -1), x.reshape(C, -1), *statistics, dx.reshape(C, -1), dweight, dbias)
+    _channel_norm_grad(C, dy.reshape(C, -1), x.reshape(C, -1), *statistics, dx.reshape(C, -1), dweight, dbias)
     return dx.transpose(3, 0, 1, 2), dweight, dbias
 
 
 @compiled_kernel(fastmath=SUMS_IN_ANY_ORDER)
-def _channel_moments(x, mean, variance):
-    C, size = x.shape
-    for c in prange(C):
+def _channel_moments(first, last, x, mean, variance):
+    size = x.shape[1]
+    for c in range(first, last):
         total = 0.0
         for start in range(0, size, PIECE):
             part, x_piece = x.dtype.type(0), x[c, start : start + PIECE]
@@ -65,18 +64,18 @@ def _channel_moments(x, mean, variance):
 
 
 @compiled_kernel()
-def _channel_norm(x, mean, scale, bias, y):
-    C, size = x.shape
-    for c in prange(C):
+def _channel_norm(first, last, x, mean, scale, bias, y):
+    size = x.shape[1]
+    for c in range(first, last):
         x_c, y_c, mean_c, scale_c, bias_c = x[c], y[c], mean[c], scale[c], bias[c]
         for i in range(size):
             y_c[i] = (x_c[i] - mean_c) * scale_c + bias_c
 
 
 @compiled_kernel(fastmath=SUMS_IN_ANY_ORDER)
-def _channel_norm_grad(dy, x, mean, deviation, weight, dx, dweight, dbias):
-    C, size = x.shape
-    for c in prange(C):
+def _channel_norm_grad(first, last, dy, x, mean, deviation, weight, dx, dweight, dbias):
+    size = x.shape[1]
+    for c in range(first, last):
         mean_c, total, product = mean[c], 0.0, 0.0  # sums of dy and of dy (x - mean)
         for start in range(0, size, PIECE):
             part, products = x.dtype.type(0), x.dtype.type(0)

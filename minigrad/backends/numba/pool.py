@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from ..numpy.layout import Pair, batch_first, output_size
 from .compiler import compiled_kernel
@@ -26,7 +26,7 @@ def avg_pool2d(x: np.ndarray, kernel: Pair, stride: Pair, padding: Pair, count_i
     windows = outputs_view(output_size((H, W), kernel, stride, padding), (H, W), kernel, stride, padding)
     shares = _shares(H, W, kernel, stride, padding, count_include_pad, x.dtype)
     y = empty((C, *shares.shape, N), x.dtype)
-    _avg_pool2d(batch_innermost(x), windows.rows, windows.columns, shares, y)
+    _avg_pool2d(len(shares) * C, batch_innermost(x), windows.rows, windows.columns, shares, y)
     return batch_first(y)
 
 
@@ -37,7 +37,7 @@ def avg_pool2d_grad(
     view = inputs_view(image, (OH, OW), kernel, stride, padding)
     shares = _shares(*image, kernel, stride, padding, count_include_pad, dy.dtype)
     dx = empty((C, *image, N), dy.dtype)
-    _avg_pool2d_grad(batch_innermost(dy), view.rows, view.columns, shares, dx)
+    _avg_pool2d_grad(image[0] * C, batch_innermost(dy), view.rows, view.columns, shares, dx)
     return batch_first(dx)
 
 
@@ -55,7 +55,7 @@ def max_pool2d(x: np.ndarray, kernel: Pair, stride: Pair, padding: Pair) -> tupl
     (N, C, *image), output = x.shape, output_size(x.shape[2:], kernel, stride, padding)
     view = outputs_view(tuple(output), tuple(image), kernel, stride, padding)
     y, winners = empty((C, *output, N), x.dtype), empty((C, *output, N), WINNER)
-    _max_pool2d(batch_innermost(x), view.rows, view.columns, kernel[1], y, winners)
+    _max_pool2d(output[0] * C, batch_innermost(x), view.rows, view.columns, kernel[1], y, winners)
     return batch_first(y), batch_first(winners)
 
 
@@ -63,7 +63,8 @@ def max_pool2d_gather(x: np.ndarray, winners: np.ndarray, kernel: Pair, stride: 
     (N, C, *image), output = x.shape, winners.shape[2:]
     view = outputs_view(tuple(output), tuple(image), kernel, stride, padding)
     y = empty((C, *output, N), x.dtype)
-    _choose(batch_innermost(x), batch_innermost(winners), False, view.rows, view.columns, view.steps, kernel[1], y)
+    tables = view.rows, view.columns, view.steps
+    _choose(output[0] * C, batch_innermost(x), batch_innermost(winners), False, *tables, kernel[1], y)
     return batch_first(y)
 
 
@@ -73,14 +74,15 @@ def max_pool2d_scatter(
     (N, C, *output) = dy.shape
     view = inputs_view(image, tuple(output), kernel, stride, padding)
     dx = empty((C, *image, N), dy.dtype)
-    _choose(batch_innermost(dy), batch_innermost(winners), True, view.rows, view.columns, view.steps, kernel[1], dx)
+    tables = view.rows, view.columns, view.steps
+    _choose(image[0] * C, batch_innermost(dy), batch_innermost(winners), True, *tables, kernel[1], dx)
     return batch_first(dx)
 
 
 @compiled_kernel()
-def _avg_pool2d(x, rows, columns, shares, y):
-    C, OH, OW, _ = y.shape
-    for task in prange(OH * C):
+def _avg_pool2d(first, last, x, rows, columns, shares, y):
+    C, _, OW, _ = y.shape
+    for task in range(first, last):
         p, c = task // C, task % C
         for i in range(rows[p, 1]):
             x_row = x[c, rows[p, 2] + i]
@@ -90,9 +92,9 @@ def _avg_pool2d(x, rows, columns, shares, y):
 
 
 @compiled_kernel()
-def _avg_pool2d_grad(dy, rows, columns, shares, dx):
-    C, H, W, _ = dx.shape
-    for task in prange(H * C):
+def _avg_pool2d_grad(first, last, dy, rows, columns, shares, dx):
+    C, _, W, _ = dx.shape
+    for task in range(first, last):
         h, c = task // C, task % C
         for w in range(W):
             if rows[h, 1] * columns[w, 1] == 0:  # between windows
@@ -117,10 +119,10 @@ def _add(first, numbers, share, total):
 
 
 @compiled_kernel()
-def _max_pool2d(x, rows, columns, KW, y, winners):
+def _max_pool2d(first, last, x, rows, columns, KW, y, winners):
     (C, OH, OW, N), (_, H, W, _), lanes = y.shape, x.shape, REGISTER_BYTES // x.itemsize
     wide = len(WIDE) * lanes
-    for task in prange(OH * C):
+    for task in range(first, last):
         p, c = task // C, task % C
         for q in range(OW):
             taps, place = (rows[p, 1], columns[q, 1]), rows[p, 0] * KW + columns[q, 0]
@@ -147,12 +149,12 @@ def _largest(breadth, taps, x, x_at, x_steps, place, KW, y, winners, y_at):
 
 
 @compiled_kernel()
-def _choose(x, winners, backwards, rows, columns, steps, KW, y):
+def _choose(first, last, x, winners, backwards, rows, columns, steps, KW, y):
     """Each pixel of y sums the pixels of x that it sees through a tap that won: in its own window, or, backwards, in
     the window of the pixel that it sees."""
-    (C, OH, OW, N), (row_tap, row_step), (column_tap, column_step) = y.shape, steps[0], steps[1]
+    (C, _, OW, N), (row_tap, row_step), (column_tap, column_step) = y.shape, steps[0], steps[1]
     zero = x.dtype.type(0)
-    for task in prange(OH * C):
+    for task in range(first, last):
         p, c = task // C, task % C
         y_row = y[c, p]
         for q in range(OW):

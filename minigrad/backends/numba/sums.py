@@ -8,7 +8,7 @@ weighted sums again, with pieces that have been turned around: `outer_products`.
 from __future__ import annotations
 
 import numpy as np
-from numba import prange
+from numba import njit
 
 from ..numpy.layout import Pair
 from .compiler import compiled_function, compiled_kernel
@@ -57,7 +57,8 @@ def weighted_sums(
         runs = view.spans
     panel = TOGETHER * max(DEPTH, view.taps) * len(WIDE) * REGISTER_BYTES // x.itemsize if packs else 0
     cuts = blocks, bands, parts, panel
-    _weighted_sums(x, weight, shape, steps, bias, view.rows, view.columns, runs, view.steps, cuts, y)
+    tables = view.rows, view.columns, runs, view.steps
+    _weighted_sums(blocks * G * bands * parts, x, weight, shape, steps, bias, *tables, cuts, y)
     return y
 
 
@@ -77,16 +78,17 @@ def outer_products(
     bands = max(1, min(TASKS, OH, BANDS_SIZE // size))
     sums = np.zeros((bands, G * KH * KW, C, O), y.dtype)
     parts, image, dilation = parts_of(bands * G, C, len(SIX)), x.shape[1:3], (view.steps[0][1], view.steps[1][1])
-    _outer_products(pixels, x.reshape(-1), (G, KH, KW), image, stride, dilation, view.rows, view.columns, parts, sums)
+    taps, tables = (G, KH, KW), (view.rows, view.columns)
+    _outer_products(bands * G * parts, pixels, x.reshape(-1), taps, image, stride, dilation, *tables, parts, sums)
     total = sums.sum(axis=0) if bands > 1 else sums[0]
     return np.ascontiguousarray(total.reshape(G, KH * KW, C, O).transpose(0, 3, 2, 1)).reshape(G * O, C, KH, KW)
 
 
 @compiled_kernel()
-def _weighted_sums(x, weight, shape, steps, bias, rows, columns, runs, view_steps, cuts, y):
+def _weighted_sums(first, last, x, weight, shape, steps, bias, rows, columns, runs, view_steps, cuts, y):
     (G, _, C), OH, N = shape, len(rows), x.shape[3]
     (blocks, bands, parts, panel_size), (row_steps, column_steps) = cuts, view_steps
-    for task in prange(blocks * G * bands * parts):
+    for task in range(first, last):
         block, g, band = task // (parts * bands * G), task // (parts * bands) % G, task // parts % bands
         images, seen = part_of(block, blocks, N, BLOCK // x.itemsize), x[g * C : (g + 1) * C]
         if blocks > 1:
@@ -97,7 +99,7 @@ def _weighted_sums(x, weight, shape, steps, bias, rows, columns, runs, view_step
             _row_of_sums(place, seen, weight, shape, steps, bias, tables, row_steps, column_steps, panel, y)
 
 
-@compiled_function()
+@njit(inline="always")
 def _row_of_sums(place, x, weight, shape, steps, bias, tables, row_steps, column_steps, panel, y):
     """A row of a group's outputs, run by run, as weighted_sums has it.
 
@@ -125,7 +127,7 @@ def _row_of_sums(place, x, weight, shape, steps, bias, tables, row_steps, column
         for c in range(0, max(C, 1), depth):
             terms = (c, min(c + depth, C), rows[p, 1], columns[q, 1])
             # each pair of shapes is compiled apart, which takes a second: the rare ones make do with fewer
-            t = packed_to = 0
+            t = packed_to = np.int64(0)
             while t < length:
                 at = (x_at + seen_at(t, B, shift), w_at, y_at + t)
                 if length - t >= size:
@@ -188,14 +190,14 @@ def _sums(rows, breadth, o, last, terms, x, weight, bias, y, at, x_steps, w_step
 
 
 @compiled_kernel()
-def _outer_products(y, x, taps, image, stride, dilation, rows, columns, parts, sums):
-    for task in prange(len(sums) * taps[0] * parts):
+def _outer_products(first, last, y, x, taps, image, stride, dilation, rows, columns, parts, sums):
+    for task in range(first, last):
         channels = part_of(task % parts, parts, sums.shape[2], len(SIX))
         place = task // parts // taps[0], task // parts % taps[0]
         _band_of_products(place, channels, y, x, taps, image, stride, dilation, rows, columns, sums)
 
 
-@compiled_function()
+@njit(inline="always")
 def _band_of_products(place, channels, y, x, taps, image, stride, dilation, rows, columns, sums):
     """A band's sums for a group and its channels from the first to the last. All taps take the same few pixels in turn,
     so that what y has there stays in the first-level cache."""

@@ -27,7 +27,8 @@ class Threads:
 
     Attributes:
         forked: whether this process was forked from another. GNU OpenMP's threads, which numba uses, do not survive
-            that, and kernels then run unthreaded.
+            that, and kernels then run in the calling thread alone.
+        parts: into how many a kernel's tasks are shared out, one for each thread.
         turn: held by the Python thread whose kernel runs. Each kernel uses all cores anyway; and numba's simplest pool
             of threads, the one where there is no OpenMP, ends the process when two callers meet in it.
     """
@@ -36,7 +37,11 @@ class Threads:
         self.forked = False
         self.turn = threading.Lock()
         self.number = _number_from_environment()  # None: as numba has it
+        self.parts = self.number or _most()
         self._told = _NumbaThreads()
+
+    def set(self, number: int) -> None:
+        self.number, self.parts = number, 1 if self.forked else number
 
     def tell_numba(self) -> None:
         """Makes numba use the number that is set, in this Python thread."""
@@ -45,7 +50,7 @@ class Threads:
             self._told.number = self.number
 
     def after_fork(self) -> None:
-        self.forked = True
+        self.forked, self.parts = True, 1
         self.turn = threading.Lock()
 
 
@@ -74,7 +79,7 @@ def set_num_threads(number: int) -> None:
             f"set_num_threads: numba has started with {most} threads and takes no more, got {number}; "
             f"set NUMBA_NUM_THREADS={number} in the environment before Python starts"
         )
-    threads.number = number
+    threads.set(number)
     blas.set_num_threads(number)
 
 
