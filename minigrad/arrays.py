@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .backends import Backend, default_backend, get_backend
+from .backends import SCALARS, Backend, default_backend, get_backend
 
 # How DLPack, by which libraries hand arrays to each other, numbers the kinds of memory.
 HOST_MEMORY = (1, 3)  # ordinary, and pinned for CUDA
@@ -90,7 +90,9 @@ def _needs_gradient(value: Any) -> bool:
 
 
 def as_result(result: Any, backend: Backend) -> Any:
-    """What an operation returned, no scalar of NumPy's, as an array of its backend."""
+    """What an operation returned as an array of its backend. NumPy makes scalars of 0-d results: SCALARS stay that."""
+    if isinstance(result, np.generic) and backend.on_host:
+        return result if type(result) in SCALARS else np.asarray(result)
     if isinstance(result, backend.ndarray):
         return result if type(result) is backend.ndarray else backend.xp.asarray(result)
     hint = ""

@@ -50,12 +50,12 @@ def _dlpack(self: Tensor, *, copy: bool | None = None, **options: Any) -> Any:
     _require_no_gradient(self, BufferError, "__dlpack__")
     if copy is False:
         raise BufferError("a Tensor gives its array away as a copy only; pass tensor.data on for the array itself")
-    return self._data.copy().__dlpack__(**options)
+    return self.data.copy().__dlpack__(**options)
 
 
 def _dlpack_device(self: Tensor) -> tuple[int, int]:
     """The kind of memory and the device's number, as DLPack numbers them."""
-    return self._data.__dlpack_device__()
+    return self.data.__dlpack_device__()
 
 
 def _cuda_array_interface(self: Tensor) -> dict[str, Any]:

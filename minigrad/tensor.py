@@ -15,8 +15,6 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy import asarray
-from numpy import generic as np_generic
 
 from .arrays import as_result, new_array, type_name
 from .backends import Backend, BackendError, get_backend
@@ -79,8 +77,9 @@ class Tensor:
     def __init__(
         self, data: Any, dtype: Any = None, requires_grad: bool = False, backend: str | Backend | None = None
     ) -> None:
-        data = data._data if isinstance(data, Tensor) else data
-        self._data, self.backend = new_array(data, dtype, None if backend is None else get_backend(backend))
+        data = data.data if isinstance(data, Tensor) else data
+        array, self.backend = new_array(data, dtype, None if backend is None else get_backend(backend))
+        self._data = as_result(array[()], self.backend) if array.ndim == 0 else array  # a scalar: see data
         self.grad = self.grad_fn = self.hooks = self.grad_place = None
         self.output_index, self._requires_grad = 0, False
         self.requires_grad = requires_grad
@@ -93,9 +92,8 @@ class Tensor:
 
         With a node, it becomes the node's output of that index. Each result of each operation comes through here.
         """
-        if type(array) is not backend.array_type:
-            zero_d = isinstance(array, np_generic) and backend.on_host  # NumPy makes scalars of 0-d results
-            array = asarray(array) if zero_d else as_result(array, backend)
+        if type(array) not in backend.result_types:
+            array = as_result(array, backend)
         tensor = _new(kind or Tensor)
         tensor._data, tensor.backend = array, backend
         tensor.grad = tensor.hooks = tensor.grad_place = None
@@ -110,13 +108,15 @@ class Tensor:
 
     @property
     def data(self) -> Any:
+        if isinstance(self._data, np.generic):  # one of SCALARS, until now
+            self._data = np.asarray(self._data)
         return self._data
 
     @data.setter
     def data(self, array: Any) -> None:
         if isinstance(array, np.generic):
             array = np.asarray(array)  # NumPy makes scalars of 0-d results
-        old = self._data
+        old = self.data
         if type(array) is not type(old):
             hint = "" if isinstance(old, np.ndarray) else "; write x.data = cupy.asarray(array)"
             raise TypeError(f"data: expected a {type_name(old)}, got a {type_name(array)}{hint}")
@@ -221,7 +221,7 @@ class Tensor:
 
     def detach(self) -> Tensor:
         """The same array as a leaf, cut off from the graph."""
-        return Tensor._wrap(self._data, self.backend)
+        return Tensor._wrap(self.data, self.backend)
 
     # -- copies ------------------------------------------------------------------------------------------------------
 

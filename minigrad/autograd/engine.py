@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from ..backends import SCALARS
 from ..tensor import Tensor
 from . import function
 from .function import Function
@@ -129,9 +130,7 @@ def _seed(output: Tensor, gradient: Any, caller: str) -> Tensor:
         if output.size != 1:
             hint = "the gradient that arrives at it, of that shape; or reduce it to one element, say with .sum()"
             raise RuntimeError(f"{caller}: a tensor of shape {output.shape} needs {hint}")
-        one = output.backend.xp.empty(output.shape, output.dtype)
-        one.fill(1)  # as `ones` would, which is Python inside NumPy
-        return _wrap(one, output.backend)
+        return _wrap(output.backend.full(output.shape, 1, output.dtype), output.backend)
     if type(gradient) not in (float, int, list, tuple) and not hasattr(gradient, "__array__"):
         raise TypeError(f"{caller}: the gradient must be a Tensor or an array, got {gradient!r}; name flags: flag=True")
     if not isinstance(gradient, Tensor):
@@ -139,6 +138,11 @@ def _seed(output: Tensor, gradient: Any, caller: str) -> Tensor:
     if not _alike(gradient, output):
         raise _misfit(gradient, output, f"{caller}: the gradient given")
     return gradient
+
+
+def _cut_off(tensor: Tensor) -> Tensor:
+    """Detached, and NumPy's scalar where it is one."""
+    return _wrap(tensor._data, tensor.backend)
 
 
 def _alike(gradient: Tensor, tensor: Tensor) -> bool:
@@ -191,7 +195,7 @@ class _Pass:
     ) -> None:
         if not isinstance(create_graph, bool) or retain_graph not in (None, True, False):
             raise TypeError(f"backward: graph flags are True or False, got {create_graph=} and {retain_graph=}")
-        self.roots, self.seeds = roots, seeds if create_graph else [seed.detach() for seed in seeds]
+        self.roots, self.seeds = roots, seeds if create_graph else [_cut_off(seed) for seed in seeds]
         self.create_graph = create_graph
         self.recording = enable_grad() if create_graph else no_grad()
         self.retain_graph = create_graph if retain_graph is None else retain_graph
@@ -293,9 +297,11 @@ class _Pass:
         index = 0
         for tensor in node._inputs:
             gradient, t = gradients[index], tensor._data
-            is_tensor = isinstance(gradient, Tensor) and gradient.backend is tensor.backend
-            fits = is_tensor and (g := gradient._data).shape == t.shape and g.dtype is t.dtype
-            if gradient is not None and not (fits and needs[index] and not gradient._requires_grad):
+            alike = False
+            if isinstance(gradient, Tensor) and gradient.backend is tensor.backend:
+                g = gradient._data
+                alike = type(g) is type(t) in SCALARS or (g.shape == t.shape and g.dtype is t.dtype)
+            if gradient is not None and not (alike and needs[index] and not gradient._requires_grad):
                 mended = self._mended(gradient, tensor, node, index) if needs[index] else None
                 gradients = (*gradients[:index], mended, *gradients[index + 1 :])
             index += 1
@@ -310,7 +316,7 @@ class _Pass:
             gradient = sum_to_shape(gradient, tensor.shape)
         if not _alike(gradient, tensor):
             raise _misfit(gradient, tensor, f"{node.name()}: the gradient its backward rule returned for input {index}")
-        return gradient if self.create_graph else gradient.detach()  # it may be a saved tensor as it is
+        return gradient if self.create_graph else _cut_off(gradient)  # it may be a saved tensor as it is
 
     def _pass_on(self, tensors: Tensors, gradients: Gradients, needs: Sequence[bool]) -> Sums:
         """Adds a contribution to what has arrived for each of the tensors that need one. Returns the sums before and
@@ -353,7 +359,7 @@ def _accumulate_grad(tensor: Tensor | None, gradient: Tensor) -> None:
     if tensor.grad is not None:
         gradient = tensor.grad + gradient
     elif not gradient._requires_grad:
-        copied = gradient._data.copy() if tensor.grad_place is None else tensor.grad_place(gradient._data)
+        copied = gradient._data.copy() if tensor.grad_place is None else tensor.grad_place(gradient.data)
         gradient = Tensor._wrap(copied, gradient.backend)
     tensor.grad = gradient
 

@@ -42,6 +42,7 @@ class Function:
         xp, kernels: the array module and the kernels of its backend, for forward.
         broadcasts: set it on the class where inputs broadcast against each other as in NumPy. The rule may then return
             gradients of the broadcast shape; the engine sums them down.
+        takes_scalars: set it on the class where forward treats NumPy's scalars as it does 0-d arrays.
 
     >>> class Cube(Function):
     ...     '''y = x^3;   dL/dx = dL/dy 3 x^2'''
@@ -59,7 +60,7 @@ class Function:
 
     __slots__ = ("__dict__", *KEPT)
 
-    broadcasts = False
+    broadcasts = takes_scalars = False
 
     backend: Backend  # the inputs'; where forward changes it, the results'
     needs: tuple[bool, ...]
@@ -111,11 +112,12 @@ class Function:
             node.__dict__.update(parameters)
         try:
             backend = node.backend = inputs[0].backend
-            arrays, needs = [], []
+            arrays, needs, scalars = [], [], cls.takes_scalars
             for tensor in inputs:
                 if tensor.backend is not backend:
                     raise _mixed_backends(cls, inputs)
-                arrays.append(tensor._data)
+                array = tensor._data
+                arrays.append(array if scalars or type(array) is backend.array_type else tensor.data)
                 needs.append(tensor._requires_grad)
         except (AttributeError, IndexError):
             raise _not_tensors(cls, inputs) from None

@@ -19,7 +19,7 @@ from .selection import where
 class Add(Function):
     """y = a + b;   dL/da = dL/db = dL/dy. A Python number b is a parameter: the node has one input."""
 
-    broadcasts = True
+    broadcasts = takes_scalars = True
     number: float | None = None
 
     def forward(self, a, b=None):
@@ -32,7 +32,7 @@ class Add(Function):
 class Sub(Function):
     """y = a - b;   dL/da = dL/dy,   dL/db = -dL/dy. A Python number b is a parameter: the node has one input."""
 
-    broadcasts = True
+    broadcasts = takes_scalars = True
     number: float | None = None
 
     def forward(self, a, b=None):
@@ -45,7 +45,7 @@ class Sub(Function):
 class Mul(Function):
     """y = a b;   dL/da = dL/dy b,   dL/db = dL/dy a. A Python number b is a parameter: the node has one input."""
 
-    broadcasts = True
+    broadcasts = takes_scalars = True
     number: float | None = None
 
     def forward(self, a, b=None):
@@ -65,7 +65,7 @@ class Div(Function):
     """y = a / b;   dL/da = dL/dy / b,   dL/db = -dL/dy a / b^2 = -(dL/da) y. A Python number b is a parameter: the node
     has one input."""
 
-    broadcasts = True
+    broadcasts = takes_scalars = True
     number: float | None = None
 
     def forward(self, a, b=None):
@@ -81,6 +81,8 @@ class Div(Function):
 
 class Neg(Function):
     """y = -x;   dL/dx = -dL/dy"""
+
+    takes_scalars = True
 
     def forward(self, x):
         return -x

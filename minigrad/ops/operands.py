@@ -55,7 +55,7 @@ def is_operand(value: Any) -> bool:
 
 def _number_tensor(name: str, value: Any, dtype: np.dtype, backend: Backend) -> Tensor:
     try:
-        number = np.asarray(value, dtype)
+        number = dtype.type(value) if dtype.kind == "f" else np.asarray(value, dtype)
     except OverflowError:
         raise ValueError(f"{name}: the number {value} does not fit into {dtype}") from None
     xp = backend.xp

@@ -122,8 +122,8 @@ class FlatOptimizer(Optimizer):
             name: value if isinstance(value, int) else flat.whole(name, [state[name] for state in states])
             for name, value in states[0].items()
         }
-        w = flat.whole("parameter", [parameter._data for parameter in members])
-        g = flat.whole("gradient", [parameter.grad._data for parameter in members])  # type: ignore[union-attr]
+        w = flat.whole("parameter", [parameter.data for parameter in members])
+        g = flat.whole("gradient", [parameter.grad.data for parameter in members])  # type: ignore[union-attr]
         new_w, new_state = self.update_flat(members[0].backend.kernels, w, g, state, **options)
         for parameter, piece in zip(members, flat.pieces("parameter", new_w), strict=True):
             parameter._data = piece  # of the same shape and dtype, which `data` would look at

@@ -125,7 +125,7 @@ class Optimizer:
             options = self._options(group)
             parameters = self._with_gradients(group)
             for parameter, state in zip(parameters, self._states_of(parameters), strict=True):
-                arrays = parameter._data, parameter.grad._data  # type: ignore[union-attr]
+                arrays = parameter.data, parameter.grad.data  # type: ignore[union-attr]
                 parameter.data = self.update(*arrays, state, parameter.backend.xp, **options)
 
     def _states_of(self, parameters: list[Tensor]) -> list[dict[str, Any]]:
