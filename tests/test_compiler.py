@@ -135,12 +135,12 @@ def test_many_python_threads_call_one_kernel(reciprocals_kernel) -> None:
 
 
 def test_a_kernel_waits_for_its_turn_and_tells_numba_how_many_threads(reciprocals_kernel, monkeypatch) -> None:
-    seen = []
+    seen: list[bool] = []
     monkeypatch.setattr(threads, "tell_numba", lambda: seen.append(threads.turn.locked()))
-    for number in (None, 1):  # with none set, there is nothing to tell
+    for number, expected in ((None, []), (1, [True])):  # with none set, there is nothing to tell
         monkeypatch.setattr(threads, "number", number)
         reciprocals_kernel(1, np.ones(1), np.empty(1))
-    assert seen == [True]
+        assert seen == expected
     assert not threads.turn.locked()
 
 

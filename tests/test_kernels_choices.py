@@ -142,10 +142,11 @@ LAYOUTS = {
     ],
 )
 def test_a_product_is_computed_by_the_runs_that_lie_in_memory(
-    left: str, right: str, sizes: tuple[int, int, int], expected: str
+    caplog, left: str, right: str, sizes: tuple[int, int, int], expected: str
 ) -> None:
     I, J, K = sizes
     assert ways.product_of(LAYOUTS[left](I, J), LAYOUTS[right](J, K)) == expected
+    assert caplog.messages == [ways.PRODUCTS[expected]]
 
 
 def test_products_of_integers_are_left_to_numpy() -> None:
