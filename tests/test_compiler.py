@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -107,12 +108,40 @@ def both_dtypes_kernel(reciprocals_kernel) -> Callable:
     return reciprocals_kernel
 
 
-def test_the_dtype_of_the_first_array_chooses_the_version(both_dtypes_kernel, kernels) -> None:
-    for dtype in ("float32", "float64", "float32"):
-        y = np.empty(2)
-        both_dtypes_kernel(2, np.array([3, 4], dtype), y)
-        np.testing.assert_array_equal(y, [1 / 3, 1 / 4])
-    assert len(kernels[0].signatures) == 2
+def test_the_dtypes_of_all_arrays_choose_the_version(both_dtypes_kernel, kernels) -> None:
+    for dtypes in itertools.product(("float64", "float32"), repeat=2):
+        y = np.empty(2, dtypes[1])
+        both_dtypes_kernel(2, np.array([3, 4], dtypes[0]), y)
+        np.testing.assert_array_equal(y, np.array([1 / 3, 1 / 4], dtypes[1]))
+    assert len(kernels[0].signatures) == 4
+
+
+def test_the_dimensions_of_arrays_choose_the_version(bounds_kernel) -> None:
+    with pytest.raises(numba.TypingError):
+        bounds_kernel(1, np.zeros(4, np.int64), (5, (6, 7)), np.array([[8, 9]]))
+
+
+def fails(first, last, x):
+    if x[first] == 0.0:
+        raise ValueError("numba's threads tell nobody")
+
+
+@pytest.fixture
+def failing_kernel(kernels, shared_out_anew) -> Callable:
+    return compiled(fails, np.ones(1))
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_kernel_that_fails_in_some_thread_is_an_error(parts: int, place: int, failing_kernel, monkeypatch) -> None:
+    monkeypatch.setattr(threads, "parts", parts)
+    x = np.ones(2)
+    failing_kernel(2, x)
+    x[place * (parts - 1)] = 0.0
+    with pytest.raises(MemoryError, match="a kernel of minigrad's numba backend has found no memory"):
+        failing_kernel(2, x)
+    assert not threads.turn.locked()
+    failing_kernel(2, np.ones(2))
 
 
 def test_arrays_are_let_go_of(reciprocals_kernel) -> None:

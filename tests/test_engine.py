@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import sys
 import weakref
 from collections import Counter
@@ -52,6 +53,42 @@ def test_steps_tell_what_arrived_what_is_passed_on_and_the_sums() -> None:
     assert numbers(product.grad_inputs) == (105.0, 42.0)
     assert numbers(product.after) == (105.0, 42.0)
     assert numbers((x.grad, w.grad)) == (105.0, 42.0)
+
+
+@pytest.mark.parametrize("ask", [lambda x: x.data, minigrad.exp], ids=["data", "another operation"])
+def test_a_scalar_input_is_the_same_tensor_after_somebody_has_asked_for_its_array(ask) -> None:
+    x = Tensor(2.0, requires_grad=True)
+    y = x * x
+    ask(x)
+    assert y.grad_fn.inputs[0] is x
+    x.data = np.array(5.0, np.float32)  # and now it is another number
+    recorded = y.grad_fn.inputs[0]
+    assert recorded is not x
+    assert recorded.item() == 2.0
+    y.backward()
+    assert x.grad.item() == 4.0
+
+
+def test_a_zero_and_a_nan_that_have_changed_are_seen() -> None:
+    for before, after in ((0.0, -0.0), (math.nan, 1.0)):
+        x = Tensor(before, requires_grad=True)
+        y = x * 3
+        x.data = np.array(after, np.float32)
+        assert y.grad_fn.inputs[0] is not x
+
+
+def test_only_operations_that_say_so_themselves_get_numpys_scalars() -> None:
+    class Own(minigrad.ops.arithmetic.Mul):
+        def forward(self, a, b):
+            y = a.copy()
+            y[...] *= b
+            return y
+
+    x = Tensor(3.0, requires_grad=True)
+    assert type((x * 2)._data) is np.float32
+    y = Own.apply(x * 1, x)
+    y.backward()
+    assert (y.item(), x.grad.item()) == (9.0, 6.0)
 
 
 def test_steps_hold_none_for_inputs_that_want_no_gradient() -> None:

@@ -150,9 +150,10 @@ def test_all_ways_of_a_linear_layers_gradients_are_the_reference(sizes: tuple[in
         np.testing.assert_array_equal(dbias, dy.sum(axis=0))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("shape", [(7, 3, 2, 5), (300, 2, 2, 3), (50, 80), (3000,), ()])
-def test_activations_are_the_reference_however_channels_are_cut(shape: tuple[int, ...]) -> None:
-    x, dy = numbers(*shape, dtype="float32"), numbers(*shape[::-1], dtype="float32").reshape(shape)
+def test_activations_are_the_reference_however_channels_are_cut(shape: tuple[int, ...], dtype: str) -> None:
+    x, dy = numbers(*shape, dtype=dtype), numbers(*shape[::-1], dtype=dtype).reshape(shape)
     turned = np.moveaxis(np.moveaxis(dy, 0, -1).copy(), -1, 0) if shape else dy
     for own in (x, x.T.copy().T, np.moveaxis(np.moveaxis(x, 0, -1).copy(), -1, 0) if shape else x):
         for other in (dy, turned):
@@ -160,6 +161,24 @@ def test_activations_are_the_reference_however_channels_are_cut(shape: tuple[int
             np.testing.assert_array_equal(numba.relu(own), reference.relu(x))
             np.testing.assert_array_equal(numba.relu_grad(other, own), reference.relu_grad(dy, x))
             np.testing.assert_allclose(numba.sigmoid_grad(other, own), reference.sigmoid_grad(dy, x), rtol=1e-6)
+
+
+@pytest.mark.parametrize("indices", [np.arange(4)[::-1], np.arange(4, dtype=np.int32), np.arange(4)[::2]])
+def test_images_are_gathered_by_indices_of_any_kind(indices: np.ndarray) -> None:
+    images = np.arange(24, dtype=np.uint8).reshape(4, 1, 2, 3)
+    for _ in range(2):
+        numba.gather_images(images, np.arange(3))
+        np.testing.assert_array_equal(numba.gather_images(images, indices), reference.gather_images(images, indices))
+
+
+def test_kernels_take_arrays_of_other_dtypes_beside_the_first_and_go_on_with_the_usual_ones() -> None:
+    y, dy, winners = numbers(5, 2, 4, 4, dtype="float64"), numbers(5, 2, 4, 4, dtype="float64"), np.arange(40) % 4
+    winners, window = winners.reshape(5, 2, 2, 2), ((2, 2), (2, 2), (0, 0))
+    for kind in (np.int64, np.float32, np.float64):
+        np.testing.assert_array_equal(numba.relu_grad(dy.astype(kind), y), np.where(y > 0, dy.astype(kind), 0))
+    expected = reference.max_pool2d_gather(y, winners.astype(np.int32), *window)
+    for kind in (np.int32, np.int64, np.int32):
+        np.testing.assert_array_equal(numba.max_pool2d_gather(y, winners.astype(kind), *window), expected)
 
 
 def test_activations_lie_in_memory_as_their_output_does() -> None:

@@ -140,11 +140,6 @@ def _seed(output: Tensor, gradient: Any, caller: str) -> Tensor:
     return gradient
 
 
-def _cut_off(tensor: Tensor) -> Tensor:
-    """Detached, and NumPy's scalar where it is one."""
-    return _wrap(tensor._data, tensor.backend)
-
-
 def _alike(gradient: Tensor, tensor: Tensor) -> bool:
     g, t = gradient._data, tensor._data
     return g.shape == t.shape and g.dtype == t.dtype and gradient.backend is tensor.backend
@@ -195,7 +190,7 @@ class _Pass:
     ) -> None:
         if not isinstance(create_graph, bool) or retain_graph not in (None, True, False):
             raise TypeError(f"backward: graph flags are True or False, got {create_graph=} and {retain_graph=}")
-        self.roots, self.seeds = roots, seeds if create_graph else [_cut_off(seed) for seed in seeds]
+        self.roots, self.seeds = roots, seeds if create_graph else [_wrap(seed._data, seed.backend) for seed in seeds]
         self.create_graph = create_graph
         self.recording = enable_grad() if create_graph else no_grad()
         self.retain_graph = create_graph if retain_graph is None else retain_graph
@@ -316,7 +311,8 @@ class _Pass:
             gradient = sum_to_shape(gradient, tensor.shape)
         if not _alike(gradient, tensor):
             raise _misfit(gradient, tensor, f"{node.name()}: the gradient its backward rule returned for input {index}")
-        return gradient if self.create_graph else _cut_off(gradient)  # it may be a saved tensor as it is
+        # It may be a saved tensor as it is.
+        return gradient if self.create_graph else _wrap(gradient._data, gradient.backend)
 
     def _pass_on(self, tensors: Tensors, gradients: Gradients, needs: Sequence[bool]) -> Sums:
         """Adds a contribution to what has arrived for each of the tensors that need one. Returns the sums before and

@@ -13,7 +13,7 @@ from typing import Any
 from weakref import ref
 
 from ..arrays import NotAnArray
-from ..backends import Backend
+from ..backends import SCALARS, Backend
 from ..tensor import Tensor
 from .grad_mode import grad_mode
 
@@ -42,7 +42,7 @@ class Function:
         xp, kernels: the array module and the kernels of its backend, for forward.
         broadcasts: set it on the class where inputs broadcast against each other as in NumPy. The rule may then return
             gradients of the broadcast shape; the engine sums them down.
-        takes_scalars: set it on the class where forward treats NumPy's scalars as it does 0-d arrays.
+        takes_scalars: set it to True where forward treats NumPy's scalars as it does 0-d arrays; not inherited.
 
     >>> class Cube(Function):
     ...     '''y = x^3;   dL/dx = dL/dy 3 x^2'''
@@ -60,7 +60,7 @@ class Function:
 
     __slots__ = ("__dict__", *KEPT)
 
-    broadcasts = takes_scalars = False
+    broadcasts = False
 
     backend: Backend  # the inputs'; where forward changes it, the results'
     needs: tuple[bool, ...]
@@ -85,7 +85,8 @@ class Function:
     def inputs(self) -> tuple[Tensor, ...]:
         inputs, index = self._inputs, 0
         for array in self._input_arrays:
-            if inputs[index]._data is not array:  # it has been given another since, by an optimizer's step for example
+            if (now := inputs[index]._data) is not array and not _is_scalar_of(array, now):
+                # it has been given another since, by an optimizer's step for example
                 inputs = (*inputs[:index], AsRecorded.apply(inputs[index], array=array), *inputs[index + 1 :])
             index += 1  # no enumerate, here and below: this runs all the time, and it takes twice as long
         return inputs
@@ -112,7 +113,7 @@ class Function:
             node.__dict__.update(parameters)
         try:
             backend = node.backend = inputs[0].backend
-            arrays, needs, scalars = [], [], cls.takes_scalars
+            arrays, needs, scalars = [], [], "takes_scalars" in cls.__dict__
             for tensor in inputs:
                 if tensor.backend is not backend:
                     raise _mixed_backends(cls, inputs)
@@ -165,6 +166,11 @@ class AsRecorded(Function):
 
     def backward(self, dy: Tensor) -> tuple[Tensor]:
         return (dy,)
+
+
+def _is_scalar_of(scalar: Any, array: Any) -> bool:
+    """Whether a tensor that held NumPy's scalar has only been asked for its array since: see Tensor.data."""
+    return type(scalar) in SCALARS and array.dtype is scalar.dtype and array.tobytes() == scalar.tobytes()
 
 
 def _not_tensors(cls: type[Function], inputs: tuple[Any, ...]) -> Exception:

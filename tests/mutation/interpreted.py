@@ -125,7 +125,8 @@ OPERATIONS = (
 # A kernel's address is the kernel, and the place of its arguments the arguments.
 CALLS: dict[str, Callable] = {
     "_on_stack": lambda values: values,
-    "_caller": lambda arguments: lambda first, last, place: place[0](first, last, *place[1]),
+    "_caller": lambda arguments: lambda first, last, place: place[1](first, last, *place[2]),
+    "_number_at": lambda place: place[0],
     "_call": lambda function, numbers: function(*numbers),
 }
 TILE_OPERATIONS = {operation.__name__: operation for operation in OPERATIONS}

@@ -20,6 +20,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import operator
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -45,6 +46,7 @@ PRANGE_ONLY = ParallelOptions({"prange": True, **dict.fromkeys(OTHERS, False)})
 SOURCES = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
 KERNELS: list[Any] = []  # all that there are, for the test that counts their versions
 
+kind_of = operator.attrgetter("dtype", "ndim")
 WORD = ir.IntType(64)  # a number, or an address: numba's int64
 FOUR = (int64,) * 4
 
@@ -56,7 +58,11 @@ def compiled_kernel(fastmath: frozenset[str] = ROUNDING_ONLY) -> Callable[[Calla
     """The decorator of each kernel that runs on numba's threads.
 
     Called with a number of tasks and arguments, it runs once on each thread, for the tasks from `first` to the one
-    before `last`. The first argument is an array, whose dtype says which version is meant; all are contiguous.
+    before `last`. There is a version for the dtypes and dimensions of the arrays. All else about the arguments is taken
+    as it was in the version's first call, and looked at no more: arrays are contiguous, aligned and writable, and what
+    was an integer or a tuple of some integers is that again. A call that breaks this reads or writes anywhere.
+
+    Raises MemoryError where the kernel fails: only an array of its own may be too much for it.
 
     >>> @compiled_kernel()
     ... def double(first, last, x, y):
@@ -70,15 +76,15 @@ def compiled_kernel(fastmath: frozenset[str] = ROUNDING_ONLY) -> Callable[[Calla
 
     def decorate(function: Callable) -> Any:
         kernel, run = compiled_function(fastmath)(function), compiled_function(for_python=True)(_run_for(function))
-        versions: dict[np.dtype, tuple[Callable, tuple[int, int]]] = {}
+        versions: dict[tuple[Any, ...], tuple[Callable, tuple[int, int]]] = {}
         KERNELS.append(kernel)
 
         @functools.wraps(function)
         def call(tasks: int, *arguments: Any) -> None:
-            dtype = arguments[0].dtype
-            if dtype not in versions:
-                versions[dtype] = _version(kernel, run, arguments)
-            code, addresses = versions[dtype]
+            kinds = tuple([kind_of(argument) for argument in arguments if type(argument) is np.ndarray])
+            if kinds not in versions:
+                versions[kinds] = _version(kernel, run, arguments)
+            code, addresses = versions[kinds]
             with threads.turn:
                 if threads.number is not None:  # none is set most often
                     threads.tell_numba()
@@ -139,12 +145,14 @@ def _run_for(function: Callable) -> Callable:
 
 
 def _run(addresses, parts, tasks, arguments):
-    caller, place = _caller(arguments), _on_stack((addresses[1], arguments))
+    caller, place = _caller(arguments), _on_stack((0, addresses[1], arguments))
     parts = min(parts, tasks)
     if parts > 1:
         _call(addresses[0], (caller, parts, tasks, place))
     else:
         _call(caller, (0, tasks, place))
+    if _number_at(place) != 0:
+        raise MemoryError("a kernel of minigrad's numba backend has found no memory for an array of its own")
 
 
 @compiled_function(parallel=PRANGE_ONLY)
@@ -164,6 +172,14 @@ def _on_stack(_: Any, values: Any) -> Any:
 
 
 @llvm_code
+def _number_at(_: Any, address: Any) -> Any:
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.load(builder.inttoptr(arguments[0], WORD.as_pointer()))
+
+    return int64(address), code
+
+
+@llvm_code
 def _call(_: Any, address: Any, numbers: Any) -> Any:
     """Calls the function of so many numbers at that address."""
 
@@ -178,8 +194,9 @@ def _call(_: Any, address: Any, numbers: Any) -> Any:
 
 @llvm_code
 def _caller(_: Any, arguments: Any) -> Any:
-    """The address of a function of first, last and the place of a kernel's address and arguments, which calls it."""
-    kept, of_kernel, of_caller = Tuple([int64, arguments]), (int64, int64, *arguments.types), (int64,) * 3
+    """The address of a function of first, last and the place of a kernel's address and arguments, which calls it. It
+    changes the number in front of them where the kernel fails."""
+    kept, of_kernel, of_caller = Tuple([int64, int64, arguments]), (int64, int64, *arguments.types), (int64,) * 3
 
     def code(context: Any, builder: Any, *_: Any) -> Any:
         kind = context.call_conv.get_function_type(none, of_caller)
@@ -188,14 +205,17 @@ def _caller(_: Any, arguments: Any) -> Any:
         inside = ir.IRBuilder(caller.append_basic_block())
         first, last, place = context.call_conv.get_arguments(caller)
         values = inside.load(inside.inttoptr(place, context.get_value_type(kept).as_pointer()))
-        address, values = cgutils.unpack_tuple(inside, values)
+        _, address, values = cgutils.unpack_tuple(inside, values)
         values = [first, last, *cgutils.unpack_tuple(inside, values)]
         for index, kind in enumerate(of_kernel):
             if isinstance(kind, Array):  # Python holds it meanwhile; threads that counted references would meet there
                 array = context.make_array(kind)(context, inside, values[index])
                 array.meminfo = cgutils.get_null_value(array.meminfo.type)
                 values[index] = array._getvalue()
-        inside.ret(_call_at(context, inside, address, of_kernel, values).code)
+        status = _call_at(context, inside, address, of_kernel, values)
+        with inside.if_then(status.is_error, likely=False):
+            inside.store(WORD(1), inside.inttoptr(place, WORD.as_pointer()))
+        inside.ret(status.code)
         return builder.ptrtoint(caller, WORD)
 
     return int64(arguments), code
