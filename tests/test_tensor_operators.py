@@ -139,3 +139,13 @@ def test_operators_refuse_what_is_no_number(name, other) -> None:
 def test_a_float_on_the_left_of_an_integer_tensor_makes_float32() -> None:
     for y, expected in ((1.5 + Tensor([1, 2]), [2.5, 3.5]), (1.5 * Tensor([1, 2]), [1.5, 3.0])):
         assert (y.dtype, y.tolist()) == (np.float32, expected)
+
+
+@pytest.mark.parametrize(("name", "operation"), [("add", minigrad.add), ("mul", minigrad.mul)])
+def test_the_quick_way_of_two_tensors_is_for_one_dtype(name: str, operation) -> None:
+    single, double, whole = Tensor([2.0]), Tensor(np.array([3.0])), Tensor([4])
+    for a, b in ((single, double), (double, single)):
+        with pytest.raises(TypeError, match=f"{name}: float32 and float64 do not mix"):
+            operation(a, b)
+    for a, b in ((single, whole), (whole, single)):
+        assert operation(a, b).dtype == np.float32
