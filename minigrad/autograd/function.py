@@ -42,7 +42,8 @@ class Function:
         xp, kernels: the array module and the kernels of its backend, for forward.
         broadcasts: set it on the class where inputs broadcast against each other as in NumPy. The rule may then return
             gradients of the broadcast shape; the engine sums them down.
-        takes_scalars: set it to True where forward treats NumPy's scalars as it does 0-d arrays; not inherited.
+        takes_scalars: name it in a class whose forward treats NumPy's scalars as it does 0-d arrays. That it is named
+            in the class itself counts, not its value.
 
     >>> class Cube(Function):
     ...     '''y = x^3;   dL/dx = dL/dy 3 x^2'''

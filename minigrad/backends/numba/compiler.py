@@ -173,6 +173,8 @@ def _on_stack(_: Any, values: Any) -> Any:
 
 @llvm_code
 def _number_at(_: Any, address: Any) -> Any:
+    """The number that is kept at that address now."""
+
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.load(builder.inttoptr(arguments[0], WORD.as_pointer()))
 
