@@ -33,7 +33,7 @@ cuda: .venv/all
 	$(BIN)/python examples/cuda_on_cpu.py
 
 test: .venv/test lint
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(ARGS)
 
 test-cuda: .venv/test-cuda
 	MINIGRAD_STAND_IN=0 $(BIN)/python -m pytest tests/test_cuda_nvrtc.py tests/test_cuda_oracle.py tests/test_gpu_compiler.py \
