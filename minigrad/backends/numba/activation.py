@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import accumulate
+from operator import mul
 
 import numpy as np
 from numba import njit
@@ -51,25 +53,35 @@ def relu_grad(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _elementwise(kernel: Callable[..., None], x: np.ndarray, dy: np.ndarray | None = None) -> np.ndarray:
-    """The kernel's result for one array, or two of one shape. It sees each as (channels, numbers), in x's layout."""
-    innermost, channels = not x.flags.c_contiguous, 1
-    if innermost:  # the batch, as in numpy/layout.py
-        inwards, outwards = _axes_with_batch(x.ndim)
-        x, dy = x.transpose(inwards), None if dy is None else dy.transpose(inwards)
-        channels = len(x) if x.ndim == 4 else 1
-    y, x = empty(x.shape, x.dtype), contiguous(x).reshape(channels, -1)
-    tasks = -(-x.shape[1] // PIECE)
+    """The kernel's result for one array, or two of one shape. It sees each as a run of numbers, in x's layout."""
+    channels = _channels_in_a_run(x.shape, x.strides, x.itemsize)
+    if channels == 0:
+        x, channels = np.ascontiguousarray(x), 1
+    y = empty(x.shape, x.dtype, x.strides)
+    tasks, run = -(-x.size // channels // PIECE), contiguous(x.ravel("K"))
     if dy is None:
-        kernel(tasks, x, y.reshape(x.shape))
-    else:
-        kernel(tasks, x, contiguous(dy).reshape(x.shape), y.reshape(x.shape))
-    return y.transpose(outwards) if innermost else y
+        kernel(tasks, channels, run, y.ravel("K"))
+        return y
+    if dy.strides != x.strides:
+        dy, other = empty(x.shape, x.dtype, x.strides), dy
+        dy[...] = other
+    kernel(tasks, channels, run, contiguous(dy.ravel("K")), y.ravel("K"))
+    return y
 
 
-@lru_cache
-def _axes_with_batch(ndim: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The order of axes that moves the first one inwards, and the one that moves it out again."""
-    return (*range(1, ndim), 0), (-1, *range(ndim - 1))
+@lru_cache(maxsize=1024)
+def _channels_in_a_run(shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int) -> int:
+    """How many channels an array has that is one run of numbers, with the batch outermost or, as in numpy/layout.py,
+    innermost; where it lies outermost, all are one. 0 where the array is no such run, or is empty."""
+    if strides == _strides(shape, itemsize):
+        return 1
+    inwards = _strides(shape[1:] + shape[:1], itemsize)
+    return 0 if strides != inwards[-1:] + inwards[:-1] else shape[1] if len(shape) == 4 else 1
+
+
+def _strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    """Those of an array whose last axis lies innermost."""
+    return tuple(accumulate(shape[:0:-1], mul, initial=itemsize))[::-1] if shape else ()
 
 
 @njit(inline="always")
@@ -120,55 +132,58 @@ def _exp_float64(x):
 
 
 @compiled_kernel()
-def _sigmoid_float32(first, last, x, y):
+def _sigmoid_float32(first, last, channels, x, y):
     one = np.float32(1.0)
-    for c in range(len(x)):
-        x_piece, y_piece = _piece(x, c, first, last), _piece(y, c, first, last)
+    for c in range(channels):
+        x_piece, y_piece = _piece(x, channels, c, first, last), _piece(y, channels, c, first, last)
         for i in range(x_piece.size):
             y_piece[i] = one / (one + _exp_float32(-x_piece[i]))
 
 
 @compiled_kernel()
-def _sigmoid_float64(first, last, x, y):
-    for c in range(len(x)):
-        x_piece, y_piece = _piece(x, c, first, last), _piece(y, c, first, last)
+def _sigmoid_float64(first, last, channels, x, y):
+    for c in range(channels):
+        x_piece, y_piece = _piece(x, channels, c, first, last), _piece(y, channels, c, first, last)
         for i in range(x_piece.size):
             y_piece[i] = 1.0 / (1.0 + _exp_float64(-x_piece[i]))
 
 
 @compiled_kernel()
-def _sigmoid_grad(first, last, y, dy, dx):
+def _sigmoid_grad(first, last, channels, y, dy, dx):
     one = y.dtype.type(1)
-    for c in range(len(y)):
-        y_piece, dy_piece, dx_piece = _piece(y, c, first, last), _piece(dy, c, first, last), _piece(dx, c, first, last)
+    for c in range(channels):
+        y_piece, dy_piece = _piece(y, channels, c, first, last), _piece(dy, channels, c, first, last)
+        dx_piece = _piece(dx, channels, c, first, last)
         for i in range(y_piece.size):
             dx_piece[i] = dy_piece[i] * (y_piece[i] * (one - y_piece[i]))
 
 
 @compiled_kernel()
-def _relu(first, last, x, y):
+def _relu(first, last, channels, x, y):
     zero = x.dtype.type(0)
-    for c in range(len(x)):
-        x_piece, y_piece = _piece(x, c, first, last), _piece(y, c, first, last)
+    for c in range(channels):
+        x_piece, y_piece = _piece(x, channels, c, first, last), _piece(y, channels, c, first, last)
         for i in range(x_piece.size):
             y_piece[i] = zero if x_piece[i] <= zero else x_piece[i]  # a NaN is not <= 0, and stays
 
 
 @compiled_kernel()
-def _relu_grad(first, last, y, dy, dx):
+def _relu_grad(first, last, channels, y, dy, dx):
     zero = y.dtype.type(0)
-    for c in range(len(y)):
-        y_piece, dy_piece, dx_piece = _piece(y, c, first, last), _piece(dy, c, first, last), _piece(dx, c, first, last)
+    for c in range(channels):
+        y_piece, dy_piece = _piece(y, channels, c, first, last), _piece(dy, channels, c, first, last)
+        dx_piece = _piece(dx, channels, c, first, last)
         for i in range(y_piece.size):
             dx_piece[i] = dy_piece[i] if y_piece[i] > zero else zero
 
 
 @njit(inline="always")
-def _piece(x, c, first, last, size=PIECE):
+def _piece(x, channels, c, first, last, piece=PIECE):
     """What the tasks have of a channel. All kernels have the same of every channel, so that a thread meets the same
     rows of the images in each of them, and finds in its core's cache what it wrote there before.
 
-    Its loop begins at 0: indices that might be negative would keep it from being vectorised. The size is a default,
-    which is fixed here: a global one would be compiled, and kept on disk, as it is at that moment.
+    Its loop begins at 0: indices that might be negative would keep it from being vectorised. The length of a task's
+    piece is a default, which is fixed here: a global one would be compiled, and kept on disk, as it is at that moment.
     """
-    return x[c, first * size : last * size]
+    size = x.size // channels
+    return x[c * size + first * piece : c * size + min(last * piece, size)]

@@ -36,15 +36,19 @@ def keep_freed_memory() -> None:
     mallopt(M_MMAP_MAX, NO_BLOCKS)
 
 
-def empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """A new array, its values undefined; one that is not small begins with a cache line."""
+def empty(shape: tuple[int, ...], dtype: np.dtype, strides: tuple[int, ...] | None = None) -> np.ndarray:
+    """A new array, its values undefined; one that is not small begins with a cache line.
+
+    Args:
+        strides: of another array of that shape, to lie in memory as that does; by default the last axis lies innermost.
+    """
     size = math.prod(shape) * dtype.itemsize
     if size < SMALL:
-        return np.empty(shape, dtype)
+        return np.ndarray(shape, dtype, None, 0, strides)
     memory = np.empty(size + CACHE_LINE, BYTE)
     buffer = ctypes.c_char.from_buffer(memory)  # type: ignore[arg-type]
     address = ctypes.addressof(buffer)  # NumPy's own ways to it take three times as long
-    return np.ndarray(shape, dtype, memory, -address % CACHE_LINE)
+    return np.ndarray(shape, dtype, memory, -address % CACHE_LINE, strides)
 
 
 def contiguous(x: np.ndarray) -> np.ndarray:
