@@ -77,11 +77,15 @@ def compiled_kernel(fastmath: frozenset[str] = ROUNDING_ONLY) -> Callable[[Calla
     def decorate(function: Callable) -> Any:
         kernel, run = compiled_function(fastmath)(function), compiled_function(for_python=True)(_run_for(function))
         versions: dict[tuple[Any, ...], tuple[Callable, tuple[int, int]]] = {}
+        arrays: Callable[..., tuple[np.ndarray, ...]] | None = None  # of the arguments
         KERNELS.append(kernel)
 
         @functools.wraps(function)
         def call(tasks: int, *arguments: Any) -> None:
-            kinds = tuple([kind_of(argument) for argument in arguments if type(argument) is np.ndarray])
+            nonlocal arrays
+            if arrays is None:
+                arrays = operator.itemgetter(*[i for i, a in enumerate(arguments) if type(a) is np.ndarray])
+            kinds = tuple(map(kind_of, arrays(arguments)))
             if kinds not in versions:
                 versions[kinds] = _version(kernel, run, arguments)
             code, addresses = versions[kinds]

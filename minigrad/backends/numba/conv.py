@@ -18,6 +18,7 @@ way is taken, one image at a time; or, for a weight's gradient by many channels,
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -26,15 +27,18 @@ from ..numpy.conv import col2im, im2col
 from ..numpy.layout import Pair, batch_first, output_size
 from .compiler import SUMS_IN_ANY_ORDER, compiled_kernel
 from .copies import batch_innermost
-from .dots import dot_products
-from .sums import outer_products, weighted_sums
+from .dots import Dots, dot_products, plan_dots
+from .sums import Sums, outer_products, plan_sums, weighted_sums
 from .threads import one_blas_thread
 from .views import inputs_view, outputs_view
-from .ways import takes_outer_products, takes_pieces
+from .ways import planned, takes_outer_products, takes_pieces
 
 __all__ = ["col2im", "conv2d", "conv2d_grad_input", "conv2d_grad_weight", "im2col"]
 
 BANDS, SHORTEST_BAND = 64, 256  # parts of a channel that are summed apart, and then together: how many, of how much
+
+
+Shape = tuple[int, ...]
 
 
 def conv2d(
@@ -46,15 +50,11 @@ def conv2d(
     dilation: Pair,
     groups: int,
 ) -> np.ndarray:
-    (N, _, H, W), (O, CG, KH, KW), G = x.shape, weight.shape, groups
-    output = output_size((H, W), (KH, KW), stride, padding, dilation)
-    view = outputs_view(output, (H, W), (KH, KW), stride, padding, dilation)
-    if not takes_pieces(view, N, x.itemsize, weight.size):
-        geometry = (stride, padding, dilation, groups)
+    geometry = stride, padding, dilation, groups
+    plan = _plan(x.shape, weight.shape, x.dtype, *geometry)
+    if plan is None:
         return _image_by_image(lambda image: reference.conv2d(image, weight, bias, *geometry), x)
-    steps = (O // G * CG * KH * KW, CG * KH * KW, KH * KW, KW)  # in the weight: a group, output, input, row further
-    bias = np.zeros(O, x.dtype) if bias is None else bias
-    return batch_first(weighted_sums(batch_innermost(x), weight, (G, O // G, CG), steps, bias, view))
+    return batch_first(weighted_sums(batch_innermost(x), weight, plan.no_bias if bias is None else bias, plan))
 
 
 def conv2d_grad_input(
@@ -66,14 +66,11 @@ def conv2d_grad_input(
     dilation: Pair,
     groups: int,
 ) -> np.ndarray:
-    (N, _, OH, OW), (O, CG, KH, KW), G = dy.shape, weight.shape, groups
-    view = inputs_view(image, (OH, OW), (KH, KW), stride, padding, dilation)
-    if not takes_pieces(view, N, dy.itemsize, weight.size):
-        geometry = (image, stride, padding, dilation, groups)
+    geometry = image, stride, padding, dilation, groups
+    plan = _plan_grad_input(dy.shape, weight.shape, dy.dtype, *geometry)
+    if plan is None:
         return _image_by_image(lambda d: reference.conv2d_grad_input(d, weight, *geometry), dy)
-    steps = (O // G * CG * KH * KW, KH * KW, CG * KH * KW, KW)  # what were outputs are inputs now
-    bias = np.zeros(G * CG, dy.dtype)
-    return batch_first(weighted_sums(batch_innermost(dy), weight, (G, CG, O // G), steps, bias, view))
+    return batch_first(weighted_sums(batch_innermost(dy), weight, plan.no_bias, plan))
 
 
 def conv2d_grad_weight(
@@ -85,15 +82,55 @@ def conv2d_grad_weight(
     dilation: Pair,
     groups: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    (N, O, OH, OW), (_, C, H, W), G = dy.shape, x.shape, groups
+    geometry = kernel, stride, padding, dilation, groups
+    plan = _plan_grad_weight(dy.shape, x.shape, dy.dtype, *geometry)
+    if plan is None:
+        with one_blas_thread:
+            return reference.conv2d_grad_weight(dy, x, *geometry)
+    dy, x = batch_innermost(dy), batch_innermost(x)
+    if isinstance(plan, Dots):
+        return dot_products(dy, x, plan)
+    return outer_products(dy, x, *plan), _channel_sums(dy)
+
+
+@planned
+def _plan(
+    x: Shape, weight: Shape, dtype: np.dtype, stride: Pair, padding: Pair, dilation: Pair, groups: int
+) -> Sums | None:
+    """How the sums of conv2d are taken; None where columns are better."""
+    (N, C, H, W), (O, CG, KH, KW), G = x, weight, groups
+    output = output_size((H, W), (KH, KW), stride, padding, dilation)
+    view = outputs_view(output, (H, W), (KH, KW), stride, padding, dilation)
+    steps = (O // G * CG * KH * KW, CG * KH * KW, KH * KW, KW)  # in the weight: a group, output, input, row further
+    if takes_pieces(view, N, dtype.itemsize, O * CG * KH * KW):
+        return plan_sums((C, H, W, N), dtype, (G, O // G, CG), steps, view)
+    return None
+
+
+@planned
+def _plan_grad_input(
+    dy: Shape, weight: Shape, dtype: np.dtype, image: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int
+) -> Sums | None:
+    (N, _, OH, OW), (O, CG, KH, KW), G = dy, weight, groups
+    view = inputs_view(image, (OH, OW), (KH, KW), stride, padding, dilation)
+    steps = (O // G * CG * KH * KW, KH * KW, CG * KH * KW, KW)  # what were outputs are inputs now
+    if takes_pieces(view, N, dtype.itemsize, O * CG * KH * KW):
+        return plan_sums((O, OH, OW, N), dtype, (G, CG, O // G), steps, view)
+    return None
+
+
+@planned
+def _plan_grad_weight(
+    dy: Shape, x: Shape, dtype: np.dtype, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int
+) -> Dots | tuple[Any, ...] | None:
+    """Likewise; what outer_products takes where these are better."""
+    (N, O, OH, OW), (_, C, H, W), G = dy, x, groups
     view, shape = outputs_view((OH, OW), (H, W), kernel, stride, padding, dilation), (G, O // G, C // G)
-    if takes_outer_products((O // G, C // G, *kernel), view, N, dy.itemsize):
-        dy = batch_innermost(dy)
-        return outer_products(dy, batch_innermost(x), shape, kernel, stride, view), _channel_sums(dy)
-    if takes_pieces(view, N, dy.itemsize, O * C // G * kernel[0] * kernel[1]):
-        return dot_products(batch_innermost(dy), batch_innermost(x), shape, kernel, view)
-    with one_blas_thread:
-        return reference.conv2d_grad_weight(dy, x, kernel, stride, padding, dilation, groups)
+    if takes_outer_products((O // G, C // G, *kernel), view, N, dtype.itemsize):
+        return shape, kernel, stride, view
+    if takes_pieces(view, N, dtype.itemsize, O * C // G * kernel[0] * kernel[1]):
+        return plan_dots(OH * OW * N, shape, kernel, view)
+    return None
 
 
 def _image_by_image(convolve: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> np.ndarray:
@@ -107,7 +144,7 @@ def _channel_sums(x: np.ndarray) -> np.ndarray:
     C, size = len(x), x.size // len(x)
     sums = np.empty((C, min(max(size // SHORTEST_BAND, 1), BANDS)), x.dtype)
     _channel_sum(sums.size, x.reshape(C, size), sums)
-    return sums.sum(axis=1)
+    return np.add.reduce(sums, axis=1)
 
 
 @compiled_kernel(fastmath=SUMS_IN_ANY_ORDER)

@@ -6,6 +6,8 @@ several rows; the lanes of each register are added up at the end.
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 from numba import njit
 
@@ -20,9 +22,26 @@ BAND, TERMS = 3 << 19, 3 << 9  # multiply-adds of a band of rows that are worth 
 PIECE = 3 << 11  # numbers of each output whose dot products are taken at a time, so that they stay in the cache
 
 
-def dot_products(
-    y: np.ndarray, x: np.ndarray, shape: tuple[int, int, int], kernel: Pair, view: View
-) -> tuple[np.ndarray, np.ndarray]:
+class Dots(NamedTuple):
+    """What dot products of some sizes take besides arrays."""
+
+    tasks: int
+    arguments: tuple[Any, ...]  # of the kernel
+    sums: tuple[int, ...]  # (bands, G O, C, KH, KW)
+
+
+def plan_dots(numbers: int, shape: tuple[int, int, int], kernel: Pair, view: View) -> Dots:
+    """How dot_products cuts its work, for y of so many numbers an output; see there."""
+    (G, O, C), OH, size = shape, len(view.rows), shape[2] * kernel[0] * kernel[1]
+    # bands of rows p, each with sums of its own, which are added up in this order: where that is little beside the rest
+    work, results = G * O * numbers * size, max(G * O * size, 1)
+    bands = max(1, min(TASKS, OH, work // BAND, numbers // TERMS, BANDS_SIZE // results))
+    parts = parts_of(bands, O, len(DOT_ROWS))
+    tables = view.rows, view.columns, view.spans, view.steps
+    return Dots(bands * parts if work else 0, (shape, *tables, parts), (bands, G * O, C, *kernel))
+
+
+def dot_products(y: np.ndarray, x: np.ndarray, plan: Dots) -> tuple[np.ndarray, np.ndarray]:
     """sums[g O + o, c, i, j] = sum over p, q, n of y[g O + o, p, q, n] x[g C + c, the pixel that p, q sees, n]
 
     through tap i, j of the kernel; there is no term where it sees none. And totals[g O + o], the sum over y alone.
@@ -30,23 +49,20 @@ def dot_products(
     Args:
         y: (G O, OH, OW, N)
         x: (G C, H, W, N)
-        shape: G, O, C: groups, outputs of a group, inputs of a group.
+        plan: for groups, outputs of a group and inputs of a group as its shape G, O, C; a kernel; and a view.
 
     Returns: (G O, C, KH, KW), and (G O,)
     """
-    (G, O, C), OH, size = shape, len(view.rows), shape[2] * kernel[0] * kernel[1]
-    if y.size * size == 0:
-        return np.zeros((G * O, C, *kernel), x.dtype), y.sum(axis=(1, 2, 3))
-    # bands of rows p, each with sums of its own, which are added up in this order: where that is little beside the rest
-    bands = max(1, min(TASKS, OH, y.size * size // BAND, y.size // (G * O) // TERMS, BANDS_SIZE // (G * O * size)))
-    sums, totals = np.zeros((bands, G * O, C, *kernel), x.dtype), np.empty((bands, G * O), x.dtype)
-    tables, parts = (view.rows, view.columns, view.spans, view.steps), parts_of(bands, O, len(DOT_ROWS))
-    _dot_products(bands * parts, contiguous(y), contiguous(x), shape, *tables, parts, totals, sums)
-    return (sums.sum(axis=0), totals.sum(axis=0)) if bands > 1 else (sums[0], totals[0])
+    sums = np.zeros(plan.sums, x.dtype)
+    if plan.tasks == 0:
+        return sums[0], y.sum(axis=(1, 2, 3))
+    totals = np.empty(plan.sums[:2], x.dtype)
+    _dot_products(plan.tasks, contiguous(y), contiguous(x), totals, sums, *plan.arguments)
+    return (np.add.reduce(sums), np.add.reduce(totals)) if len(sums) > 1 else (sums[0], totals[0])
 
 
 @compiled_kernel()
-def _dot_products(first, last, y, x, shape, rows, columns, spans, view_steps, parts, totals, sums):
+def _dot_products(first, last, y, x, totals, sums, shape, rows, columns, spans, view_steps, parts):
     (G, O, _), OH, B, (row_steps, column_steps) = shape, len(rows), len(sums), view_steps
     for task in range(first, last):
         band, part = task // parts, task % parts

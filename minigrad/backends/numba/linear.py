@@ -8,14 +8,16 @@ left to the BLAS, held to one thread.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from ..numpy.linear import matmul as reference_matmul
 from .compiler import SUMS_IN_ANY_ORDER, compiled_function
 from .copies import turned
-from .dots import dot_products
+from .dots import Dots, dot_products, plan_dots
 from .memory import contiguous, empty
-from .sums import weighted_sums
+from .sums import Sums, plan_sums, weighted_sums
 from .threads import one_blas_thread
 from .views import outputs_view
 from .ways import product_of
@@ -40,19 +42,19 @@ def _product(way: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
             _sums_of_rows(contiguous(a), contiguous(b), y)
         return y
     if way == "columns":  # y.T[k] = sum over j of b[j, k] a.T[j]
-        return _sums(a.T, b, np.zeros(K, a.dtype)).T
+        return _sums(a.T, b, None).T
     if way == "rows":  # y[i] = sum over j of a[i, j] b[j]
-        return _sums(b, a.T, np.zeros(I, a.dtype))
-    sums, _ = dot_products(a.reshape(I, 1, 1, J), b.T.reshape(K, 1, 1, J), (1, I, K), (1, 1), ONE_PIXEL)
+        return _sums(b, a.T, None)
+    sums, _ = dot_products(a.reshape(I, 1, 1, J), b.T.reshape(K, 1, 1, J), _plan_dots(I, J, K))
     return sums.reshape(I, K)  # y[i, k] = the dot product of a[i] and b.T[k]
 
 
 def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
     way = product_of(x, weight.T)
-    if way in ("columns", "loops"):
+    if way == "columns":
+        return _sums(x.T, weight.T, bias).T
+    if way == "loops":
         bias = np.zeros(len(weight), x.dtype) if bias is None else bias
-        if way == "columns":
-            return _sums(x.T, weight.T, bias).T
         y = empty((len(x), len(weight)), x.dtype)
         _dots(contiguous(x), contiguous(weight), contiguous(bias), y)
         return y
@@ -63,23 +65,34 @@ def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.nda
 
 
 def linear_grad_weight(dy: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    way = product_of(dy.T, x)
-    if way == "BLAS" and x.T.flags.carray:  # as it lies innermost; one behind the other, examples can be summed
-        x = turned(x.T)
-        way = product_of(dy.T, x)
+    way = product_of(x.T, dy)
     if way != "loops":
-        return _product(way, dy.T, x), dy.sum(axis=0)
+        if x.T.flags.carray:  # the batch lies innermost; one behind the other, examples can be summed
+            x = turned(x.T)
+            way = product_of(x.T, dy)
+        return _product(way, x.T, dy).T, np.add.reduce(dy)  # transposed twice: where x's rows are runs, so are these
     dweight, dbias = empty((dy.shape[1], x.shape[1]), dy.dtype), np.empty(dy.shape[1], dy.dtype)
     _weight_gradients(contiguous(dy), contiguous(x), dweight, dbias)
     return dweight, dbias
 
 
-def _sums(rows: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
+def _sums(rows: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
     """rows (J, length), weight (J, K), bias (K,) -> y (K, length), y[k] = bias[k] + sum of weight[j, k] rows[j]"""
     (J, length), K = rows.shape, weight.shape[1]
-    in_memory, steps = (weight.T, (0, J, 1, 1)) if weight.T.flags.c_contiguous else (weight, (0, 1, K, 1))
-    y = weighted_sums(rows.reshape(J, 1, 1, length), in_memory, (1, K, J), steps, bias, ONE_PIXEL)
-    return y.reshape(K, length)
+    plan = _plan_sums(J, length, K, by_output := weight.T.flags.c_contiguous, rows.dtype)
+    x, in_memory = contiguous(rows).reshape(J, 1, 1, length), weight.T if by_output else weight
+    return weighted_sums(x, in_memory, plan.no_bias if bias is None else bias, plan).reshape(K, length)
+
+
+@lru_cache(maxsize=1024)
+def _plan_sums(J: int, length: int, K: int, by_output: bool, dtype: np.dtype) -> Sums:
+    """Of a weight that lies in memory output by output, or input by input."""
+    return plan_sums((J, 1, 1, length), dtype, (1, K, J), (0, J, 1, 1) if by_output else (0, 1, K, 1), ONE_PIXEL)
+
+
+@lru_cache(maxsize=1024)
+def _plan_dots(I: int, J: int, K: int) -> Dots:
+    return plan_dots(J, (1, I, K), (1, 1), ONE_PIXEL)
 
 
 @compiled_function(SUMS_IN_ANY_ORDER, for_python=True)

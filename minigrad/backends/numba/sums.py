@@ -7,6 +7,8 @@ weighted sums again, with pieces that have been turned around: `outer_products`.
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 from numba import njit
 
@@ -22,43 +24,53 @@ DEPTH = 160  # terms of a sum taken at a time, so that their pieces stay in the 
 TOGETHER = 4  # tiles whose pieces are packed at a time, so that they come from memory as longer runs
 
 
-def weighted_sums(
-    x: np.ndarray,
-    weight: np.ndarray,
-    shape: tuple[int, int, int],
-    steps: tuple[int, int, int, int],
-    bias: np.ndarray,
-    view: View,
-) -> np.ndarray:
+class Sums(NamedTuple):
+    """What weighted sums of some sizes take besides arrays."""
+
+    tasks: int  # 0 where there is nothing to sum
+    arguments: tuple[Any, ...]  # of the kernel
+    output: tuple[int, int, int, int]  # (G O, OH, OW, N)
+    no_bias: np.ndarray  # (G O,), zeros
+
+
+def plan_sums(
+    x: tuple[int, ...], dtype: np.dtype, shape: tuple[int, int, int], steps: tuple[int, int, int, int], view: View
+) -> Sums:
+    """How weighted_sums cuts its work, for an x of that shape and dtype; see there."""
+    (G, O, C), OH, OW, itemsize = shape, len(view.rows), len(view.columns), dtype.itemsize
+    output, no_bias = (G * O, OH, OW, x[3]), np.zeros(G * O, dtype)
+    if 0 in output:
+        return Sums(0, (), output, no_bias)
+    runs, blocks, bands = view.runs, blocks_of(x, itemsize, C, view), OH
+    if blocks > 1:  # some images of one pixel are no neighbours of the same images of the next
+        runs, bands = np.stack([np.arange(OW), np.arange(OW) + 1], axis=1), min(-(-TASKS // (blocks * G)), OH)
+    parts, pixel = parts_of(blocks * G * bands, O, len(SIX)), x[3] * itemsize
+    packs = blocks == 1 and is_packed(x, itemsize, C, O // parts, view)
+    # a tile's registers may lie anywhere where they are packed, and at regular distances where each is a pixel
+    if pixel == REGISTER_BYTES or (packs and pixel % REGISTER_BYTES == 0):
+        runs = view.spans
+    panel = TOGETHER * max(DEPTH, view.taps) * len(WIDE) * REGISTER_BYTES // itemsize if packs else 0
+    cuts = blocks, bands, parts, panel
+    arguments = shape, steps, view.rows, view.columns, runs, view.steps, cuts
+    return Sums(blocks * G * bands * parts, arguments, output, no_bias)
+
+
+def weighted_sums(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, plan: Sums) -> np.ndarray:
     """y[g O + o, p, q] = bias[g O + o] + sum over c, i, j of weight[g, o, c, i, j] x[g C + c, the pixel seen]
 
     for N numbers at once. The pixel is what p, q sees through tap i, j; there is no term where it sees none.
 
     Args:
-        x: (G C, H, W, N)
+        x: (G C, H, W, N), contiguous.
         weight: of any shape; weight[g, o, c, i, j] lies at g steps[0] + o steps[1] + c steps[2] + i steps[3] + j.
-        shape: G, O, C: groups, outputs of a group, inputs of a group.
         bias: (G O,)
+        plan: for groups, outputs of a group and inputs of a group as its shape G, O, C; steps; and a view.
 
     Returns: y (G O, OH, OW, N)
     """
-    (G, O, C), OH, OW = shape, len(view.rows), len(view.columns)
-    x, weight, bias = contiguous(x), contiguous(weight).reshape(-1), contiguous(bias)
-    y = empty((G * O, OH, OW, x.shape[3]), x.dtype)
-    if y.size == 0:
-        return y
-    runs, blocks, bands = view.runs, blocks_of(x, shape[2], view), OH
-    if blocks > 1:  # some images of one pixel are no neighbours of the same images of the next
-        runs, bands = np.stack([np.arange(OW), np.arange(OW) + 1], axis=1), min(-(-TASKS // (blocks * G)), OH)
-    parts, pixel = parts_of(blocks * G * bands, O, len(SIX)), x.shape[3] * x.itemsize
-    packs = blocks == 1 and is_packed(x, C, O // parts, view)
-    # a tile's registers may lie anywhere where they are packed, and at regular distances where each is a pixel
-    if pixel == REGISTER_BYTES or (packs and pixel % REGISTER_BYTES == 0):
-        runs = view.spans
-    panel = TOGETHER * max(DEPTH, view.taps) * len(WIDE) * REGISTER_BYTES // x.itemsize if packs else 0
-    cuts = blocks, bands, parts, panel
-    tables = view.rows, view.columns, runs, view.steps
-    _weighted_sums(blocks * G * bands * parts, x, weight, shape, steps, bias, *tables, cuts, y)
+    y = empty(plan.output, x.dtype)
+    if plan.tasks > 0:
+        _weighted_sums(plan.tasks, x, contiguous(weight).reshape(-1), contiguous(bias), y, *plan.arguments)
     return y
 
 
@@ -80,12 +92,12 @@ def outer_products(
     parts, image, dilation = parts_of(bands * G, C, len(SIX)), x.shape[1:3], (view.steps[0][1], view.steps[1][1])
     taps, tables = (G, KH, KW), (view.rows, view.columns)
     _outer_products(bands * G * parts, pixels, x.reshape(-1), taps, image, stride, dilation, *tables, parts, sums)
-    total = sums.sum(axis=0) if bands > 1 else sums[0]
+    total = np.add.reduce(sums) if bands > 1 else sums[0]
     return np.ascontiguousarray(total.reshape(G, KH * KW, C, O).transpose(0, 3, 2, 1)).reshape(G * O, C, KH, KW)
 
 
 @compiled_kernel()
-def _weighted_sums(first, last, x, weight, shape, steps, bias, rows, columns, runs, view_steps, cuts, y):
+def _weighted_sums(first, last, x, weight, bias, y, shape, steps, rows, columns, runs, view_steps, cuts):
     (G, _, C), OH, N = shape, len(rows), x.shape[3]
     (blocks, bands, parts, panel_size), (row_steps, column_steps) = cuts, view_steps
     for task in range(first, last):

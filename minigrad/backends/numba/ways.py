@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import logging
 import math
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, wraps
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +17,22 @@ from .tile import REGISTER_BYTES
 from .views import View
 
 log = logging.getLogger("minigrad.numba")
+
+
+def planned(plan: Callable[..., Any]) -> Callable[..., Any]:
+    """The decorator of what goes by sizes alone, and is kept for them; but done again for a log, which tells it.
+
+    What Python does between two kernels takes a third of a step: the kernels have driven it out of the cache.
+    """
+    kept = lru_cache(maxsize=1024)(plan)
+
+    @wraps(plan)
+    def plan_for(*sizes: Any) -> Any:
+        return (plan if log.isEnabledFor(logging.DEBUG) else kept)(*sizes)
+
+    plan_for.cache_clear = kept.cache_clear  # type: ignore[attr-defined]
+    return plan_for
+
 
 WORTH_COLUMNS = 5_000_000  # products that take as long as im2col does by itself: a tenth of a millisecond
 TINY_PRODUCT = 100_000  # multiply-adds that one thread has done before others are under way
