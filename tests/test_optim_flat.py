@@ -161,4 +161,4 @@ def test_zero_grad_lets_go_of_all_gradients() -> None:
         backward(params, [np.ones(shape) for shape in SHAPES])
         optimizer.step()
         optimizer.zero_grad()
-    assert all(not flat.placed and "gradient" not in flat.latest for flat in optimizer._flats.values())
+    assert all(not flat.places and "gradient" not in flat.latest for flat in optimizer._flats.values())

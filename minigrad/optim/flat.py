@@ -30,7 +30,7 @@ class Flat:
         self.ranges = [slice(end - size, end) for size, end in zip(sizes, accumulate(sizes), strict=True)]
         self.size = sum(sizes)
         self.latest: dict[str, tuple[Any, list[Any]]] = {}
-        self.placed: set[int] = set()  # whose gradients are in the latest array of gradients
+        self.places: list[Any] = []  # the pieces of the latest array of gradients, None where one has been filled
 
     def pieces(self, kind: str, whole: Any) -> list[Any]:
         """The pieces of a flat array, by which `whole` knows it from then on."""
@@ -53,19 +53,18 @@ class Flat:
     def place_gradient(self, index: int, gradient: Any) -> Any:
         """A copy of a parameter's gradient, in its place; in a new flat array if that has one already, which somebody
         may hold: arrays are values."""
-        if index in self.placed or "gradient" not in self.latest:
-            self.forget_gradients()
-            self.pieces("gradient", self.xp.empty(self.size, self.dtype))
-        piece = self.latest["gradient"][1][index]
+        if not self.places or self.places[index] is None:
+            self.places = list(self.pieces("gradient", self.xp.empty(self.size, self.dtype)))
+        piece = self.places[index]
         if gradient.shape != piece.shape or gradient.dtype is not piece.dtype or type(gradient) is not type(piece):
             return gradient.copy()  # the parameter has been moved, or was given another dtype
-        self.placed.add(index)
+        self.places[index] = None
         piece[...] = gradient
         return piece
 
     def forget_gradients(self) -> None:
         self.latest.pop("gradient", None)
-        self.placed.clear()
+        self.places = []
 
 
 class FlatOptimizer(Optimizer):
@@ -122,8 +121,8 @@ class FlatOptimizer(Optimizer):
             name: value if isinstance(value, int) else flat.whole(name, [state[name] for state in states])
             for name, value in states[0].items()
         }
-        w = flat.whole("parameter", [parameter.data for parameter in members])
-        g = flat.whole("gradient", [parameter.grad.data for parameter in members])  # type: ignore[union-attr]
+        w = flat.whole("parameter", [parameter._data for parameter in members])
+        g = flat.whole("gradient", [parameter.grad._data for parameter in members])  # type: ignore[union-attr]
         new_w, new_state = self.update_flat(members[0].backend.kernels, w, g, state, **options)
         for parameter, piece in zip(members, flat.pieces("parameter", new_w), strict=True):
             parameter._data = piece  # of the same shape and dtype, which `data` would look at

@@ -86,9 +86,9 @@ def compiled_kernel(fastmath: frozenset[str] = ROUNDING_ONLY) -> Callable[[Calla
             if arrays is None:
                 arrays = operator.itemgetter(*[i for i, a in enumerate(arguments) if type(a) is np.ndarray])
             kinds = tuple(map(kind_of, arrays(arguments)))
-            if kinds not in versions:
-                versions[kinds] = _version(kernel, run, arguments)
-            code, addresses = versions[kinds]
+            if (version := versions.get(kinds)) is None:
+                version = versions[kinds] = _version(kernel, run, arguments)
+            code, addresses = version
             with threads.turn:
                 if threads.number is not None:  # none is set most often
                     threads.tell_numba()
