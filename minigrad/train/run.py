@@ -188,7 +188,9 @@ class TrainingRun:
         drawn = default_generator().bit_generator.state
         with overflow_ignored():
             loss = checked_loss(self.loss(self.model(images), labels))
-        if number == 1:  # now, as a lazy layer has made its parameters; it takes 60 microseconds, too many for each step
+        if (
+            number == 1
+        ):  # now, as a lazy layer has made its parameters; it takes 60 microseconds, too many for each step
             self._tensors = self._all_tensors()
         state = {parameter: dict(values) for parameter, values in self.optimizer.state.items()}
         return _BegunStep(number, images, labels, loss, self._weights(), state, drawn)
