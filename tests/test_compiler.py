@@ -116,6 +116,22 @@ def test_the_dtypes_of_all_arrays_choose_the_version(both_dtypes_kernel, kernels
     assert len(kernels[0].signatures) == 4
 
 
+@pytest.fixture
+def badly_begun_kernel(kernels, shared_out_anew) -> Callable:
+    kernel = compiled_kernel()(reciprocals)
+    with pytest.raises(ValueError, match="type"):
+        kernel(1, object(), np.empty(1))
+    for dtype in ("float32", "float64"):
+        kernel(1, np.ones(1, dtype), np.empty(1))
+    return kernel
+
+
+def test_a_first_call_with_something_else_than_an_array_is_forgotten(badly_begun_kernel) -> None:
+    for dtype in ("float32", "float64"):
+        badly_begun_kernel(2, np.array([4, 8], dtype), y := np.empty(2))
+        assert y.tolist() == [1 / 4, 1 / 8]
+
+
 def test_the_dimensions_of_arrays_choose_the_version(bounds_kernel) -> None:
     with pytest.raises(numba.TypingError):
         bounds_kernel(1, np.zeros(4, np.int64), (5, (6, 7)), np.array([[8, 9]]))

@@ -23,6 +23,7 @@ import hashlib
 import operator
 import types
 from collections.abc import Callable
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -77,16 +78,15 @@ def compiled_kernel(fastmath: frozenset[str] = ROUNDING_ONLY) -> Callable[[Calla
     def decorate(function: Callable) -> Any:
         kernel, run = compiled_function(fastmath)(function), compiled_function(for_python=True)(_run_for(function))
         versions: dict[tuple[Any, ...], tuple[Callable, tuple[int, int]]] = {}
-        arrays: Callable[..., tuple[np.ndarray, ...]] | None = None  # of the arguments
+        is_array: list[bool] = []  # of each argument; as found when a version was last made
         KERNELS.append(kernel)
 
         @functools.wraps(function)
         def call(tasks: int, *arguments: Any) -> None:
-            nonlocal arrays
-            if arrays is None:
-                arrays = operator.itemgetter(*[i for i, a in enumerate(arguments) if type(a) is np.ndarray])
-            kinds = tuple(map(kind_of, arrays(arguments)))
+            kinds = tuple(map(kind_of, compress(arguments, is_array)))
             if (version := versions.get(kinds)) is None:
+                is_array[:] = [isinstance(argument, np.ndarray) for argument in arguments]
+                kinds = tuple(map(kind_of, compress(arguments, is_array)))
                 version = versions[kinds] = _version(kernel, run, arguments)
             code, addresses = version
             with threads.turn:
