@@ -97,7 +97,6 @@ class TrainingRun:
         self.loss = loss
         self.settings = dict(settings or {})
         self.history: list[Epoch] = []
-        self._tensors = self._all_tensors()  # looked for anew in each epoch
         self._last_good = self._weights()  # at the last finite loss
         self._whole_epochs = checkpoint.capture(self)
 
@@ -188,10 +187,6 @@ class TrainingRun:
         drawn = default_generator().bit_generator.state
         with overflow_ignored():
             loss = checked_loss(self.loss(self.model(images), labels))
-        if (
-            number == 1
-        ):  # now, as a lazy layer has made its parameters; it takes 60 microseconds, too many for each step
-            self._tensors = self._all_tensors()
         state = {parameter: dict(values) for parameter, values in self.optimizer.state.items()}
         return _BegunStep(number, images, labels, loss, self._weights(), state, drawn)
 
@@ -211,10 +206,7 @@ class TrainingRun:
 
     def _weights(self) -> list[tuple[Tensor, Any]]:
         """The model's tensors, each with the array it has now."""
-        return [(tensor, tensor.data) for tensor in self._tensors]
-
-    def _all_tensors(self) -> list[Tensor]:
-        return [*self.model.parameters(), *self.model.buffers()]
+        return [(tensor, tensor.data) for tensor in (*self.model.parameters(), *self.model.buffers())]
 
     def _evaluate(self) -> Evaluation:
         with overflow_ignored():
