@@ -215,6 +215,16 @@ def test_a_channel_is_cut_into_pieces_of_1024_numbers_that_do_not_overlap(size: 
         np.testing.assert_array_equal(np.concatenate([[], *pieces]), x[channel])
 
 
+def test_activations_of_what_lies_batch_innermost_lie_so_too() -> None:
+    x = numbers(2, 5, 5, 3, dtype="float32").transpose(3, 0, 1, 2)
+    one_pixel = x[:, :, :1, :1] * 1  # whose last axes have strides of their own
+    for part in (x, x[:, :, 1:-1, 1:-1], x[:2], x[:, :, ::-1], one_pixel):
+        y = numba.relu(part)
+        np.testing.assert_array_equal(y, reference.relu(part))
+        assert y.transpose(1, 2, 3, 0).flags.c_contiguous
+    assert numba.relu(x[:, :, 1:-1, 1:-1]).strides == (4, 108, 36, 12)
+
+
 @pytest.mark.parametrize(("size", "parts"), [(1, 1), (511, 1), (512, 2), (16383, 63), (16384, 64), (99999, 64)])
 def test_a_channel_is_summed_in_parts_of_256_numbers_or_in_64_larger_ones(size: int, parts: int) -> None:
     with forced(conv, _channel_sum=lambda tasks, x, parts: parts.fill(1)):

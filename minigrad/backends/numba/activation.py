@@ -56,7 +56,8 @@ def _elementwise(kernel: Callable[..., None], x: np.ndarray, dy: np.ndarray | No
     """The kernel's result for one array, or two of one shape. It sees each as a run of numbers, in x's layout."""
     channels = _channels_in_a_run(x.shape, x.strides, x.itemsize)
     if channels == 0:
-        x, channels = np.ascontiguousarray(x), 1
+        x = _copied_to_a_run(x)
+        channels = _channels_in_a_run(x.shape, x.strides, x.itemsize) or 1
     y = empty(x.shape, x.dtype, x.strides)
     tasks, run = -(-x.size // channels // PIECE), contiguous(x.ravel("K"))
     if dy is None:
@@ -77,6 +78,16 @@ def _channels_in_a_run(shape: tuple[int, ...], strides: tuple[int, ...], itemsiz
         return 1
     inwards = _strides(shape[1:] + shape[:1], itemsize)
     return 0 if strides != inwards[-1:] + inwards[:-1] else shape[1] if len(shape) == 4 else 1
+
+
+def _copied_to_a_run(x: np.ndarray) -> np.ndarray:
+    """With the batch innermost, as of a crop that was, but where it lies outermost now."""
+    if x.flags.c_contiguous:
+        copy = empty(x.shape, x.dtype)
+    else:
+        copy = np.moveaxis(empty(x.shape[1:] + x.shape[:1], x.dtype), -1, 0)
+    copy[...] = x
+    return copy
 
 
 def _strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
