@@ -98,19 +98,20 @@ def _band_of_dots(band, place, outputs, y, x, shape, rows, columns, spans, row_s
         channels, taps = (C, H * W * N, KH * KW), (columns[q, 1], column_steps[1] * N, 1)
         by_channel = _time_of_columns(C) * taps[0] < _time_of_columns(taps[0]) * C
         along, across = (channels, taps) if by_channel else (taps, channels)
-        y_steps, x_steps, s_steps = (OH * OW * N, OW * N, N), (W * N, along[1], shift * N), (size, along[2])
+        fives = along[0] // len(FIVE) * len(FIVE)
+        y_steps, x_steps, s_steps = (OH * OW * N, OW * N, N), (W * N, along[1], shift * N), (size, along[2], KW)
         for u in range(0, count, together):
             for t in range(0, run, piece):
                 for g in range(G):
                     y_at = (g * O * OH * OW + q + u) * N + t
                     x_at = (g * C * H * W + columns[q, 2] + u * shift) * N + t
-                    s_at = (band * G + g) * O * size + columns[q, 0]
-                    for i in range(KH):
-                        seen = (i, row_steps[1], place[0], place[1], min(together, count - u), min(piece, run - t))
-                        for k in range(across[0]):
-                            at = (y_at, x_at + k * across[1], s_at + i * KW + k * across[2])
-                            c = _dots(FIVE, 0, along[0], seen, rows, outputs, y, x, sums, at, y_steps, x_steps, s_steps)
-                            _dots(TWO, c, along[0], seen, rows, outputs, y, x, sums, at, y_steps, x_steps, s_steps)
+                    at = (y_at, x_at, (band * G + g) * O * size + columns[q, 0])
+                    seen = (row_steps[1], place[0], place[1], min(together, count - u), min(piece, run - t))
+                    if fives > 0:
+                        _dots(FIVE, (0, fives), across, seen, rows, outputs, y, x, sums, at, y_steps, x_steps, s_steps)
+                    if fives < along[0]:
+                        rest = fives, along[0]
+                        _dots(TWO, rest, across, seen, rows, outputs, y, x, sums, at, y_steps, x_steps, s_steps)
 
 
 @compiled_function()
@@ -120,53 +121,59 @@ def _time_of_columns(count):
 
 
 @compiled_function()
-def _dots(columns, c, count, seen, rows, outputs, y, x, sums, at, y_steps, x_steps, s_steps):
-    """sums[s_at + o s_step + c s_column] += sum over p, t of y[y_at + o y_step + p y_row + t] x[... + t]
+def _dots(columns, these, across, seen, rows, outputs, y, x, sums, starts, y_steps, x_steps, s_steps):
+    """sums[s_at + o s_step + c s_column + ...] += sum over p, t of y[y_at + o y_step + p y_row + t] x[x_at + ... + t]
 
-    where "..." is x_at + h x_row + c x_column, and h the row of x that p sees, for each output o, and for columns from
-    c to the count, as long as there are as many as the tile has; a tile of two is also taken for a last one. Returns
-    the first column that is left.
+    for all rows i of the kernel, k across, outputs o, and columns c from the first to the last of `these`; a tile of
+    two is also taken for a last one. In x, "..." is h x_row + c x_column and k times its step, where h is the row that
+    p sees through i; in sums it is i and k times their steps.
+
+    All of these in one call: it takes longer than a short piece.
 
     Args:
-        seen: through which row of the kernel, its dilation; the first p and the one behind the last; how many pixels,
-            and how many t in each.
-        at: y_at, x_at, s_at.
+        across: how many k, and how far they are apart in x and in sums.
+        seen: the dilation of the kernel's rows; the first p and the one behind the last; how many pixels, and how many
+            t in each.
+        starts: y_at, x_at, s_at.
         y_steps: y_step, y_row and from pixel to pixel; x_steps: x_row, x_column and likewise.
-        s_steps: s_step, s_column.
+        s_steps: s_step, s_column, and from a row i to the next.
     """
-    while c < count and (count - c >= len(columns) or len(columns) == len(TWO)):
-        wide = min(len(columns), count - c)
-        steps = (x_steps[0], x_steps[1] if wide > 1 else 0, x_steps[2])  # one column alone is taken twice, added once
-        o = outputs[0]
-        while outputs[1] - o >= len(DOT_ROWS):
-            place = (at[0] + o * y_steps[0], at[1] + c * x_steps[1], at[2] + o * s_steps[0] + c * s_steps[1])
-            tile, size = no_sums(DOT_ROWS, columns, y), (len(DOT_ROWS), wide)
-            _dots_of_tile(tile, size, seen, rows, y, x, sums, place, y_steps, steps, s_steps)
-            o += len(DOT_ROWS)
-        while o < outputs[1]:
-            place = (at[0] + o * y_steps[0], at[1] + c * x_steps[1], at[2] + o * s_steps[0] + c * s_steps[1])
-            tile, size = no_sums(TWO, columns, y), (min(len(TWO), outputs[1] - o), wide)
-            row_steps = (y_steps[0] if size[0] > 1 else 0, y_steps[1], y_steps[2])  # likewise one row
-            _dots_of_tile(tile, size, seen, rows, y, x, sums, place, row_steps, steps, s_steps)
-            o += len(TWO)
-        c += wide
-    return c
+    for i in range(sums.shape[3]):
+        for k in range(across[0]):
+            x_start, s_start = starts[1] + k * across[1], starts[2] + i * s_steps[2] + k * across[2]
+            for c in range(these[0], these[1], len(columns)):
+                wide, x_at, s_at = min(len(columns), these[1] - c), x_start + c * x_steps[1], s_start + c * s_steps[1]
+                # one column alone is taken twice, and added once; so is one row
+                steps, o = (x_steps[0], x_steps[1] if wide > 1 else 0, x_steps[2]), outputs[0]
+                while outputs[1] - o >= len(DOT_ROWS):
+                    tile, size = no_sums(DOT_ROWS, columns, y), (len(DOT_ROWS), wide)
+                    at = (starts[0] + o * y_steps[0], x_at, s_at + o * s_steps[0])
+                    _dots_of_tile(tile, size, i, seen, rows, y, x, sums, at, y_steps, steps, s_steps)
+                    o += len(DOT_ROWS)
+                while o < outputs[1]:
+                    tile, size = no_sums(TWO, columns, y), (min(len(TWO), outputs[1] - o), wide)
+                    row_steps = (y_steps[0] if size[0] > 1 else 0, y_steps[1], y_steps[2])
+                    at = (starts[0] + o * y_steps[0], x_at, s_at + o * s_steps[0])
+                    _dots_of_tile(tile, size, i, seen, rows, y, x, sums, at, row_steps, steps, s_steps)
+                    o += len(TWO)
 
 
-@compiled_function()
-def _dots_of_tile(tile, size, seen, rows, y, x, sums, at, y_steps, x_steps, s_steps):
-    """A tile of them; `size` says how many of its rows and columns count."""
+@njit(inline="always")
+def _dots_of_tile(tile, size, i, seen, rows, y, x, sums, at, y_steps, x_steps, s_steps):
+    """A tile of them, through row i of the kernel; `size` says how many of its rows and columns count."""
     lanes = REGISTER_BYTES // x.itemsize
-    i, dilation, first, last, pixels, length = seen
+    dilation, first, last, pixels, length = seen
+    registers, rest = length // lanes, length % lanes
     for p in range(first, last):
         tap = i - rows[p, 0]
         if 0 <= tap < rows[p, 1]:
             y_place, x_place = at[0] + p * y_steps[1], at[1] + (rows[p, 2] + tap * dilation) * x_steps[0]
             for _ in range(pixels):
-                for t in range(0, length - lanes + 1, lanes):
+                t = 0
+                for _ in range(registers):
                     tile = add_dot_products(tile, ONE, y, y_place + t, y_steps[0], x, x_place + t, x_steps[1])
-                t = length // lanes * lanes
-                if t < length:
-                    tile = add_dot_products(tile, length - t, y, y_place + t, y_steps[0], x, x_place + t, x_steps[1])
+                    t += lanes
+                if rest > 0:
+                    tile = add_dot_products(tile, rest, y, y_place + t, y_steps[0], x, x_place + t, x_steps[1])
                 y_place, x_place = y_place + y_steps[2], x_place + x_steps[2]
     add_lanes(tile, size, sums, at[2], s_steps)

@@ -17,7 +17,7 @@ from .compiler import compiled_function, compiled_kernel
 from .copies import BLOCK, block_of, blocks_of, is_packed, pack, seen_at, turned
 from .memory import contiguous, empty
 from .tasks import BANDS_SIZE, TASKS, part_of, parts_of
-from .tile import HALF, REGISTER_BYTES, SIX, THREE, TWO, WIDE, add_products, load_tile, spread, store_tile
+from .tile import FIVE, HALF, REGISTER_BYTES, SIX, THREE, TWO, WIDE, add_products, load_tile, spread, store_tile
 from .views import View
 
 DEPTH = 160  # terms of a sum taken at a time, so that their pieces stay in the first-level cache for all outputs
@@ -126,12 +126,15 @@ def _row_of_sums(place, x, weight, shape, steps, bias, tables, row_steps, column
     w_steps = (steps[2], row_steps[0] * steps[3], column_steps[0], steps[1])  # to the next input, row, column, output
     y_step, lanes, bias = OH * OW * N, REGISTER_BYTES // x.itemsize, bias[g * O :]
     size, pixels, (rows, columns, runs) = len(WIDE) * lanes, x.reshape(-1), tables
+    fives = -(last - first) % len(SIX)  # tiles of five, where these and tiles of six leave no output over
+    sixes = last - fives * len(FIVE) if fives * len(FIVE) <= last - first else last  # the one behind those of six
     for run in range(len(runs)):
         q, length = runs[run, 0], (runs[run, 1] - runs[run, 0]) * B
         shift = (columns[q + 1, 2] - columns[q, 2]) * B if length > B else B  # from what a pixel sees to the next one's
         apart = shift if B == lanes else lanes  # a tile's vectors in x
         halves = shift == B or B == lanes or B % (len(HALF) * lanes) == 0  # so are those of half a tile
         x_steps = (H * W * B, row_steps[1] * W * B, column_steps[1] * B, apart)  # likewise, to what they see
+        all_steps = (x_steps, w_steps, y_step)
         x_at = (rows[p, 2] * W + columns[q, 2]) * B
         w_at = g * steps[0] + rows[p, 0] * steps[3] + columns[q, 0]
         y_at = ((g * O * OH + p) * OW + q) * N + images[0]
@@ -139,38 +142,41 @@ def _row_of_sums(place, x, weight, shape, steps, bias, tables, row_steps, column
         for c in range(0, max(C, 1), depth):
             terms = (c, min(c + depth, C), rows[p, 1], columns[q, 1])
             # each pair of shapes is compiled apart, which takes a second: the rare ones make do with fewer
-            t = packed_to = np.int64(0)
+            t = 0
             while t < length:
                 at = (x_at + seen_at(t, B, shift), w_at, y_at + t)
                 if length - t >= size:
-                    seen, seen_steps = pixels, x_steps
+                    tiles, seen, seen_steps, tile_step = (length - t) // size, pixels, all_steps, len(WIDE) * apart
                     if panel.size > 0:
-                        if t == packed_to:  # the next few tiles are packed
-                            tiles, packed_from = min(TOGETHER, (length - t) // size), t
-                            packed_to += tiles * size
-                            panel_steps, tile_step = pack(terms, pixels, x_at, x_steps, (t, B, shift), tiles, panel)
-                        seen, seen_steps = panel, panel_steps
-                        tile = (t - packed_from) // size
-                        x_place = tile * tile_step - c * seen_steps[0]  # the panel begins with input c
-                        at = (x_place, w_at, y_at + t)
-                    o = _sums(SIX, WIDE, first, last, terms, seen, weight, bias, y, at, seen_steps, w_steps, y_step)
-                    _sums(TWO, WIDE, o, last, terms, seen, weight, bias, y, at, seen_steps, w_steps, y_step)
-                    t += size
+                        seen, tiles = panel, min(TOGETHER, tiles)
+                        panel_steps, tile_step = pack(terms, pixels, x_at, x_steps, (t, B, shift), tiles, panel)
+                        seen_steps = (panel_steps, w_steps, y_step)
+                        at = (-c * panel_steps[0], w_at, y_at + t)  # the panel begins with input c
+                    for tile in range(tiles):
+                        here = (at[0] + tile * tile_step, w_at, at[2] + tile * size)
+                        o = _sums(SIX, WIDE, first, sixes, terms, seen, weight, bias, y, here, seen_steps)
+                        if sixes < last:
+                            o = _sums(FIVE, WIDE, o, last, terms, seen, weight, bias, y, here, seen_steps)
+                        if o < last:
+                            _sums(TWO, WIDE, o, last, terms, seen, weight, bias, y, here, seen_steps)
+                    t += tiles * size
                 elif length - t >= len(HALF) * lanes and halves:
-                    o = _sums(SIX, HALF, first, last, terms, pixels, weight, bias, y, at, x_steps, w_steps, y_step)
+                    o = _sums(SIX, HALF, first, last, terms, pixels, weight, bias, y, at, all_steps)
                     for _ in range(len(HALF)):
                         at = (x_at + seen_at(t, B, shift), w_at, y_at + t)
-                        _sums(TWO, lanes, o, last, terms, pixels, weight, bias, y, at, x_steps, w_steps, y_step)
+                        if o < last:
+                            _sums(TWO, lanes, o, last, terms, pixels, weight, bias, y, at, all_steps)
                         t += lanes
                 else:
                     n = min(lanes, length - t)
-                    o = _sums(SIX, n, first, last, terms, pixels, weight, bias, y, at, x_steps, w_steps, y_step)
-                    _sums(TWO, n, o, last, terms, pixels, weight, bias, y, at, x_steps, w_steps, y_step)
+                    o = _sums(SIX, n, first, last, terms, pixels, weight, bias, y, at, all_steps)
+                    if o < last:
+                        _sums(TWO, n, o, last, terms, pixels, weight, bias, y, at, all_steps)
                     t += lanes
 
 
 @compiled_function()
-def _sums(rows, breadth, o, last, terms, x, weight, bias, y, at, x_steps, w_steps, y_step):
+def _sums(rows, breadth, o, last, terms, x, weight, bias, y, at, steps):
     """y[y_at + o y_step + t] = bias[o] + sum over c, i, j of weight[w_at + o w_steps[3] + ...] x[x_at + t + ...]
 
     for each t of a tile's breadth, where "..." is c, i, j times their steps, and for outputs from o to the last, as
@@ -181,9 +187,9 @@ def _sums(rows, breadth, o, last, terms, x, weight, bias, y, at, x_steps, w_step
         breadth: WIDE, HALF, or of a tile that is cut short the number of t.
         terms: the first input c and the one behind the last, how many i, how many j. Inputs before are in y already.
         at: x_at, w_at, y_at.
-        x_steps: from c, i and j to the next, and from one vector of a tile to the next.
+        steps: x_steps, from c, i and j to the next, and from one vector of a tile to the next; w_steps; y_step.
     """
-    first, behind, KI, KJ = terms
+    (first, behind, KI, KJ), (x_steps, w_steps, y_step) = terms, steps
     while o < last and (last - o >= len(rows) or len(rows) == len(TWO)):
         step = 1 if last - o > 1 else 0
         w_step, store_step = step * w_steps[3], step * y_step
@@ -215,7 +221,7 @@ def _band_of_products(place, channels, y, x, taps, image, stride, dilation, rows
     so that what y has there stays in the first-level cache."""
     (band, g), (G, KH, KW), (H, W), (OH, OW, N, GO), (B, _, C, O) = place, taps, image, y.shape, sums.shape
     (first, last), pixels, lanes = channels, max(DEPTH // N, 1), REGISTER_BYTES // x.itemsize
-    y_steps, w_steps = (0, N * GO, GO, lanes), (0, stride[1] * N, 1, H * W * N)
+    steps = (0, N * GO, GO, lanes), (0, stride[1] * N, 1, H * W * N), O
     for p in range(band * OH // B, (band + 1) * OH // B):
         for start in range(0, OW, pixels):
             for row in range(rows[p, 1]):
@@ -232,14 +238,16 @@ def _band_of_products(place, channels, y, x, taps, image, stride, dilation, rows
                     while t < O:
                         at, n = (y_at + t, x_at, s_at + t), min(lanes, O - t)
                         if O - t >= len(WIDE) * lanes:
-                            c = _sums(SIX, WIDE, first, last, terms, y, x, x, sums, at, y_steps, w_steps, O)
+                            c = _sums(SIX, WIDE, first, last, terms, y, x, x, sums, at, steps)
                             if (last - c) % 2 == 1:  # the three channels of a colour image, above all
-                                c = _sums(THREE, WIDE, c, last, terms, y, x, x, sums, at, y_steps, w_steps, O)
-                            _sums(TWO, WIDE, c, last, terms, y, x, x, sums, at, y_steps, w_steps, O)
+                                c = _sums(THREE, WIDE, c, last, terms, y, x, x, sums, at, steps)
+                            if c < last:
+                                _sums(TWO, WIDE, c, last, terms, y, x, x, sums, at, steps)
                             t += len(WIDE) * lanes
                         else:
-                            c = _sums(SIX, n, first, last, terms, y, x, x, sums, at, y_steps, w_steps, O)
-                            _sums(TWO, n, c, last, terms, y, x, x, sums, at, y_steps, w_steps, O)
+                            c = _sums(SIX, n, first, last, terms, y, x, x, sums, at, steps)
+                            if c < last:
+                                _sums(TWO, n, c, last, terms, y, x, x, sums, at, steps)
                             t += lanes
 
 
