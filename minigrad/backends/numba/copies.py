@@ -99,7 +99,7 @@ def seen_at(t, N, shift):
     return t if shift == N else t // N * shift + t % N
 
 
-@compiled_function()
+@njit(inline="always")
 def block_of(x, images):
     """A copy of some images of x (C, H, W, N), from the first to the last, side by side."""
     C, H, W, _ = x.shape

@@ -142,7 +142,7 @@ def _row_of_sums(place, x, weight, shape, steps, bias, tables, row_steps, column
         for c in range(0, max(C, 1), depth):
             terms = (c, min(c + depth, C), rows[p, 1], columns[q, 1])
             # each pair of shapes is compiled apart, which takes a second: the rare ones make do with fewer
-            t = 0
+            t = np.int64(0)
             while t < length:
                 at = (x_at + seen_at(t, B, shift), w_at, y_at + t)
                 if length - t >= size:
