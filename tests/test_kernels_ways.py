@@ -467,6 +467,11 @@ def test_parts_are_whole_tiles_that_follow_each_other(parts: int, outputs: int, 
     assert [uncompiled(tasks_module.part_of)(part, parts, outputs, 6) for part in range(parts)] == bounds
 
 
+def test_outputs_go_to_tiles_of_six_and_five_where_that_leaves_none_over() -> None:
+    sixes = [uncompiled(sums.in_sixes)(outputs) for outputs in range(23)]
+    assert sixes == [0, 0, 0, 0, 0, 0, 6, 6, 6, 6, 0, 6, 12, 12, 12, 0, 6, 12, 18, 18, 0, 6, 12]
+
+
 def test_columns_are_timed_in_tiles_of_five_and_of_two() -> None:
     """By which it is chosen whether the columns of a tile of dot products are channels or taps."""
     times = [uncompiled(dots._time_of_columns)(count) for count in range(1, 12)]

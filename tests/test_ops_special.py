@@ -11,6 +11,7 @@ import pytest
 
 import minigrad
 from minigrad import Tensor, ops
+from minigrad.ops.linear import LinearGradWeight
 
 pytestmark = pytest.mark.usefixtures("on_backend")
 
@@ -35,6 +36,20 @@ def test_a_number_is_a_parameter_and_no_input_of_the_node(operation) -> None:
 def test_integers_to_the_power_of_0_and_1_stay_integers() -> None:
     x = Tensor([-2, 0, 3])
     assert [(x**0).tolist(), (x**1).tolist(), (x**0).dtype] == [[1, 1, 1], [-2, 0, 3], np.int64]
+
+
+@pytest.mark.parametrize("by", [0, 1], ids=["dy", "x"])
+def test_a_linear_layers_gradient_by_its_weight_can_be_differentiated_by_one_input_alone(by: int) -> None:
+    rng = np.random.default_rng(by)
+    both = [leaf(rng.standard_normal((4, size))) for size in (3, 2)]
+    alone = [tensor if index == by else tensor.detach() for index, tensor in enumerate(both)]
+    direction = Tensor(rng.standard_normal((3, 2)))
+
+    def second(dy: Tensor, x: Tensor) -> list:
+        dweight, _ = LinearGradWeight.apply(dy, x)
+        return gradient(dweight * direction, (dy, x)[by])
+
+    assert second(*alone) == second(*both)
 
 
 # ------------------------------------------------------------------------------------------------------- ties and kinks

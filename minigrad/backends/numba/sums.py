@@ -126,8 +126,7 @@ def _row_of_sums(place, x, weight, shape, steps, bias, tables, row_steps, column
     w_steps = (steps[2], row_steps[0] * steps[3], column_steps[0], steps[1])  # to the next input, row, column, output
     y_step, lanes, bias = OH * OW * N, REGISTER_BYTES // x.itemsize, bias[g * O :]
     size, pixels, (rows, columns, runs) = len(WIDE) * lanes, x.reshape(-1), tables
-    fives = -(last - first) % len(SIX)  # tiles of five, where these and tiles of six leave no output over
-    sixes = last - fives * len(FIVE) if fives * len(FIVE) <= last - first else last  # the one behind those of six
+    behind_sixes = first + in_sixes(last - first)
     for run in range(len(runs)):
         q, length = runs[run, 0], (runs[run, 1] - runs[run, 0]) * B
         shift = (columns[q + 1, 2] - columns[q, 2]) * B if length > B else B  # from what a pixel sees to the next one's
@@ -154,8 +153,8 @@ def _row_of_sums(place, x, weight, shape, steps, bias, tables, row_steps, column
                         at = (-c * panel_steps[0], w_at, y_at + t)  # the panel begins with input c
                     for tile in range(tiles):
                         here = (at[0] + tile * tile_step, w_at, at[2] + tile * size)
-                        o = _sums(SIX, WIDE, first, sixes, terms, seen, weight, bias, y, here, seen_steps)
-                        if sixes < last:
+                        o = _sums(SIX, WIDE, first, behind_sixes, terms, seen, weight, bias, y, here, seen_steps)
+                        if behind_sixes < last:
                             o = _sums(FIVE, WIDE, o, last, terms, seen, weight, bias, y, here, seen_steps)
                         if o < last:
                             _sums(TWO, WIDE, o, last, terms, seen, weight, bias, y, here, seen_steps)
@@ -173,6 +172,14 @@ def _row_of_sums(place, x, weight, shape, steps, bias, tables, row_steps, column
                     if o < last:
                         _sums(TWO, n, o, last, terms, pixels, weight, bias, y, at, all_steps)
                     t += lanes
+
+
+@njit(inline="always")
+def in_sixes(outputs):
+    """How many of so many outputs go to tiles of six, so that tiles of five take all others; or, where that cannot be,
+    as many as there are sixes in them."""
+    fives = -outputs % len(SIX) * len(FIVE)
+    return outputs - (fives if fives <= outputs else outputs % len(SIX))
 
 
 @compiled_function()
