@@ -206,8 +206,7 @@ class TrainingRun:
 
     def _weights(self) -> list[tuple[Tensor, Any]]:
         """The model's tensors, each with the array it has now."""
-        values = (value for module in self.model.modules() for value in vars(module).values())
-        return [(value, value.data) for value in values if isinstance(value, Tensor)]
+        return [(tensor, tensor.data) for tensor in (*self.model.parameters(), *self.model.buffers())]
 
     def _evaluate(self) -> Evaluation:
         with overflow_ignored():
