@@ -116,6 +116,12 @@ ERRORS = [
     ),
     (
         "ArrayDataset.batch",
+        lambda f: f(DATASET, np.array([2**64 - 1, 0], dtype=np.uint64)),  # -1, were it taken for an int64
+        IndexError,
+        "batch: .* out of range for 3 samples, got 0 to 18446744073709551615",
+    ),
+    (
+        "ArrayDataset.batch",
         lambda f: f(DATASET, RAGGED),
         TypeError,
         "batch: indices must be an array, got a list of rows",

@@ -115,14 +115,14 @@ class ArrayDataset:
         """The indices as integers from 0, int64."""
         indices = array("batch", "indices", given)
         if indices.shape == (0,):
-            indices = indices.astype(np.intp)
+            return indices.astype(np.int64)
         if indices.ndim != 1 or indices.dtype.kind not in "iu":
             raise TypeError(f"batch: indices must be integers of shape (B,), got {indices.dtype} of {indices.shape}")
-        if indices.size and not -len(self) <= indices.min() <= indices.max() < len(self):
-            got = f"{indices.min()} to {indices.max()}"
-            raise IndexError(f"batch: an index is out of range for {len(self)} samples, got {got}")
+        least, most = np.minimum.reduce(indices), np.maximum.reduce(indices)
+        if not -len(self) <= least <= most < len(self):
+            raise IndexError(f"batch: an index is out of range for {len(self)} samples, got {least} to {most}")
         indices = indices.astype(np.int64)
-        return np.where(indices < 0, indices + len(self), indices)
+        return indices if least >= 0 else np.where(indices < 0, indices + len(self), indices)
 
     def to(self, backend: str | Backend) -> ArrayDataset:
         """The same samples, of which batches are made on that backend: on "cupy" all images lie on the GPU as they are,

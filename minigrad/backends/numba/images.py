@@ -7,6 +7,7 @@ import numpy as np
 from ..numpy import images as reference
 from .compiler import compiled_kernel
 from .memory import contiguous, empty
+from .tile import REGISTER_BYTES, turn_square
 
 PIXELS = 64  # of an image that a task handles: with a batch of 128 they stay in the nearest cache
 
@@ -24,9 +25,21 @@ def gather_images(images: np.ndarray, indices: np.ndarray) -> np.ndarray:
 
 @compiled_kernel()
 def _gather_bytes(first, last, images, indices, batch):
-    pixels, N = batch.shape
+    """For as many images as a register has lanes: their pixels as rows of floats, then those turned in squares."""
+    (pixels, N), lanes = batch.shape, REGISTER_BYTES // batch.itemsize
+    rows = np.empty((lanes, PIXELS), batch.dtype)
     for task in range(first, last):
-        for n in range(N):
-            image = images[indices[n]]
-            for p in range(task * PIXELS, min(pixels, (task + 1) * PIXELS)):
-                batch[p, n] = np.float32(image[p]) / np.float32(255)
+        at = task * PIXELS
+        size = min(PIXELS, pixels - at)
+        for n in range(0, N, lanes):
+            count = min(lanes, N - n)
+            for i in range(count):
+                image, row = images[indices[n + i]][at : at + size], rows[i]
+                for p in range(size):
+                    row[p] = np.float32(image[p]) / np.float32(255)
+            turned = size // lanes * lanes if count == lanes else 0
+            for p in range(0, turned, lanes):
+                turn_square(rows, p, PIXELS, batch, (at + p) * N + n, N)
+            for p in range(turned, size):
+                for i in range(count):
+                    batch[at + p, n + i] = rows[i, p]
