@@ -74,6 +74,13 @@ def test_images_of_any_strides_give_the_same_batches():
     np.testing.assert_array_equal(strided.batch([3, 1])[0], plain.batch([3, 1])[0])
 
 
+def test_indices_are_those_of_the_images_that_were_given(backend: str):
+    dataset = ArrayDataset(np.zeros((3, 2, 2), np.uint8), [0, 1, 2]).to(backend)
+    dataset.images = np.zeros((5, 2, 2), np.uint8)
+    with pytest.raises(IndexError, match="out of range for 3 samples, got 4 to 4"):
+        dataset.batch([4])
+
+
 @pytest.mark.parametrize("indices", [[], np.zeros(0, np.int32), range(0)])
 def test_an_empty_batch_keeps_the_image_shape(indices):
     images, labels = random_dataset().batch(indices)

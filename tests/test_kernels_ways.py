@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import itertools
+import tracemalloc
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -178,6 +179,19 @@ def test_images_are_gathered_by_indices_of_any_kind(indices: np.ndarray) -> None
     for _ in range(2):
         numba.gather_images(images, np.arange(3))
         np.testing.assert_array_equal(numba.gather_images(images, indices), reference.gather_images(images, indices))
+
+
+def test_a_file_of_images_mapped_into_memory_is_not_copied_for_a_batch() -> None:
+    images, indices = np.zeros((4000, 1, 28, 28), np.uint8), np.arange(20)
+    images[indices, 0, 3, 4] = indices
+    images.flags.writeable = False
+    numba.gather_images(images, indices)
+    tracemalloc.start()
+    batch = numba.gather_images(images, indices)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    np.testing.assert_array_equal(batch, reference.gather_images(images, indices))
+    assert batch.nbytes < most < images.nbytes // 10
 
 
 def test_kernels_take_arrays_of_other_dtypes_beside_the_first_and_go_on_with_the_usual_ones() -> None:

@@ -119,10 +119,11 @@ class ArrayDataset:
         if indices.ndim != 1 or indices.dtype.kind not in "iu":
             raise TypeError(f"batch: indices must be integers of shape (B,), got {indices.dtype} of {indices.shape}")
         least, most = np.minimum.reduce(indices), np.maximum.reduce(indices)
-        if not -len(self) <= least <= most < len(self):
-            raise IndexError(f"batch: an index is out of range for {len(self)} samples, got {least} to {most}")
+        samples = len(self._images)  # which compiled code will read, whatever `images` has been replaced by
+        if not -samples <= least <= most < samples:
+            raise IndexError(f"batch: an index is out of range for {samples} samples, got {least} to {most}")
         indices = indices.astype(np.int64)
-        return indices if least >= 0 else np.where(indices < 0, indices + len(self), indices)
+        return indices if least >= 0 else np.where(indices < 0, indices + samples, indices)
 
     def to(self, backend: str | Backend) -> ArrayDataset:
         """The same samples, of which batches are made on that backend: on "cupy" all images lie on the GPU as they are,

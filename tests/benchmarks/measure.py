@@ -13,7 +13,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 TURN = 5  # steps in a row, at least
-TURN_SECONDS = 0.02  # and more of them where they are quick, so that the first one's cold caches do not matter
+# And more of them where they are quick: after a rest the first two or three take up to a third more, with cold caches,
+# which no step in an epoch has. A turn of a training run's length would not notice when the machine's speed changes.
+TURN_SECONDS = 0.1
 MOST = 200  # but no more than these
 REST = 0.1  # seconds between turns
 

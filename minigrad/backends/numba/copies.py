@@ -10,7 +10,7 @@ from .memory import SMALL, contiguous, empty
 from .tile import ONE, REGISTER_BYTES, WIDE, load_tile, store_tile, turn_square
 from .views import View
 
-BLOCK = 256  # bytes: 64 images
+BLOCK = 256  # bytes: 64 images in float32
 LARGE, MANY = 4096, 64  # from how many bytes a batch, from how many pieces a sum is worth copying
 ENOUGH_OUTPUTS = 24  # so many take each copied piece that the copy is little beside that
 CACHED = 1 << 20  # bytes of a block that stay in the second-level cache

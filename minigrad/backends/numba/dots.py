@@ -86,8 +86,9 @@ def _total(numbers):
 def _band_of_dots(band, place, outputs, y, x, shape, rows, columns, spans, row_steps, column_steps, sums):
     """A band's dot products, over its rows from the first to the last, for the outputs from the first to the last."""
     (G, O, C), (_, OH, OW, N), (_, H, W, _), (_, _, _, KH, KW) = shape, y.shape, x.shape, sums.shape
-    # a piece's numbers in each row; a pixel is cut apart only where it has many
-    size, piece = C * KH * KW, max(PIECE // (place[1] - place[0]) // 64 * 64, 64, N if N < 256 else 0)
+    size = C * KH * KW
+    # a piece's numbers in each row: whole registers of any kind; a pixel is cut apart only where it has many
+    piece = max(PIECE // (place[1] - place[0]) // 64 * 64, 64, N if N < 256 else 0)
     for span in range(len(spans)):
         q, pixels = spans[span, 0], spans[span, 1] - spans[span, 0]
         shift = columns[q + 1, 2] - columns[q, 2] if pixels > 1 else 1
@@ -152,9 +153,9 @@ def _dots(columns, these, across, seen, rows, outputs, y, x, sums, starts, y_ste
                     o += len(DOT_ROWS)
                 while o < outputs[1]:
                     tile, size = no_sums(TWO, columns, y), (min(len(TWO), outputs[1] - o), wide)
-                    row_steps = (y_steps[0] if size[0] > 1 else 0, y_steps[1], y_steps[2])
+                    own_steps = (y_steps[0] if size[0] > 1 else 0, y_steps[1], y_steps[2])
                     at = (starts[0] + o * y_steps[0], x_at, s_at + o * s_steps[0])
-                    _dots_of_tile(tile, size, i, seen, rows, y, x, sums, at, row_steps, steps, s_steps)
+                    _dots_of_tile(tile, size, i, seen, rows, y, x, sums, at, own_steps, steps, s_steps)
                     o += len(TWO)
 
 

@@ -9,23 +9,26 @@ from .compiler import compiled_kernel
 from .memory import contiguous, empty
 from .tile import REGISTER_BYTES, turn_square
 
-PIXELS = 64  # of an image that a task handles: with a batch of 128 they stay in the nearest cache
+PIXELS = 64  # of an image that a task handles, and of each row of floats that is turned: some whole registers
 
 
 def gather_images(images: np.ndarray, indices: np.ndarray) -> np.ndarray:
     if images.dtype != np.uint8:
         return reference.gather_images(images, indices)
+    if not images.flags.carray:  # read-only for example, a file mapped into memory: not to be copied for each batch
+        images, indices = images.take(indices, axis=0), np.arange(len(indices))
     D, C, H, W = images.shape
     batch = empty((C, H, W, len(indices)), np.dtype("float32"))
     pixels = C * H * W
-    rows, indices = contiguous(images).reshape(D, pixels), contiguous(indices.astype(np.int64, copy=False))
+    rows, indices = images.reshape(D, pixels), contiguous(indices.astype(np.int64, copy=False))
     _gather_bytes(-(-pixels // PIXELS), rows, indices, batch.reshape(pixels, len(indices)))
     return batch.transpose(3, 0, 1, 2)
 
 
 @compiled_kernel()
 def _gather_bytes(first, last, images, indices, batch):
-    """For as many images as a register has lanes: their pixels as rows of floats, then those turned in squares."""
+    """For as many images as a register has lanes: their pixels as rows of floats, then those turned in squares; the
+    last images and pixels, which make no whole square, number by number."""
     (pixels, N), lanes = batch.shape, REGISTER_BYTES // batch.itemsize
     rows = np.empty((lanes, PIXELS), batch.dtype)
     for task in range(first, last):

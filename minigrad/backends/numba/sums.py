@@ -131,7 +131,8 @@ def _row_of_sums(place, x, weight, shape, steps, bias, tables, row_steps, column
         q, length = runs[run, 0], (runs[run, 1] - runs[run, 0]) * B
         shift = (columns[q + 1, 2] - columns[q, 2]) * B if length > B else B  # from what a pixel sees to the next one's
         apart = shift if B == lanes else lanes  # a tile's vectors in x
-        halves = shift == B or B == lanes or B % (len(HALF) * lanes) == 0  # so are those of half a tile
+        # whether those of half a tile are as far apart wherever it begins; plan_sums sees to it for whole tiles
+        halves = shift == B or B == lanes or B % (len(HALF) * lanes) == 0
         x_steps = (H * W * B, row_steps[1] * W * B, column_steps[1] * B, apart)  # likewise, to what they see
         all_steps = (x_steps, w_steps, y_step)
         x_at = (rows[p, 2] * W + columns[q, 2]) * B
@@ -228,6 +229,8 @@ def _band_of_products(place, channels, y, x, taps, image, stride, dilation, rows
     so that what y has there stays in the first-level cache."""
     (band, g), (G, KH, KW), (H, W), (OH, OW, N, GO), (B, _, C, O) = place, taps, image, y.shape, sums.shape
     (first, last), pixels, lanes = channels, max(DEPTH // N, 1), REGISTER_BYTES // x.itemsize
+    # of what the sums are made of: of pixels in y, which is what weighted sums call x; of factors in x, their weight;
+    # and from a channel's sums to the next one's
     steps = (0, N * GO, GO, lanes), (0, stride[1] * N, 1, H * W * N), O
     for p in range(band * OH // B, (band + 1) * OH // B):
         for start in range(0, OW, pixels):
@@ -239,7 +242,8 @@ def _band_of_products(place, channels, y, x, taps, image, stride, dilation, rows
                     h, w = rows[p, 2] + row * dilation[0], columns[q, 2] + (j - columns[q, 0]) * dilation[1]
                     y_at, x_at = (p * OW + q) * N * GO + g * O, ((g * C * H + h) * W + w) * N
                     s_at = (((band * G + g) * KH + rows[p, 0] + row) * KW + j) * C * O
-                    # from 1 to 2, as if there were sums of an input before: they are added to what is there, to no bias
+                    # from 1 to 2, as if there were sums of an input before: they are added to what is there, and no
+                    # bias is read, for which x stands once more
                     terms = (1, 2, 1, (behind - q) * N) if stride[1] == 1 else (1, 2, behind - q, N)
                     t = 0
                     while t < O:

@@ -34,7 +34,7 @@ HAS_AVX512 = bool(llvmlite.binding.get_host_cpu_features().get("avx512f"))
 REGISTER_BYTES = 64 if HAS_AVX512 else 32
 SIX, FIVE, FOUR, THREE, TWO, ONE = ((0,) * length for length in (6, 5, 4, 3, 2, 1))  # shapes of tiles: see above
 WIDE, HALF = (FOUR, TWO) if HAS_AVX512 else (TWO, ONE)  # the breadths of a tile of sums
-DOT_ROWS = FOUR if HAS_AVX512 else TWO  # of a tile of dot products, which has five columns
+DOT_ROWS = FOUR if HAS_AVX512 else TWO  # of a tile of dot products, which has five columns or two
 
 
 class Tile(types.Type):
