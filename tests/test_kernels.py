@@ -442,7 +442,10 @@ def test_kernels_equal_their_loops_and_are_pure(name: str, dtype: str, backend: 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize(
     ("D", "C", "H", "W", "N"),
-    [(5, 1, 28, 28, 9), (1, 3, 1, 1, 2), (300, 2, 9, 8, 130), (40, 1, 5, 7, 33), (2, 5, 13, 1, 3), (3, 1, 2, 2, 0)],
+    [
+        *((5, 1, 28, 28, 9), (1, 3, 1, 1, 2), (300, 2, 9, 8, 130), (40, 1, 5, 7, 33), (2, 5, 13, 1, 3), (3, 1, 2, 2, 0)),
+        *((40, 1, 3, 3, 33), (20, 1, 7, 10, 16)),  # fewer pixels, or behind the first 64, than registers have lanes
+    ],
 )
 def test_bytes_become_float32_when_gathered(D, C, H, W, N, layout: str, backend: str) -> None:
     rng = np.random.default_rng(0)
