@@ -443,7 +443,8 @@ def test_kernels_equal_their_loops_and_are_pure(name: str, dtype: str, backend: 
 @pytest.mark.parametrize(
     ("D", "C", "H", "W", "N"),
     [
-        *((5, 1, 28, 28, 9), (1, 3, 1, 1, 2), (300, 2, 9, 8, 130), (40, 1, 5, 7, 33), (2, 5, 13, 1, 3), (3, 1, 2, 2, 0)),
+        *((5, 1, 28, 28, 9), (300, 2, 9, 8, 130), (40, 1, 5, 7, 33)),
+        *((1, 3, 1, 1, 2), (2, 5, 13, 1, 3), (3, 1, 2, 2, 0)),
         *((40, 1, 3, 3, 33), (20, 1, 7, 10, 16)),  # fewer pixels, or behind the first 64, than registers have lanes
     ],
 )
