@@ -104,3 +104,8 @@ def as_result(result: Any, backend: Backend) -> Any:
 def type_name(value: Any) -> str:
     """The type's name with its module, for messages."""
     return f"{type(value).__module__}.{type(value).__name__}".removeprefix("builtins.")
+
+
+def is_number(value: Any) -> bool:
+    """Whether the value is a scalar that adopts its tensor's dtype: a Python number or a NumPy one."""
+    return isinstance(value, (int, float, complex, np.number, np.bool_))

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from .arrays import is_number
 from .backends import Backend, default_backend, get_backend
 from .checks import require
 from .random import default_generator
-from .tensor import Tensor, float32, float64, int64, is_number
+from .tensor import Tensor, float32, float64, int64
 
 Shape = int | tuple[int, ...] | list[int]
 

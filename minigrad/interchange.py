@@ -1,4 +1,5 @@
-"""Tensors and other libraries: their arrays as tensors, and a tensor's numbers as NumPy's, PyTorch's, CuPy's arrays.
+"""Tensors and other libraries: their arrays as tensors, and a tensor's numbers as NumPy's, PyTorch's, CuPy's arrays;
+and tensors pickled, on their way to another process.
 
 NumPy gets a copy of what is on the CPU, and an error for what is on a GPU: nothing moves between the two unless it is
 asked to. DLPack, which PyTorch and CuPy speak, gets a copy in the memory that the tensor is in. It is a copy since
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .backends import BackendError, get_backend
 from .checks import require
 from .tensor import Tensor
 
@@ -73,11 +75,27 @@ def _require_no_gradient(tensor: Tensor, error: type[Exception], asked: str) -> 
         raise error(f"{asked}: this tensor requires a gradient, of which others know nothing; detach() it first")
 
 
+def _reduce(self: Tensor) -> tuple[Any, ...]:
+    if self.grad_fn is not None:
+        raise RuntimeError("only leaf tensors can be pickled; this one was computed: detach() it first")
+    return _unpickle, (type(self), self.numpy(), self.requires_grad, self.backend.name)
+
+
+def _unpickle(kind: type[Tensor], array: np.ndarray, requires_grad: bool, backend: str) -> Tensor:
+    try:
+        data = get_backend(backend).from_numpy(array)
+    except BackendError as error:
+        advice = "or pickle x.to('numpy'), which can be read anywhere"
+        raise BackendError(f"this tensor was pickled on the {backend} backend, and {error}; {advice}") from error
+    return Tensor._wrap(data, get_backend(backend), kind=kind).requires_grad_(requires_grad)
+
+
 TENSOR_METHODS = {
     "__array__": _array,
     "__cuda_array_interface__": property(_cuda_array_interface),
     "__dlpack__": _dlpack,
     "__dlpack_device__": _dlpack_device,
+    "__reduce__": _reduce,
 }
 
 for _name, _method in TENSOR_METHODS.items():

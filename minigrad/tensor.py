@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .arrays import as_result, new_array, type_name
-from .backends import Backend, BackendError, get_backend
+from .backends import Backend, get_backend
 
 if TYPE_CHECKING:
     from .autograd.function import Function
@@ -233,11 +233,6 @@ class Tensor:
         copy.grad = None if self.grad is None else self.grad.detach()
         return copy
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        if self.grad_fn is not None:
-            raise RuntimeError("only leaf tensors can be pickled; this one was computed: detach() it first")
-        return _unpickle, (type(self), self.numpy(), self._requires_grad, self.backend.name)
-
     if TYPE_CHECKING:
         # Installed by minigrad.autograd:
         backward: Callable[..., None]
@@ -258,17 +253,3 @@ class Tensor:
         T: Tensor
 
         def __getattr__(self, name: str) -> Callable[..., Tensor]: ...  # sum, reshape, exp and the other methods
-
-
-def _unpickle(kind: type[Tensor], array: np.ndarray, requires_grad: bool, backend: str) -> Tensor:
-    try:
-        data = get_backend(backend).from_numpy(array)
-    except BackendError as error:
-        advice = "or pickle x.to('numpy'), which can be read anywhere"
-        raise BackendError(f"this tensor was pickled on the {backend} backend, and {error}; {advice}") from error
-    return Tensor._wrap(data, get_backend(backend), kind=kind).requires_grad_(requires_grad)
-
-
-def is_number(value: Any) -> bool:
-    """Whether the value is a scalar that adopts its tensor's dtype: a Python number or a NumPy one."""
-    return isinstance(value, (int, float, complex, np.number, np.bool_))

@@ -208,6 +208,17 @@ def test_a_graph_built_on_a_released_one_says_so_too() -> None:
         (y + 1.0).backward()
 
 
+def test_steps_whose_graph_another_pass_has_released_meanwhile_say_so() -> None:
+    x = leaf(3.0)
+    y = x * x
+    steps = (y * x).backward_steps()
+    next(steps)
+    y.backward()
+    with pytest.raises(RuntimeError, match=r"<Mul> were released .* retain_graph=True"):
+        next(steps)
+    assert minigrad.is_grad_enabled()
+
+
 def test_retain_graph_allows_another_pass() -> None:
     x = leaf(2.0)
     y = x * x

@@ -5,8 +5,10 @@ from __future__ import annotations
 import gc
 import math
 import sys
+import threading
 import weakref
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -201,6 +203,52 @@ def test_a_rule_is_told_what_grad_wants() -> None:
     minigrad.grad(y, w, create_graph=True)
     y.backward()
     assert told == [(False, True), (True, True)]
+
+
+def test_two_threads_may_ask_one_graph_for_different_gradients_at_once() -> None:
+    x, w = leaf(2.0), leaf(3.0)
+    both_run = threading.Barrier(2, timeout=20)
+
+    class Spy(minigrad.Function):
+        def forward(self, a, b):
+            return a * b
+
+        def backward(self, dy):
+            told = []
+            for _ in range(3):
+                both_run.wait()
+                told.append(self.needs)
+            both_run.wait()
+            a, b = self.inputs
+            assert told == [told[0]] * 3
+            return dy * b if told[0][0] else None, dy * a if told[0][1] else None
+
+    y = Spy.apply(x, w)
+    with ThreadPoolExecutor(2) as threads:
+        by_x = threads.submit(minigrad.grad, y, x, retain_graph=True)
+        by_w = threads.submit(minigrad.grad, y, w, retain_graph=True)
+        assert numbers((by_x.result()[0], by_w.result()[0])) == (3.0, 2.0)
+
+
+def test_a_rule_that_differentiates_its_own_node_is_told_its_own_needs_again_afterwards() -> None:
+    x, w = leaf(2.0), leaf(3.0)
+    told = []
+
+    class Spy(minigrad.Function):
+        def forward(self, a, b):
+            return a * b
+
+        def backward(self, dy):
+            a, b = self.inputs
+            if len(told) < 2:
+                told.append(self.needs)
+                minigrad.grad(y, x if len(told) == 1 else [x, w], retain_graph=True)
+            told.append(self.needs)
+            return dy * b, dy * a
+
+    y = Spy.apply(x, w)
+    minigrad.grad(y, w, retain_graph=True)
+    assert told == [(False, True), (True, False), (True, True), (True, False), (False, True)]
 
 
 # ---------------------------------------------------------------------------------------------- deep and tangled graphs

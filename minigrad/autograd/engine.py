@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from ..backends import SCALARS
 from ..tensor import Tensor
 from . import function
-from .function import Function
+from .function import Function, rule
 from .grad_mode import enable_grad, no_grad
 
 _wrap = Tensor._wrap
@@ -150,6 +150,11 @@ def _misfit(gradient: Tensor, tensor: Tensor, what: str) -> RuntimeError:
     return RuntimeError(f"{what} has shape {got}, expected {tensor.shape}, {tensor.dtype} and {tensor.backend.name}")
 
 
+def _released(node: Function) -> RuntimeError:
+    by = "an earlier backward pass through it; pass retain_graph=True to the earlier one"
+    return RuntimeError(f"backward: the values saved by {node!r} were released by {by}")
+
+
 def _key(tensor: Tensor) -> Any:
     """What names a tensor in the graph: a leaf itself, any other by the node that made it (see Function.outputs)."""
     node, index = tensor.grad_fn, tensor.output_index
@@ -174,7 +179,7 @@ def _visits(roots: Tensors, oldest: int) -> list[tuple[int, Function, tuple[Tens
         node = stack.pop()
         if node not in found and (number := node._number) >= oldest:
             found.add(node)
-            visits.append((number, node, inputs := node._inputs, node.needs))
+            visits.append((number, node, inputs := node._inputs, node._needs))
             for tensor in inputs:
                 if (maker := tensor.grad_fn) is not None:
                     stack.append(maker)
@@ -222,8 +227,7 @@ class _Pass:
             uses[leaf] = uses.get(leaf, 0) + 1
         for number, node, inputs, needs in self.plan:
             if not inputs and number > oldest:
-                by = "an earlier backward pass through it; pass retain_graph=True to the earlier one"
-                raise RuntimeError(f"backward: the values saved by {node!r} were released by {by}")
+                raise _released(node)
             index = 0
             for tensor in inputs:
                 if tensor.grad_fn is None and needs[index]:
@@ -260,8 +264,10 @@ class _Pass:
             self._hand_out(node, grad_outputs)
         if True not in needs:
             return node, grad_outputs, [], []
-        rule = self._apply_rule if (o := function.observer) is None else o.watching(self._apply_rule)
-        grad_inputs = rule(node, grad_outputs, needs)
+        if not node._inputs:  # another pass came in between two steps of this one
+            raise _released(node)
+        apply_rule = self._apply_rule if (o := function.observer) is None else o.watching(self._apply_rule)
+        grad_inputs = apply_rule(node, grad_outputs, needs)
         if not self.retain_graph:
             node.release()
         return node, grad_outputs, grad_inputs, self._pass_on(inputs, grad_inputs, needs)
@@ -280,11 +286,11 @@ class _Pass:
     def _apply_rule(self, node: Function, grad_outputs: Gradients, needs: tuple[bool, ...]) -> Gradients:
         if grad_outputs[0] is None and all(gradient is None for gradient in grad_outputs):
             return [None] * len(needs)
-        recorded_needs, node.needs = node.needs, needs
+        before, rule.running = rule.running, (node, needs)
         try:
             gradients = node.backward(*grad_outputs)
         finally:
-            node.needs = recorded_needs
+            rule.running = before
         if type(gradients) is not tuple or len(gradients) != len(needs):
             returned = f"{len(gradients)} of them" if type(gradients) is tuple else f"a {type(gradients).__name__}"
             wanted = f"a tuple of {len(needs)} gradients, one for each input"

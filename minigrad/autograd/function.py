@@ -5,6 +5,7 @@ The traversal that calls the backward rules is in engine.py.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from itertools import count
 from operator import attrgetter
@@ -18,10 +19,20 @@ from ..tensor import Tensor
 from .grad_mode import grad_mode
 
 # What the engine keeps of each node, in slots. Parameters, and what forward sets, are in the node's __dict__.
-KEPT = ("_input_arrays", "_inputs", "_number", "_output_arrays", "_outputs", "backend", "hooks", "needs", "retained")
+KEPT = ("_input_arrays", "_inputs", "_needs", "_number", "_output_arrays", "_outputs", "backend", "hooks", "retained")
 _numbers = count(1)
 _wrap = Tensor._wrap
 observer: Any = None  # is told of each operation and each rule, in all threads; see minigrad/anomaly/mode.py
+
+
+class _Rule(threading.local):
+    """The node whose rule this thread is running, and which gradients are wanted of it. That is not kept on the node,
+    as two threads may ask one graph for different gradients at once."""
+
+    running: tuple[Any, tuple[bool, ...]] = None, ()
+
+
+rule = _Rule()
 
 
 class Function:
@@ -64,13 +75,13 @@ class Function:
     broadcasts = False
 
     backend: Backend  # the inputs'; where forward changes it, the results'
-    needs: tuple[bool, ...]
     # Properties that are read in C, which is quicker.
     xp: ModuleType = property(attrgetter("backend.xp"), doc="The array module.")  # type: ignore[assignment]
     kernels: Any = property(attrgetter("backend.kernels"), doc="The kernels; see minigrad/backends/contract.py.")
     hooks: dict[int, list[Callable[[Tensor], Tensor | None]]] | None  # by output, in order of registration
     retained: dict[int, ref[Tensor]] | None  # by output: the tensor whose gradient is to be kept in `grad`
     _number: int  # nodes are counted as they are recorded, so those that made the inputs have smaller numbers
+    _needs: tuple[bool, ...]  # by input: whether it required a gradient when it was recorded
     _inputs: tuple[Tensor, ...]  # the edges of the graph; none in a node that has been released
     _input_arrays: Sequence[Any]
     _output_arrays: Sequence[Any]
@@ -81,6 +92,11 @@ class Function:
 
     def backward(self, *grad_outputs: Any, **_: Any) -> Any:
         raise NotImplementedError(f"{self.name()}: to differentiate it, write its backward(self, *grad_outputs)")
+
+    @property
+    def needs(self) -> tuple[bool, ...]:
+        node, wanted = rule.running
+        return wanted if node is self else self._needs
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
@@ -136,7 +152,7 @@ class Function:
             raise TypeError(f"{cls.name()}: {error}") from None
         if maker is not None:
             node._number, node.hooks, node.retained = next(_numbers), None, None
-            node.needs, node._inputs, node._input_arrays = tuple(needs), inputs, arrays
+            node._needs, node._inputs, node._input_arrays = tuple(needs), inputs, arrays
             node._output_arrays = [y._data for y in results] if type(results) is tuple else [results._data]
             node._outputs = len(node._output_arrays)
         return results if watcher is None else watcher.computed(node, parameters, inputs, results)

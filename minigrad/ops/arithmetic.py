@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import is_number
 from ..autograd.function import Function
-from ..tensor import Tensor, is_number
+from ..tensor import Tensor
 from .elementwise import log
 from .operands import NUMBERS, as_tensor, floating, is_floating, operands
 from .selection import where

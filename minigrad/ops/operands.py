@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import is_number
 from ..backends import Backend, default_backend
-from ..tensor import Tensor, bool_, float32, int64, is_number
+from ..tensor import Tensor, bool_, float32, int64
 
 NUMBERS = (float, int)  # the plain Python numbers; bool, a kind of int, is none of them
 
