@@ -13,6 +13,7 @@ from .backends import BackendError, backend_names, default_backend, get_num_thre
 from .creation import arange, full, ones, ones_like, rand, randint, randn, tensor, zeros, zeros_like
 from .explanation import explain
 from .gradient_check import GradcheckError, gradcheck, gradcheck_module, gradcheck_numpy
+from .hints import OF_MINIGRAD as _INSTEAD
 from .interchange import from_dlpack
 from .ops import *  # noqa: F403
 from .random import default_generator, manual_seed
@@ -33,7 +34,8 @@ def __getattr__(name: str) -> Any:
         return import_module(f"{__name__}.{name}")
     if name == "doctor":
         return import_module(f"{__name__}.diagnosis").doctor
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    hint = f"; write {_INSTEAD[name]}" if name in _INSTEAD else ""
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
 
 
 def __dir__() -> list[str]:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import copy
 import operator
 import pickle
+import re
 
 import numpy as np
 import pytest
 
-from minigrad import Tensor
+import minigrad
+from minigrad import Tensor, hints
 from minigrad.autograd import Function
 
 pytestmark = pytest.mark.usefixtures("on_backend")
@@ -300,3 +302,43 @@ def test_a_tensor_of_one_element_takes_a_number_format() -> None:
     assert f"{Tensor([1.0, 2.0])}" == "Tensor([1., 2.])"
     with pytest.raises(ValueError, match="item: a tensor of one element is needed"):
         f"{Tensor([1.0, 2.0]):.3f}"
+
+
+# -------------------------------------------------------------------------------------------------------- missing names
+
+
+@pytest.mark.parametrize("name", hints.OF_TENSORS)
+def test_an_attribute_that_pytorch_has_says_what_to_write(name: str) -> None:
+    with pytest.raises(AttributeError, match=re.escape(f"no attribute '{name}'; write {hints.OF_TENSORS[name]}")):
+        Tensor.__getattr__(Tensor([1.0]), name)  # torch_like, once imported, gives tensors some of these methods
+
+
+def test_a_name_in_pytorchs_style_for_writing_into_a_tensor_says_that_nothing_does() -> None:
+    with pytest.raises(AttributeError, match=r"no attribute 'add_'; write x = \.\.\. with a new tensor"):
+        Tensor([1.0]).add_(1.0)
+
+
+@pytest.mark.parametrize("name", ["no_such", "_private_", "__array_struct__"])
+def test_any_other_missing_attribute_is_pythons_own_error(name: str) -> None:
+    x = Tensor([1.0])
+    with pytest.raises(AttributeError, match=f"^'Tensor' object has no attribute '{name}'$") as caught:
+        getattr(x, name)
+    assert (caught.value.name, caught.value.obj) == (name, x)
+
+
+@pytest.mark.parametrize("name", hints.OF_MINIGRAD)
+def test_a_function_that_pytorch_has_says_what_to_write(name: str) -> None:
+    with pytest.raises(AttributeError, match=re.escape(f"no attribute '{name}'; write {hints.OF_MINIGRAD[name]}")):
+        getattr(minigrad, name)
+
+
+def test_hints_name_what_there_is() -> None:
+    x, y = Tensor([[1.0, 2.0]]), Tensor([[3.0], [4.0]])
+    names = {"x": x, "y": y, "a": x, "b": y, "minigrad": minigrad, "low": 0, "high": 1, "axes": (1, 0)}
+    names |= {"shape": (1, 2), "array": np.ones(2), "tensors": [x, x], "axis": 0}
+    written = [
+        hint.partition(":")[0].removesuffix(" itself")
+        for table in (hints.OF_TENSORS, hints.OF_MINIGRAD)
+        for hint in table.values()
+    ]
+    assert [eval(code, names) for code in written if "cupy" not in code]
