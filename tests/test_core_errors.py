@@ -276,6 +276,7 @@ ERRORS = [
             (name, lambda f: f(y(), INTEGERS), RuntimeError, "has .*dtype int64 .*expected .*float32"),
             (name, lambda f: f(y().sum(), None, "yes"), TypeError, FLAGS + "create_graph=False and retain_graph='yes'"),
             (name, lambda f: f(y().sum(), create_graph=1.5), TypeError, FLAGS + r"create_graph=1\.5"),
+            (name, lambda f: f(y().sum(), retain_graph=1), TypeError, FLAGS + "create_graph=False and retain_graph=1"),
             (
                 name,
                 lambda f: f(used_up()),

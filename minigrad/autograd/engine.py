@@ -7,13 +7,14 @@ shows or checks backpropagation reads the steps it yields.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import NoneType
 from typing import Any, NamedTuple
 
 from ..backends import SCALARS
 from ..tensor import Tensor
 from . import function
-from .function import Function, rule
-from .grad_mode import enable_grad, no_grad
+from .function import Function
+from .grad_mode import grad_mode
 
 _wrap = Tensor._wrap
 
@@ -193,17 +194,17 @@ class _Pass:
     def __init__(
         self, roots: Tensors, seeds: Tensors, retain_graph: bool | None, create_graph: bool, targets: Tensors | None
     ) -> None:
-        if not isinstance(create_graph, bool) or retain_graph not in (None, True, False):
+        if not isinstance(create_graph, bool) or not isinstance(retain_graph, (bool, NoneType)):
             raise TypeError(f"backward: graph flags are True or False, got {create_graph=} and {retain_graph=}")
         self.roots, self.seeds = roots, seeds if create_graph else [_wrap(seed._data, seed.backend) for seed in seeds]
         self.create_graph = create_graph
-        self.recording = enable_grad() if create_graph else no_grad()
         self.retain_graph = create_graph if retain_graph is None else retain_graph
         self.targets = None if targets is None else {_key(tensor) for tensor in targets}
         # No node leads to a target that was recorded after it. A leaf may be older than any node.
         oldest = 0 if targets is None else min(0 if t.grad_fn is None else t.grad_fn._number for t in targets)
         self.plan = _visits(roots, oldest)  # the next one last
         self.uses_left: dict[Tensor, int] = {}  # by leaf: contributions to come
+        self.wanted: dict[Any, tuple[bool, ...]] = {}  # see grad_mode.needs
         if self.targets is not None:
             self._keep_to_the_targets(self.targets)
         self._check_and_count(oldest)
@@ -219,6 +220,7 @@ class _Pass:
             if True in needs:
                 leading.add(node)
             self.plan[place] = number, node, inputs, needs
+            self.wanted[node] = needs
 
     def _check_and_count(self, oldest: int) -> None:
         """Checks that the nodes have their saved values, and counts the leaves' uses."""
@@ -234,19 +236,27 @@ class _Pass:
                     uses[tensor] = uses.get(tensor, 0) + 1
                 index += 1
 
+    def __enter__(self) -> None:
+        """From here on, in this thread, rules are recorded or not, and told which gradients are wanted."""
+        self.before = grad_mode.enabled, grad_mode.needs
+        grad_mode.enabled, grad_mode.needs = self.create_graph, self.wanted
+
+    def __exit__(self, *exception: object) -> None:
+        grad_mode.enabled, grad_mode.needs = self.before
+
     def run(self) -> None:
         """Visits all nodes."""
-        with self.recording:
+        with self:
             self._start()
             while self.plan:
                 self._visit()
 
     def steps(self) -> Iterator[Step]:
         """Visits all nodes and tells of each. Between two steps, recording is as the caller has it."""
-        with self.recording:
+        with self:
             self._start()
         while self.plan:
-            with self.recording:
+            with self:
                 node, grad_outputs, grad_inputs, sums = self._visit()
             yield Step(node, tuple(grad_outputs), tuple(grad_inputs), *zip(*sums, strict=True))
 
@@ -266,8 +276,8 @@ class _Pass:
             return node, grad_outputs, [], []
         if not node._inputs:  # another pass came in between two steps of this one
             raise _released(node)
-        apply_rule = self._apply_rule if (o := function.observer) is None else o.watching(self._apply_rule)
-        grad_inputs = apply_rule(node, grad_outputs, needs)
+        rule = self._apply_rule if (o := function.observer) is None else o.watching(self._apply_rule)
+        grad_inputs = rule(node, grad_outputs, needs)
         if not self.retain_graph:
             node.release()
         return node, grad_outputs, grad_inputs, self._pass_on(inputs, grad_inputs, needs)
@@ -286,11 +296,7 @@ class _Pass:
     def _apply_rule(self, node: Function, grad_outputs: Gradients, needs: tuple[bool, ...]) -> Gradients:
         if grad_outputs[0] is None and all(gradient is None for gradient in grad_outputs):
             return [None] * len(needs)
-        before, rule.running = rule.running, (node, needs)
-        try:
-            gradients = node.backward(*grad_outputs)
-        finally:
-            rule.running = before
+        gradients = node.backward(*grad_outputs)
         if type(gradients) is not tuple or len(gradients) != len(needs):
             returned = f"{len(gradients)} of them" if type(gradients) is tuple else f"a {type(gradients).__name__}"
             wanted = f"a tuple of {len(needs)} gradients, one for each input"

@@ -5,7 +5,6 @@ The traversal that calls the backward rules is in engine.py.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from itertools import count
 from operator import attrgetter
@@ -23,16 +22,6 @@ KEPT = ("_input_arrays", "_inputs", "_needs", "_number", "_output_arrays", "_out
 _numbers = count(1)
 _wrap = Tensor._wrap
 observer: Any = None  # is told of each operation and each rule, in all threads; see minigrad/anomaly/mode.py
-
-
-class _Rule(threading.local):
-    """The node whose rule this thread is running, and which gradients are wanted of it. That is not kept on the node,
-    as two threads may ask one graph for different gradients at once."""
-
-    running: tuple[Any, tuple[bool, ...]] = None, ()
-
-
-rule = _Rule()
 
 
 class Function:
@@ -95,8 +84,7 @@ class Function:
 
     @property
     def needs(self) -> tuple[bool, ...]:
-        node, wanted = rule.running
-        return wanted if node is self else self._needs
+        return grad_mode.needs.get(self, self._needs)
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:

@@ -12,6 +12,9 @@ class _GradMode(threading.local):
     def __init__(self) -> None:  # runs once in each thread
         self.enabled = True
         self.before: list[bool] = []  # what the contexts that are open now found
+        # What the pass that runs now wants of nodes, where that may be less than was recorded. It is not kept on the
+        # nodes, as two threads may ask one graph for different gradients at once.
+        self.needs: dict[Any, tuple[bool, ...]] = {}
 
 
 grad_mode = _GradMode()
