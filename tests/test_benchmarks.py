@@ -71,6 +71,14 @@ class Clock:
         return step
 
 
+def test_what_is_to_be_done_before_a_turn_is_done_after_the_rest(monkeypatch) -> None:
+    monkeypatch.setattr(measure, "TURN", 2)
+    clock = Clock()
+    before = {name: lambda name=name: clock.log.append(f"before {name}") for name in "ab"}
+    take_turns({"a": clock.work("a", 1.0), "b": clock.work("b", 2.0)}, 2, clock, clock.sleep, before)
+    assert clock.log == ["rest", "before a", "a", "a", "rest", "before b", "b", "b"] * 2
+
+
 def test_contestants_take_turns_with_a_rest_before_each(monkeypatch) -> None:
     monkeypatch.setattr(measure, "TURN", 2)
     clock = Clock()
@@ -97,7 +105,7 @@ def test_a_quick_step_gets_longer_turns() -> None:
 
 
 def test_a_pair_becomes_a_row_and_a_missing_peer_a_reason(monkeypatch) -> None:
-    monkeypatch.setattr(measure, "take_turns", lambda contestants, steps: {"minigrad": 0.5, "peer": 0.25})
+    monkeypatch.setattr(measure, "take_turns", lambda contestants, steps, before: {"minigrad": 0.5, "peer": 0.25})
     nothing = lambda: None  # noqa: E731
     row = measured(Pair("work", nothing, nothing, goal=0.1, peer_times=100), steps=5, against="training")
     assert (row.peer, row.ratio, row.holds, row.against, row.reason) == (25.0, 0.02, True, "training", "")

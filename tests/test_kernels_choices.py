@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("numba")
 
-from minigrad.backends.numba import ways
+from minigrad.backends.numba import conv2d, linear, linear_grad_weight, ways
 from minigrad.backends.numba.views import View, outputs_view
 
 
@@ -135,8 +135,10 @@ LAYOUTS = {
         ("columns", "rows", (15, 500, 16), "rows"),
         ("rows", "rows", (20, 500, 15), "loops"),
         ("neither", "rows", (20, 2000, 16), "BLAS"),
-        ("rows", "columns", (30, 512, 30), "dots"),
-        ("rows", "columns", (30, 511, 30), "BLAS"),
+        ("rows", "columns", (10, 512, 10), "loops"),
+        ("rows", "columns", (10, 513, 10), "dots"),
+        ("rows", "columns", (100, 128, 100), "dots"),
+        ("rows", "columns", (100, 127, 100), "BLAS"),
         ("columns", "columns", (15, 1000, 30), "BLAS"),
         ("rows", "neither", (30, 1000, 30), "BLAS"),
     ],
@@ -158,3 +160,39 @@ def test_products_of_integers_are_left_to_numpy() -> None:
 def test_products_of_stacks_are_left_to_the_blas(shapes) -> None:
     a, b = shapes
     assert ways.product_of(LAYOUTS["columns"](*a), LAYOUTS["rows"](*b)) == "BLAS"
+
+
+INNERMOST, OUTERMOST = (lambda *shape: np.ones(shape[::-1], np.float32).T), (lambda *shape: np.ones(shape, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "dy_lies", "x_lies", "expected"),
+    [
+        ((8, 10, 40), INNERMOST, INNERMOST, ["loops"]),
+        ((127, 100, 40), INNERMOST, INNERMOST, ["BLAS", "columns"]),  # x has been turned
+        ((15, 100, 80), OUTERMOST, INNERMOST, ["rows", "columns"]),  # likewise
+        ((128, 100, 40), INNERMOST, INNERMOST, ["dots"]),
+        ((128, 100, 40), OUTERMOST, OUTERMOST, ["columns"]),
+    ],
+)
+def test_a_weight_gradient_lies_in_memory_as_the_weight_does_whichever_way_it_goes(
+    caplog, sizes: tuple[int, int, int], dy_lies, x_lies, expected: list[str]
+) -> None:
+    N, O, I = sizes
+    dweight, dbias = linear_grad_weight(dy_lies(N, O), x_lies(N, I))
+    assert caplog.messages == [ways.PRODUCTS[way] for way in expected]
+    np.testing.assert_array_equal(dweight, np.full((O, I), N))
+    np.testing.assert_array_equal(dbias, np.full(O, N))
+    assert dweight.flags.c_contiguous
+
+
+def test_a_linear_layer_goes_by_the_runs_of_its_input(caplog) -> None:
+    linear(OUTERMOST(16, 200), OUTERMOST(90, 200), None)
+    linear(INNERMOST(16, 200), OUTERMOST(90, 200), None)
+    assert caplog.messages == [ways.PRODUCTS["dots"], ways.PRODUCTS["columns"]]
+
+
+def test_the_log_is_told_each_time_though_the_way_is_found_out_once(caplog) -> None:
+    for _ in range(2):
+        conv2d(INNERMOST(16, 2, 5, 5), OUTERMOST(3, 2, 3, 3), None, (1, 1), (0, 0), (1, 1), 1)
+    assert caplog.messages == ["pieces of up to 48 numbers, read where they lie"] * 2

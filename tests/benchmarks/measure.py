@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import heap
+
 TURN = 5  # steps in a row, at least
 # And more of them where they are quick: after a rest the first two or three take up to a third more, with cold caches,
 # which no step in an epoch has. A turn of a training run's length would not notice when the machine's speed changes.
@@ -20,6 +22,7 @@ MOST = 200  # but no more than these
 REST = 0.1  # seconds between turns
 
 Step = Callable[[], object]
+OWN_HEAP = {"minigrad": heap.as_minigrad_has_it, "peer": heap.as_others_have_it}
 NO_PYTORCH = "PyTorch is not installed"
 
 
@@ -81,17 +84,23 @@ def take_turns(
     steps: int,
     clock: Callable[[], float] = time.perf_counter,
     sleep: Callable[[float], None] = time.sleep,
+    before: Mapping[str, Callable[[], None]] | None = None,
 ) -> dict[str, float]:
     """The median time of a step of each contestant, over at least `steps` steps, in seconds.
 
     The first turn of each does not count: compilers and caches are at work in it. From its last step follows how many
     steps a turn has.
+
+    Args:
+        before: by contestant, what is to be done before each of its turns.
     """
     times: dict[str, list[float]] = {name: [] for name in contestants}
     in_a_turn = dict.fromkeys(contestants, TURN)
     for turn in range(1 + -(-steps // TURN)):
         for name, step in contestants.items():
             sleep(REST)
+            if before:
+                before[name]()
             taken = []
             for _ in range(in_a_turn[name]):
                 start = clock()
@@ -106,7 +115,7 @@ def take_turns(
 
 def measured(pair: Pair, steps: int, against: str = "PyTorch") -> Row:
     contestants = {"minigrad": pair.minigrad} | ({"peer": pair.peer} if pair.peer else {})
-    medians = take_turns(contestants, steps)
+    medians = take_turns(contestants, steps, before=OWN_HEAP)
     peer = pair.peer_times * medians["peer"] if pair.peer else None
     reason = "" if pair.peer else pair.no_peer
     return Row(pair.name, medians["minigrad"], peer, pair.goal, against=against, reason=reason)

@@ -3,7 +3,7 @@
 Three layouts of two matrices are the loops of sums.py and dots.py, as a convolution's are. Behind an image layer the
 batch lies innermost: the columns of a matrix (N, I) lie in memory as runs of N numbers, and what comes out has the
 batch innermost again. Small products are the plain loops below, done before threads would be under way. All others are
-left to the BLAS, held to one thread.
+left to the BLAS, held to one thread. See ways.py.
 """
 
 from __future__ import annotations
@@ -33,11 +33,10 @@ def _product(way: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     if way == "BLAS":
         with one_blas_thread:
             return reference_matmul(a, b)
-    (I, J), K = a.shape, b.shape[1]
     if way == "loops":
-        y = empty((I, K), a.dtype)
+        y = empty((len(a), b.shape[1]), a.dtype)
         if b.T.flags.c_contiguous:
-            _dots(contiguous(a), contiguous(b.T), np.zeros(K, a.dtype), y)
+            _dots(contiguous(a), contiguous(b.T), np.zeros(b.shape[1], a.dtype), y)
         else:
             _sums_of_rows(contiguous(a), contiguous(b), y)
         return y
@@ -45,8 +44,7 @@ def _product(way: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return _sums(a.T, b, None).T
     if way == "rows":  # y[i] = sum over j of a[i, j] b[j]
         return _sums(b, a.T, None)
-    sums, _ = dot_products(a.reshape(I, 1, 1, J), b.T.reshape(K, 1, 1, J), _plan_dots(I, J, K))
-    return sums.reshape(I, K)  # y[i, k] = the dot product of a[i] and b.T[k]
+    return _dots_of_rows(a, b.T)[0]
 
 
 def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
@@ -66,14 +64,23 @@ def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.nda
 
 def linear_grad_weight(dy: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     way = product_of(x.T, dy)
-    if way != "loops":
-        if x.T.flags.carray:  # the batch lies innermost; one behind the other, examples can be summed
-            x = turned(x.T)
-            way = product_of(x.T, dy)
-        return _product(way, x.T, dy).T, np.add.reduce(dy)  # transposed twice: where x's rows are runs, so are these
-    dweight, dbias = empty((dy.shape[1], x.shape[1]), dy.dtype), np.empty(dy.shape[1], dy.dtype)
-    _weight_gradients(contiguous(dy), contiguous(x), dweight, dbias)
-    return dweight, dbias
+    if way == "loops":
+        dweight, dbias = empty((dy.shape[1], x.shape[1]), dy.dtype), np.empty(dy.shape[1], dy.dtype)
+        _weight_gradients(contiguous(dy), contiguous(x), dweight, dbias)
+        return dweight, dbias
+    if way == "dots":
+        return _dots_of_rows(dy.T, x.T)
+    if x.T.flags.carray:  # a small batch lies innermost; one behind the other, examples can be summed
+        x = turned(x.T)
+        way = product_of(x.T, dy)
+    return _product(way, x.T, dy).T, np.add.reduce(dy)  # transposed twice: where x's rows are runs, so are these
+
+
+def _dots_of_rows(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The dot products of a's rows (I, J) and b's (K, J) -> (I, K), and the sums of a's -> (I,)"""
+    (I, J), K = a.shape, len(b)
+    sums, totals = dot_products(a.reshape(I, 1, 1, J), b.reshape(K, 1, 1, J), _plan_dots(I, J, K))
+    return sums.reshape(I, K), totals
 
 
 def _sums(rows: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:

@@ -39,7 +39,8 @@ TINY_PRODUCT = 100_000  # multiply-adds that one thread has done before others a
 SMALL_PRODUCT = 400_000  # the same for the BLAS, which wants its other threads to be put to sleep first
 SHORTEST_RUN = 16  # numbers that are worth a register
 FEW_IMAGES, SUMS_IN_CACHE, LONG_ROW = 64, 1 << 16, 64  # for outer products; the second and third in numbers
-LONG_DOT = 512  # numbers next to which summing the lanes of a register in the end is nothing
+LONG_DOT = 128  # numbers beside which summing the lanes of a register in the end is little
+LONG_NAIVE_SUM = 512  # numbers that may be added up one by one
 
 
 def takes_pieces(view: View, batch: int, itemsize: int, products: int) -> bool:
@@ -87,16 +88,16 @@ def product_of(a: np.ndarray, b: np.ndarray) -> str:
     """
     if a.ndim != 2 or b.ndim != 2 or a.dtype.kind != "f":
         chosen = "BLAS"
-    elif a.shape[1] <= LONG_DOT and a.size * b.shape[1] <= TINY_PRODUCT:
+    elif a.shape[1] <= LONG_NAIVE_SUM and a.size * b.shape[1] <= TINY_PRODUCT:
         chosen = "loops"
     elif _has_runs(a.T, SHORTEST_RUN):
         chosen = "columns"
-    elif _has_runs(b, SHORTEST_RUN) and (a.flags.c_contiguous or a.flags.f_contiguous):
+    elif a.flags.forc and _has_runs(b, SHORTEST_RUN):
         chosen = "rows"
     elif _has_runs(a, LONG_DOT) and _has_runs(b.T, LONG_DOT):
         chosen = "dots"
     else:
-        chosen = "loops" if a.shape[1] <= LONG_DOT and a.size * b.shape[1] <= SMALL_PRODUCT else "BLAS"
+        chosen = "loops" if a.shape[1] <= LONG_NAIVE_SUM and a.size * b.shape[1] <= SMALL_PRODUCT else "BLAS"
     if log.isEnabledFor(logging.DEBUG):
         log.debug(PRODUCTS[chosen])
     return chosen
