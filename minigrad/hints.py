@@ -5,21 +5,22 @@
 
 from __future__ import annotations
 
+from inspect import getattr_static
 from typing import NoReturn
 
 from .tensor import Tensor
 
-_ANEW = "x = ... with a new tensor: nothing writes into one"
+_OTHER_VALUES = "x.data = array  # a leaf's other values; nothing writes into those that are there"
 OF_TENSORS = {
     "clamp": "x.clip(low, high)",
-    "clone": "x itself: nothing writes into a tensor",
-    "contiguous": "x itself: operations take any strides",
-    "cpu": "x.to('numpy')",
+    "clone": "x.detach()  # the values as they are now; nothing writes into them",
+    "contiguous": "x  # operations take any strides",
+    "cpu": "x.to('numpy')  # where its backend is cupy; all others are on the CPU",
     "cuda": "x.to('cupy')",
     "device": "x.backend",
     "dim": "x.ndim",
     "double": "x.astype('float64')",
-    "expand": "x.broadcast_to(shape)",
+    "expand": "x.broadcast_to(shape)  # with each size in it, no -1",
     "float": "x.astype('float32')",
     "long": "x.astype('int64')",
     "mm": "x @ y",
@@ -27,7 +28,7 @@ OF_TENSORS = {
     "permute": "x.transpose(axes)",
     "t": "x.T",
     "view": "x.reshape(shape)",
-    **dict.fromkeys(("add_", "sub_", "mul_", "div_", "clamp_", "copy_", "fill_", "zero_"), _ANEW),
+    **dict.fromkeys(("add_", "sub_", "mul_", "div_", "clamp_", "copy_", "fill_", "zero_"), _OTHER_VALUES),
 }
 OF_MINIGRAD = {
     "cat": "minigrad.concatenate(tensors, axis)",
@@ -60,7 +61,7 @@ class Missing:
 
 
 def _dir(self: Tensor) -> list[str]:
-    return [name for name in object.__dir__(self) if name not in OF_TENSORS or hasattr(type(self), name)]
+    return [name for name in object.__dir__(self) if not isinstance(getattr_static(self, name, None), Missing)]
 
 
 Tensor.__dir__ = _dir  # type: ignore[assignment,method-assign]

@@ -251,6 +251,42 @@ def test_a_rule_that_differentiates_its_own_node_is_told_its_own_needs_again_aft
     assert told == [(False, True), (True, False), (True, True), (True, False), (False, True)]
 
 
+def test_a_node_is_gone_once_grad_has_visited_it(no_collector) -> None:
+    class Keeping(minigrad.Function):
+        def forward(self, a):
+            self.kept = np.ones(3)
+            kept.append(weakref.ref(self.kept))
+            return a * 2
+
+        def backward(self, da):
+            alive.append(sum(ref() is not None for ref in kept))
+            return (da * 2,)
+
+    kept, alive, x = [], [], leaf(1.0)
+    y = x
+    for _ in range(4):
+        y = Keeping.apply(y)
+    minigrad.grad(y, x)
+    assert alive == [4, 4, 3, 2]  # y holds the last one; another has just run
+
+
+def test_steps_left_half_way_hold_nothing_of_the_pass_around_them(no_collector) -> None:
+    class Stepping(minigrad.Function):
+        def forward(self, a):
+            return a * 2
+
+        def backward(self, da):
+            next(left)
+            return (da * 2,)
+
+    left, x = (leaf(1.0) * 2.0 * 3.0).backward_steps(), leaf(1.0)
+    y = Stepping.apply(x)
+    node = weakref.ref(y.grad_fn)
+    minigrad.grad(y, x)
+    del y
+    assert node() is None
+
+
 # ---------------------------------------------------------------------------------------------- deep and tangled graphs
 
 

@@ -204,12 +204,12 @@ class _Pass:
         oldest = 0 if targets is None else min(0 if t.grad_fn is None else t.grad_fn._number for t in targets)
         self.plan = _visits(roots, oldest)  # the next one last
         self.uses_left: dict[Tensor, int] = {}  # by leaf: contributions to come
-        self.wanted: dict[Any, tuple[bool, ...]] = {}  # see grad_mode.needs
         if self.targets is not None:
             self._keep_to_the_targets(self.targets)
         self._check_and_count(oldest)
         self.arrived: dict[Any, Tensor] = {}
         self.found: dict[Any, Tensor] = {}  # the targets' gradients
+        self.before: Any = None  # while nodes are visited: what grad_mode holds outside
 
     def _keep_to_the_targets(self, targets: set[Any]) -> None:
         """Only inputs that are targets or lead to one need a gradient: which ones do is known of older nodes."""
@@ -220,7 +220,6 @@ class _Pass:
             if True in needs:
                 leading.add(node)
             self.plan[place] = number, node, inputs, needs
-            self.wanted[node] = needs
 
     def _check_and_count(self, oldest: int) -> None:
         """Checks that the nodes have their saved values, and counts the leaves' uses."""
@@ -237,12 +236,12 @@ class _Pass:
                 index += 1
 
     def __enter__(self) -> None:
-        """From here on, in this thread, rules are recorded or not, and told which gradients are wanted."""
-        self.before = grad_mode.enabled, grad_mode.needs
-        grad_mode.enabled, grad_mode.needs = self.create_graph, self.wanted
+        """From here on, in this thread, rules are recorded or not, and told which gradients this pass wants."""
+        self.before = grad_mode.enabled, grad_mode.wanted
+        grad_mode.enabled, grad_mode.wanted = self.create_graph, (None, ())
 
     def __exit__(self, *exception: object) -> None:
-        grad_mode.enabled, grad_mode.needs = self.before
+        (grad_mode.enabled, grad_mode.wanted), self.before = self.before, None
 
     def run(self) -> None:
         """Visits all nodes."""
@@ -296,6 +295,8 @@ class _Pass:
     def _apply_rule(self, node: Function, grad_outputs: Gradients, needs: tuple[bool, ...]) -> Gradients:
         if grad_outputs[0] is None and all(gradient is None for gradient in grad_outputs):
             return [None] * len(needs)
+        if self.targets is not None:
+            grad_mode.wanted = node, needs
         gradients = node.backward(*grad_outputs)
         if type(gradients) is not tuple or len(gradients) != len(needs):
             returned = f"{len(gradients)} of them" if type(gradients) is tuple else f"a {type(gradients).__name__}"

@@ -38,7 +38,8 @@ class Function:
     Attributes:
         inputs: the Tensors it was applied to, with the values that they had then.
         outputs: its results as Tensors that belong to the graph.
-        needs: for each input, whether its gradient is wanted; a rule may return None where not.
+        needs: for each input, whether its gradient is wanted; a rule may return None where not. To be read by the
+            thread that runs the rule.
         xp, kernels: the array module and the kernels of its backend, for forward.
         broadcasts: set it on the class where inputs broadcast against each other as in NumPy. The rule may then return
             gradients of the broadcast shape; the engine sums them down.
@@ -84,7 +85,8 @@ class Function:
 
     @property
     def needs(self) -> tuple[bool, ...]:
-        return grad_mode.needs.get(self, self._needs)
+        node, wanted = grad_mode.wanted
+        return wanted if node is self else self._needs
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:

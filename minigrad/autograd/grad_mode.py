@@ -12,9 +12,9 @@ class _GradMode(threading.local):
     def __init__(self) -> None:  # runs once in each thread
         self.enabled = True
         self.before: list[bool] = []  # what the contexts that are open now found
-        # What the pass that runs now wants of nodes, where that may be less than was recorded. It is not kept on the
-        # nodes, as two threads may ask one graph for different gradients at once.
-        self.needs: dict[Any, tuple[bool, ...]] = {}
+        # The node whose rule runs now, where fewer gradients may be wanted than were recorded, and which are. That is
+        # not kept on the node, as two threads may ask one graph for different gradients at once.
+        self.wanted: tuple[Any, tuple[bool, ...]] = None, ()
 
 
 grad_mode = _GradMode()

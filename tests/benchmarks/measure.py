@@ -115,7 +115,7 @@ def take_turns(
 
 def measured(pair: Pair, steps: int, against: str = "PyTorch") -> Row:
     contestants = {"minigrad": pair.minigrad} | ({"peer": pair.peer} if pair.peer else {})
-    medians = take_turns(contestants, steps, before=OWN_HEAP)
+    medians = take_turns(contestants, steps, before=OWN_HEAP if against == "PyTorch" else None)
     peer = pair.peer_times * medians["peer"] if pair.peer else None
     reason = "" if pair.peer else pair.no_peer
     return Row(pair.name, medians["minigrad"], peer, pair.goal, against=against, reason=reason)

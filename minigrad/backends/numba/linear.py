@@ -70,7 +70,7 @@ def linear_grad_weight(dy: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.nd
         return dweight, dbias
     if way == "dots":
         return _dots_of_rows(dy.T, x.T)
-    if x.T.flags.carray:  # a small batch lies innermost; one behind the other, examples can be summed
+    if x.T.flags.carray:  # the batch lies innermost; one behind the other, examples can be summed
         x = turned(x.T)
         way = product_of(x.T, dy)
     return _product(way, x.T, dy).T, np.add.reduce(dy)  # transposed twice: where x's rows are runs, so are these
