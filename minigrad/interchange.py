@@ -1,5 +1,5 @@
 """Tensors and other libraries: their arrays as tensors, and a tensor's numbers as NumPy's, PyTorch's, CuPy's arrays;
-and tensors pickled, on their way to another process.
+and tensors copied, and pickled on their way to another process.
 
 NumPy gets a copy of what is on the CPU, and an error for what is on a GPU: nothing moves between the two unless it is
 asked to. DLPack, which PyTorch and CuPy speak, gets a copy in the memory that the tensor is in. It is a copy since
@@ -75,6 +75,15 @@ def _require_no_gradient(tensor: Tensor, error: type[Exception], asked: str) -> 
         raise error(f"{asked}: this tensor requires a gradient, of which others know nothing; detach() it first")
 
 
+def _deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
+    if self.grad_fn is not None:
+        raise RuntimeError("only leaf tensors can be deep-copied; this one was computed: detach() it first")
+    copy = Tensor._wrap(self._data.copy(), self.backend, kind=type(self)).requires_grad_(self.requires_grad)
+    memo[id(self)] = copy
+    copy.grad = None if self.grad is None else self.grad.detach()
+    return copy
+
+
 def _reduce(self: Tensor) -> tuple[Any, ...]:
     if self.grad_fn is not None:
         raise RuntimeError("only leaf tensors can be pickled; this one was computed: detach() it first")
@@ -93,6 +102,7 @@ def _unpickle(kind: type[Tensor], array: np.ndarray, requires_grad: bool, backen
 TENSOR_METHODS = {
     "__array__": _array,
     "__cuda_array_interface__": property(_cuda_array_interface),
+    "__deepcopy__": _deepcopy,
     "__dlpack__": _dlpack,
     "__dlpack_device__": _dlpack_device,
     "__reduce__": _reduce,

@@ -2,7 +2,7 @@
 
 A tensor knows no operation. The operators and methods declared at the end of the class are installed by
 minigrad/ops/__init__.py (arithmetic, `sum`, `reshape`, ...) and minigrad/autograd/__init__.py (`backward`, ...), each
-in one visible table. So does interchange.py with what other libraries ask of a tensor.
+in one visible table. So does interchange.py with what other libraries ask of a tensor, and Python to copy it.
 
 Arrays are values here: nothing in minigrad writes into an array that a tensor holds. An optimizer, an initializer or
 `load_state_dict` gives the tensor another array instead, so a graph's saved values can't change under it.
@@ -222,16 +222,6 @@ class Tensor:
     def detach(self) -> Tensor:
         """The same array as a leaf, cut off from the graph."""
         return Tensor._wrap(self.data, self.backend)
-
-    # -- copies ------------------------------------------------------------------------------------------------------
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
-        if self.grad_fn is not None:
-            raise RuntimeError("only leaf tensors can be deep-copied; this one was computed: detach() it first")
-        copy = Tensor._wrap(self._data.copy(), self.backend, kind=type(self)).requires_grad_(self._requires_grad)
-        memo[id(self)] = copy
-        copy.grad = None if self.grad is None else self.grad.detach()
-        return copy
 
     if TYPE_CHECKING:
         # Installed by minigrad.autograd:

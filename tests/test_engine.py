@@ -86,8 +86,13 @@ def test_only_operations_that_say_so_themselves_get_numpys_scalars() -> None:
             y[...] *= b
             return y
 
+    class Refusing(minigrad.ops.arithmetic.Mul):
+        takes_scalars = False
+        forward = Own.forward
+
     x = Tensor(3.0, requires_grad=True)
     assert type((x * 2)._data) is np.float32
+    assert Refusing.apply(x * 1, x).item() == 9.0
     y = Own.apply(x * 1, x)
     y.backward()
     assert (y.item(), x.grad.item()) == (9.0, 6.0)

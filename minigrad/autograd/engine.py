@@ -209,7 +209,7 @@ class _Pass:
         self._check_and_count(oldest)
         self.arrived: dict[Any, Tensor] = {}
         self.found: dict[Any, Tensor] = {}  # the targets' gradients
-        self.before: Any = None  # while nodes are visited: what grad_mode holds outside
+        self.watched = False  # by who takes steps
 
     def _keep_to_the_targets(self, targets: set[Any]) -> None:
         """Only inputs that are targets or lead to one need a gradient: which ones do is known of older nodes."""
@@ -237,7 +237,7 @@ class _Pass:
 
     def __enter__(self) -> None:
         """From here on, in this thread, rules are recorded or not, and told which gradients this pass wants."""
-        self.before = grad_mode.enabled, grad_mode.wanted
+        self.before: Any = grad_mode.enabled, grad_mode.wanted
         grad_mode.enabled, grad_mode.wanted = self.create_graph, (None, ())
 
     def __exit__(self, *exception: object) -> None:
@@ -252,6 +252,7 @@ class _Pass:
 
     def steps(self) -> Iterator[Step]:
         """Visits all nodes and tells of each. Between two steps, recording is as the caller has it."""
+        self.watched = True
         with self:
             self._start()
         while self.plan:
@@ -263,8 +264,7 @@ class _Pass:
         self._pass_on(self.roots, self.seeds, (True,) * len(self.roots))
 
     def _visit(self) -> tuple[Function, Gradients, Gradients, Sums]:
-        """Applies the next node's rule and passes its gradients on. Returns the node, the gradients that arrived, those
-        that it passed on, and for each input the sums before and after."""
+        """Applies the next node's rule and passes its gradients on. Returns what a `Step` tells."""
         _, node, inputs, needs = self.plan.pop()
         grad_outputs = [self.arrived.pop(node, None)]
         if node._outputs > 1:
@@ -328,9 +328,9 @@ class _Pass:
         return gradient if self.create_graph else _wrap(gradient._data, gradient.backend)
 
     def _pass_on(self, tensors: Tensors, gradients: Gradients, needs: Sequence[bool]) -> Sums:
-        """Adds a contribution to what has arrived for each of the tensors that need one. Returns the sums before and
-        after. A leaf that has all its contributions gets its `grad`."""
-        arrived, sums, index = self.arrived, [], 0
+        """Adds a contribution to what has arrived for each of the tensors that need one. A leaf that has all of its own
+        gets its `grad`. Returns the sums before and after, for who watches."""
+        arrived, watched, sums, index = self.arrived, self.watched, [], 0
         for tensor in tensors:
             before = total = None
             if needs[index]:
@@ -344,7 +344,8 @@ class _Pass:
                     self.uses_left[tensor] = left = self.uses_left[tensor] - 1
                     if left == 0 and total is not None:
                         self._finish_leaf(tensor, arrived.pop(key))
-            sums.append((before, total))
+            if watched:
+                sums.append((before, total))
             index += 1
         return sums
 

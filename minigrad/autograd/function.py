@@ -43,8 +43,8 @@ class Function:
         xp, kernels: the array module and the kernels of its backend, for forward.
         broadcasts: set it on the class where inputs broadcast against each other as in NumPy. The rule may then return
             gradients of the broadcast shape; the engine sums them down.
-        takes_scalars: name it in a class whose forward treats NumPy's scalars as it does 0-d arrays. That it is named
-            in the class itself counts, not its value.
+        takes_scalars: set it on a class whose forward treats NumPy's scalars as it does 0-d arrays. Subclasses, which
+            may have a forward of their own, do not inherit it.
 
     >>> class Cube(Function):
     ...     '''y = x^3;   dL/dx = dL/dy 3 x^2'''
@@ -62,7 +62,7 @@ class Function:
 
     __slots__ = ("__dict__", *KEPT)
 
-    broadcasts = False
+    broadcasts = _takes_scalars = False
 
     backend: Backend  # the inputs'; where forward changes it, the results'
     # Properties that are read in C, which is quicker.
@@ -76,6 +76,9 @@ class Function:
     _input_arrays: Sequence[Any]
     _output_arrays: Sequence[Any]
     _outputs: int  # how many
+
+    def __init_subclass__(cls) -> None:
+        cls._takes_scalars = cls.__dict__.get("takes_scalars", False)
 
     def forward(self, *arrays: Any, **_: Any) -> Any:
         raise NotImplementedError(f"{self.name()}: write its forward(self, *arrays), which returns the result's array")
@@ -120,7 +123,7 @@ class Function:
             node.__dict__.update(parameters)
         try:
             backend = node.backend = inputs[0].backend
-            arrays, needs, scalars = [], [], "takes_scalars" in cls.__dict__
+            arrays, needs, scalars = [], [], cls._takes_scalars
             for tensor in inputs:
                 if tensor.backend is not backend:
                     raise _mixed_backends(cls, inputs)

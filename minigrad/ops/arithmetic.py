@@ -27,7 +27,7 @@ class Add(Function):
         return a + (self.number if b is None else b)
 
     def backward(self, dy):
-        return (dy,) * len(self.needs)
+        return (dy, dy) if self.number is None else (dy,)
 
 
 class Sub(Function):
@@ -53,13 +53,10 @@ class Mul(Function):
         return a * (self.number if b is None else b)
 
     def backward(self, dy):
-        if len(self.needs) == 1:
+        if self.number is not None:
             return (dy * self.number,)
-        a, b = self.inputs
-        return (
-            Mul.apply(dy, b) if self.needs[0] else None,
-            Mul.apply(dy, a) if self.needs[1] else None,
-        )
+        (a, b), (by_a, by_b) = self.inputs, self.needs
+        return Mul.apply(dy, b) if by_a else None, Mul.apply(dy, a) if by_b else None
 
 
 class Div(Function):
