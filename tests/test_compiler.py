@@ -15,6 +15,7 @@ import pytest
 pytest.importorskip("numba")
 
 import numba
+from numba.core import caching
 from numba.core.caching import NullCache
 from numba.core.cpu_options import ParallelOptions
 
@@ -239,3 +240,12 @@ def test_a_function_of_no_file_is_compiled_though_it_cannot_be_kept() -> None:
     product = compiled_function(for_python=True)(names["product"])
     assert isinstance(product._cache, NullCache)
     assert product(np.array([2.0, 3.0])) == 6.0
+
+
+def test_nothing_is_kept_by_a_numba_that_cannot_be_told_of_the_other_files(monkeypatch) -> None:
+    class OtherIndex(caching.IndexDataCacheFile):
+        _source_stamp = property(None, lambda self, stamp: None)
+
+    assert not isinstance(compiled_function()(reciprocals)._cache, NullCache)
+    monkeypatch.setattr(caching, "IndexDataCacheFile", OtherIndex)
+    assert isinstance(compiled_function()(reciprocals)._cache, NullCache)

@@ -17,7 +17,6 @@ address, and leaves the arguments where they are:
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import operator
@@ -31,6 +30,7 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils
+from numba.core.caching import NullCache
 from numba.core.cpu_options import ParallelOptions
 from numba.core.types import Array, Tuple, UniTuple, int64, none, void
 from numba.extending import intrinsic
@@ -115,11 +115,12 @@ def compiled_function(
     def decorate(function: Callable) -> Any:
         options = {"parallel": parallel, "fastmath": set(fastmath), "error_model": "numpy", "nogil": True, **wrappers}
         dispatcher = numba.njit(**options)(function)
-        with contextlib.suppress(RuntimeError):  # "no locator available": then each process compiles anew
+        try:
             dispatcher.enable_caching()
-        with contextlib.suppress(AttributeError):  # no cache, or one of another numba, which goes by the own file then
             index = dispatcher._cache._cache_file
             index._source_stamp = index._source_stamp, SOURCES
+        except (RuntimeError, AttributeError):  # no folder to write to, or another numba: each process compiles anew
+            dispatcher._cache = NullCache()
         return dispatcher
 
     return decorate
