@@ -192,14 +192,18 @@ def test_grad_visits_only_what_lies_between() -> None:
     assert visited == [False]
 
 
+class Product(minigrad.Function):
+    """What a rule is told, and when, is asked in the rules of its subclasses."""
+
+    def forward(self, a, b):
+        return a * b
+
+
 def test_a_rule_is_told_what_grad_wants() -> None:
     x, w = leaf(2.0), leaf(3.0)
     told = []
 
-    class Spy(minigrad.Function):
-        def forward(self, a, b):
-            return a * b
-
+    class Spy(Product):
         def backward(self, dy):
             told.append(self.needs)
             a, b = self.inputs
@@ -215,10 +219,7 @@ def test_two_threads_may_ask_one_graph_for_different_gradients_at_once() -> None
     x, w = leaf(2.0), leaf(3.0)
     both_run = threading.Barrier(2, timeout=20)
 
-    class Spy(minigrad.Function):
-        def forward(self, a, b):
-            return a * b
-
+    class Spy(Product):
         def backward(self, dy):
             told = []
             for _ in range(3):
@@ -240,10 +241,7 @@ def test_a_rule_that_differentiates_its_own_node_is_told_its_own_needs_again_aft
     x, w = leaf(2.0), leaf(3.0)
     told = []
 
-    class Spy(minigrad.Function):
-        def forward(self, a, b):
-            return a * b
-
+    class Spy(Product):
         def backward(self, dy):
             a, b = self.inputs
             if len(told) < 2:
