@@ -65,7 +65,8 @@ def call_every_kernel(cuda: Any, dtype: str) -> None:
 
     labels = cupy.asarray(np.array([0, 39]))  # 40 classes are more than the 32 threads of a block
     cuda.softmax_cross_entropy(draw(2, 40), labels)
-    cuda.softmax_cross_entropy_grad(draw(2), draw(2, 40), labels)
+    for of_the_losses in (draw(2), draw()):
+        cuda.softmax_cross_entropy_grad(of_the_losses, draw(2, 40), labels)
 
 
 def launches_of_every_kernel(dtype: str, index: str) -> list[Launch]:

@@ -129,7 +129,7 @@ def softmax_cross_entropy(logits, labels):
 
 
 def softmax_cross_entropy_grad(dlosses, probabilities, labels):
-    dlogits = np.empty(probabilities.shape)
+    dlogits, dlosses = np.empty(probabilities.shape), np.broadcast_to(dlosses, len(labels))
     for n, k in np.ndindex(*dlogits.shape):
         dlogits[n, k] = dlosses[n] * (probabilities[n, k] - (1 if k == labels[n] else 0))
     return dlogits
@@ -275,7 +275,7 @@ def classified(d: Draws) -> list[Any]:
 
 def classified_back(d: Draws) -> list[Any]:
     N, K = d.size(), d.integer(1, 5)
-    return [d.array((N,)), d.array((N, K), 0.0, 1.0), labels_of(d, N, K)]
+    return [d.array(d.choice((N,), ())), d.array((N, K), 0.0, 1.0), labels_of(d, N, K)]
 
 
 def some_images(d: Draws) -> tuple[int, int, int, int]:

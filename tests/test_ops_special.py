@@ -179,6 +179,14 @@ def test_cross_entropy_of_huge_logits_is_finite_and_so_is_its_gradient(dtype) ->
     np.testing.assert_allclose(gradient(losses, logits), [[1.0, -1.0, 0.0], [0.0, -0.5, 0.5]], atol=1e-6)
 
 
+@pytest.mark.parametrize(("reduction", "share"), [("mean", 0.5), ("sum", 1.0)])
+def test_cross_entropy_and_its_reduction_are_one_step_back(reduction: str, share: float) -> None:
+    logits = leaf([[0.0, 1.0, 2.0], [0.0, 0.0, 0.0]])
+    (step,) = ops.cross_entropy(logits, [2, 0], reduction).backward_steps()
+    expected = share * (ops.softmax(logits, axis=1).numpy() - [[0, 0, 1], [1, 0, 0]])
+    np.testing.assert_allclose(step.grad_inputs[0].numpy(), expected, rtol=1e-12)
+
+
 def test_cross_entropy_is_exact_where_the_loss_is_small() -> None:
     """ln(1 + e^-20) is lost when the probability is computed first."""
     logits = leaf([[20.0, 0.0]])

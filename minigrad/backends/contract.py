@@ -170,7 +170,10 @@ def softmax_cross_entropy(logits: Array, labels: Array) -> tuple[Array, Array]:
 
 
 def softmax_cross_entropy_grad(dlosses: Array, probabilities: Array, labels: Array) -> Array:
-    """dlogits (N, K) = dlosses[n] * (probabilities[n, k] - (1 if k is labels[n] else 0))"""
+    """dlogits (N, K) = dlosses[n] * (probabilities[n, k] - (1 if k is labels[n] else 0))
+
+    dlosses: (N,), or () where it is the same for all rows.
+    """
 
 
 # ------------------------------------------------------------------------------------------------------------ images.py

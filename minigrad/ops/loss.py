@@ -10,25 +10,31 @@ from ..autograd.function import Function
 from ..backends import get_backend
 from ..tensor import Tensor
 from .operands import as_tensor, floating, operands
-from .reduction import Mean, sum
+from .reduction import Mean, array_mean, sum
 from .shape import unsqueeze
 
 
 class CrossEntropy(Function):
-    """losses = ln sum e^z - z[label] and p = softmax(z) of each row z of the logits.
+    """y = the mean or the sum of losses ln sum e^z - z[label], one for each row z of the logits, or all of them; and
+    p = softmax(z) of each.
 
-    dL/dz = dL/dloss (p - onehot(label)) + p (dL/dp - sum dL/dp p). No caller of cross_entropy sees p, so its gradient
-    arrives only where the first term, which is written with p, is differentiated again.
+    dL/dz = d (p - onehot(label)) + p (dL/dp - sum dL/dp p), with d as in CrossEntropyGrad. No caller of cross_entropy
+    sees p, so its gradient arrives only where the first term, which is written with p, is differentiated again.
     """
 
     labels: Any
+    reduction: str
 
     def forward(self, logits):
-        return self.kernels.softmax_cross_entropy(logits, self.labels)
+        losses, p = self.kernels.softmax_cross_entropy(logits, self.labels)
+        if self.reduction == "none":
+            return losses, p
+        return losses.sum() if self.reduction == "sum" else array_mean(losses, len(losses), self.backend), p
 
-    def backward(self, dlosses, dp):
-        p = self.outputs[1]
-        dlogits = CrossEntropyGrad.apply(dlosses, p, labels=self.labels) if dlosses is not None else None
+    def backward(self, dloss, dp):
+        p, dlogits = self.outputs[1], None
+        if dloss is not None:
+            dlogits = CrossEntropyGrad.apply(dloss, p, labels=self.labels, reduction=self.reduction)
         if dp is not None:
             through_p = p * (dp - sum(dp * p, axis=1, keepdims=True))
             dlogits = through_p if dlogits is None else dlogits + through_p
@@ -36,17 +42,24 @@ class CrossEntropy(Function):
 
 
 class CrossEntropyGrad(Function):
-    """g = d (p - onehot(label)), d for each row;   dL/dd = sum of dL/dg (p - onehot),   dL/dp = dL/dg d"""
+    """g = d (p - onehot(label)), with d = e / N where e is the gradient of the mean of N losses, else d = e.
+
+    dL/de = the reduction of sum dL/dg (p - onehot), one for each row;   dL/dp = dL/dg d
+    """
 
     labels: Any
+    reduction: str
 
-    def forward(self, d, p):
+    def forward(self, e, p):
+        d = self.xp.asarray(e / len(p)) if self.reduction == "mean" else e
         return self.kernels.softmax_cross_entropy_grad(d, p, self.labels)
 
     def backward(self, dg):
-        d, p = self.inputs
+        e, p = self.inputs
+        d = e / len(p) if self.reduction == "mean" else e
         rows = self.xp.arange(len(self.labels))
-        return sum(dg * p, axis=1) - dg[rows, self.labels], dg * unsqueeze(d, 1)
+        slopes = sum(dg * p, axis=1) - dg[rows, self.labels]
+        return _reduce(slopes, self.reduction), dg * (unsqueeze(d, 1) if self.reduction == "none" else d)
 
 
 def cross_entropy(input: Tensor, target: Any, reduction: str = "mean") -> Tensor:
@@ -93,9 +106,10 @@ def cross_entropy(input: Tensor, target: Any, reduction: str = "mean") -> Tensor
         smallest, largest = np.minimum.reduce(labels), np.maximum.reduce(labels)
         if smallest < 0 or largest >= K:
             raise ValueError(f"cross_entropy: labels must lie from 0 to {K - 1}, got {smallest} to {largest}")
+    _check_batch("cross_entropy", labels, reduction)
     labels = input.backend.from_numpy(labels) if from_host else labels
-    losses, _ = CrossEntropy.apply(input, labels=labels)
-    return _reduce("cross_entropy", losses, reduction)
+    loss, _ = CrossEntropy.apply(input, labels=labels, reduction=reduction)
+    return loss
 
 
 def mse_loss(input: Tensor, target: Any, reduction: str = "mean") -> Tensor:
@@ -114,7 +128,8 @@ def mse_loss(input: Tensor, target: Any, reduction: str = "mean") -> Tensor:
     input, target = (floating("mse_loss", t) for t in operands("mse_loss", input, target))
     if input.shape != target.shape:
         raise ValueError(f"mse_loss: input {input.shape} and target {target.shape} must have the same shape")
-    return _reduce("mse_loss", (input - target) ** 2, reduction)
+    _check_batch("mse_loss", input, reduction)
+    return _reduce((input - target) ** 2, reduction)
 
 
 def check_reduction(name: str, reduction: str) -> str:
@@ -124,11 +139,14 @@ def check_reduction(name: str, reduction: str) -> str:
     return reduction
 
 
-def _reduce(name: str, losses: Tensor, reduction: str) -> Tensor:
+def _check_batch(name: str, examples: Any, reduction: str) -> None:
+    if reduction == "mean" and examples.size == 0:
+        raise ValueError(f"{name}: the mean over an empty batch is undefined; reduction='sum' gives 0")
+
+
+def _reduce(losses: Tensor, reduction: str) -> Tensor:
     if reduction == "none":
         return losses
     if reduction == "sum":
         return sum(losses)
-    if losses.size == 0:
-        raise ValueError(f"{name}: the mean over an empty batch is undefined; reduction='sum' gives 0")
     return Mean.apply(losses, axis=tuple(range(losses.ndim)), keepdims=False)

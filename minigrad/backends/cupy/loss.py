@@ -22,9 +22,8 @@ def softmax_cross_entropy_grad(
     dlosses: cupy.ndarray, probabilities: cupy.ndarray, labels: cupy.ndarray
 ) -> cupy.ndarray:
     dlogits = cupy.empty(probabilities.shape, probabilities.dtype)
-    repeated = dlosses.strides == (0,)  # the gradient of a mean or a sum: one number, for which no memory is needed
-    inputs = dlosses[:1] if repeated else contiguous(dlosses), contiguous(probabilities), _as_int64(labels)
-    _softmax_cross_entropy_grad(dlogits.size, *inputs, dlogits, probabilities.shape[1], 0 if repeated else 1)
+    inputs = contiguous(dlosses), contiguous(probabilities), _as_int64(labels)
+    _softmax_cross_entropy_grad(dlogits.size, *inputs, dlogits, probabilities.shape[1], dlosses.ndim)
     return dlogits
 
 

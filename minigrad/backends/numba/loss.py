@@ -20,7 +20,10 @@ def softmax_cross_entropy(logits: np.ndarray, labels: np.ndarray) -> tuple[np.nd
 
 def softmax_cross_entropy_grad(dlosses: np.ndarray, probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     dlogits = np.empty(probabilities.shape, probabilities.dtype)
-    _softmax_cross_entropy_grad(contiguous(dlosses), contiguous(probabilities), _int64(labels), dlogits)
+    step = dlosses.ndim  # 0 where one number serves all rows
+    _softmax_cross_entropy_grad(
+        contiguous(dlosses).reshape(-1), step, contiguous(probabilities), _int64(labels), dlogits
+    )
     return dlogits
 
 
@@ -44,8 +47,9 @@ def _softmax_cross_entropy(logits, labels, losses, probabilities):
 
 
 @compiled_function(for_python=True)
-def _softmax_cross_entropy_grad(dlosses, probabilities, labels, dlogits):
+def _softmax_cross_entropy_grad(dlosses, step, probabilities, labels, dlogits):
     for n in range(len(dlogits)):
+        dloss = dlosses[n * step]
         for k in range(dlogits.shape[1]):
-            dlogits[n, k] = probabilities[n, k] * dlosses[n]
-        dlogits[n, labels[n]] -= dlosses[n]
+            dlogits[n, k] = probabilities[n, k] * dloss
+        dlogits[n, labels[n]] -= dloss

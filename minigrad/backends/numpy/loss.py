@@ -15,6 +15,6 @@ def softmax_cross_entropy(logits: np.ndarray, labels: np.ndarray) -> tuple[np.nd
 
 
 def softmax_cross_entropy_grad(dlosses: np.ndarray, probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    dlogits = probabilities * dlosses[:, None]
+    dlogits = probabilities * dlosses[..., None]
     dlogits[np.arange(len(labels)), labels] -= dlosses
     return dlogits
