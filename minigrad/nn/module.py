@@ -141,7 +141,8 @@ class Module:
         return [(name, value) for name, value in vars(self).items() if isinstance(value, Parameter)]
 
     def _own_buffers(self) -> list[tuple[str, Tensor]]:
-        return [(name, value) for name, value in vars(self).items() if name in self._buffer_names and value is not None]
+        values = vars(self)
+        return [(name, buffer) for name in self._buffer_names if (buffer := values.get(name)) is not None]
 
     def _own_state(self) -> list[tuple[str, Tensor]]:
         return [*self._own_parameters(), *self._own_buffers()]

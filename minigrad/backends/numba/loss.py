@@ -20,10 +20,8 @@ def softmax_cross_entropy(logits: np.ndarray, labels: np.ndarray) -> tuple[np.nd
 
 def softmax_cross_entropy_grad(dlosses: np.ndarray, probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     dlogits = np.empty(probabilities.shape, probabilities.dtype)
-    step = dlosses.ndim  # 0 where one number serves all rows
-    _softmax_cross_entropy_grad(
-        contiguous(dlosses).reshape(-1), step, contiguous(probabilities), _int64(labels), dlogits
-    )
+    numbers, step = contiguous(dlosses).reshape(-1), dlosses.ndim  # a step of 0 where one serves all rows
+    _softmax_cross_entropy_grad(numbers, step, contiguous(probabilities), _int64(labels), dlogits)
     return dlogits
 
 
