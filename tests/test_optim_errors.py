@@ -269,7 +269,7 @@ ERRORS: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
             (
                 lambda: remembered({"momentum_buffer": np.ones(2)}),
                 TypeError,
-                "^load_state_dict: momentum_buffer must be a Tensor or an int, got a ndarray$",
+                "^load_state_dict: momentum_buffer must be a Tensor or an int, got a numpy.ndarray$",
             ),
         )
     ),

@@ -50,6 +50,7 @@ def test_every_group_is_scheduled_from_its_own_rate_also_one_added_later():
     scheduler.step()
     assert scheduler.get_last_lr() == [0.5, 0.25] and scheduler.base_lrs == [1.0, 0.5]
     sgd.add_param_group({"params": [nn.Parameter([1.0])], "lr": 8.0})
+    assert scheduler.state_dict()["base_lrs"] == [1.0, 0.5, 8.0]
     scheduler.step()
     assert scheduler.get_last_lr() == [0.25, 0.125, 2.0]
 

@@ -210,6 +210,23 @@ def test_a_state_becomes_the_dtype_and_backend_of_its_parameter(backend):
             TypeError,
             "load_state_dict: exp_avg must be a Tensor or an int, got a list",
         ),
+        (
+            lambda s: {**s, "state": {0: {"step": 3}}},
+            ValueError,
+            r"Adam remembers \['exp_avg', 'exp_avg_sq', 'step'\], the state has \['step'\]",
+        ),
+        (
+            lambda s: {**s, "state": {0: {"momentum_buffer": s["state"][0]["exp_avg"]}}},
+            ValueError,
+            r"the state has \['momentum_buffer'\]",
+        ),
+        (lambda s: {**s, "state": {0: {**s["state"][0], "step": 0}}}, ValueError, "step must be an int from 1, got 0"),
+        (lambda s: {**s, "state": {0: {**s["state"][0], "exp_avg": 1}}}, ValueError, "exp_avg must be a Tensor, got 1"),
+        (
+            lambda s: {**s, "state": {0: {**s["state"][0], "step": s["state"][0]["exp_avg"]}}},
+            ValueError,
+            "step must be an int from 1, got Tensor",
+        ),
     ],
 )
 def test_a_state_that_does_not_fit_is_refused_and_changes_nothing(change, error, message):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from ..nn.checks import finite, not_negative
+from ..tensor import Tensor
 from .flat import FlatOptimizer
 
 
@@ -36,6 +37,7 @@ class Adam(FlatOptimizer):
     no number.
     """
 
+    remembered: ClassVar = {"step": int, "exp_avg": Tensor, "exp_avg_sq": Tensor}
     decoupled = False  # whether weights decay by themselves
 
     def __init__(

@@ -48,8 +48,9 @@ class LRScheduler:
 
     @property
     def base_lrs(self) -> list[float]:
-        """The learning rate that each group began with."""
-        return [group["initial_lr"] for group in self.optimizer.param_groups]
+        """The learning rate that each group began with; one that was added since has its present rate until the next
+        step, and from there on that of a group which was there from the first epoch."""
+        return [group.get("initial_lr", group["lr"]) for group in self.optimizer.param_groups]
 
     def get_last_lr(self) -> list[float]:
         """The present learning rate of each group."""

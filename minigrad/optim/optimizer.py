@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from ..arrays import new_array
+from ..arrays import new_array, type_name
 from ..nn.checks import all_tensors, listed
 from ..tensor import Tensor
 
@@ -39,11 +39,14 @@ class Optimizer:
     Attributes:
         param_groups: a dict for each group, with "params" and every option; options may be changed between steps.
         state: what is remembered of each parameter from step to step: arrays of its shape, and integers, by name.
+        remembered: set it on the class to the names of these, each with Tensor or int; states with others are refused.
 
     Raises:
         TypeError: something among the parameters is no Tensor, or an option no number.
         ValueError: there are no parameters, one is given twice, computed or not floating, or an option is out of range.
     """
+
+    remembered: ClassVar[Mapping[str, type] | None] = None
 
     def __init__(self, params: Iterable[Any], **options: Any) -> None:
         self.defaults = options
@@ -207,6 +210,7 @@ class Optimizer:
                 )
             parameter = by_number[number]
             state[parameter] = {name: _restored(name, value, parameter) for name, value in values.items()}
+            self._check_remembered(values)
         self.state = state
         for own, saved in zip(self.param_groups, groups, strict=True):
             own.update({**saved, "params": own["params"]})
@@ -220,6 +224,17 @@ class Optimizer:
             if missing:
                 raise ValueError(f"load_state_dict: the state is not {self._name}'s: it lacks the options {missing}")
             self.check_options(group)
+
+    def _check_remembered(self, values: Mapping[str, Any]) -> None:
+        if not values or self.remembered is None:
+            return
+        if set(values) != set(self.remembered):
+            names = sorted(self.remembered), sorted(values, key=str)
+            raise ValueError(f"load_state_dict: {self._name} remembers {names[0]}, the state has {names[1]}")
+        for name, kind in self.remembered.items():
+            if not isinstance(values[name], kind) or (kind is int and values[name] < 1):
+                expected = "an int from 1" if kind is int else "a Tensor"
+                raise ValueError(f"load_state_dict: {name} must be {expected}, got {values[name]!r}")
 
     def __repr__(self) -> str:
         groups = [
@@ -252,7 +267,7 @@ def _restored(name: str, value: Any, parameter: Tensor) -> Any:
     if isinstance(value, int):
         return value
     if not isinstance(value, Tensor):
-        raise TypeError(f"load_state_dict: {name} must be a Tensor or an int, got a {type(value).__name__}")
+        raise TypeError(f"load_state_dict: {name} must be a Tensor or an int, got a {type_name(value)}")
     if value.shape != parameter.shape:
         raise ValueError(f"load_state_dict: {name} has shape {value.shape}, its parameter {parameter.shape}")
     return value.detach().to(parameter.backend).to(parameter.dtype).data

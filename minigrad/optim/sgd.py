@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from ..nn.checks import finite, flag, not_negative
+from ..tensor import Tensor
 from .flat import FlatOptimizer
 
 
@@ -35,6 +36,8 @@ class SGD(FlatOptimizer):
     Raises ValueError for lr, momentum or weight_decay below 0 or not finite, and nesterov without momentum or with
     dampening, TypeError for what is no number.
     """
+
+    remembered: ClassVar = {"momentum_buffer": Tensor}
 
     def __init__(
         self,

@@ -65,7 +65,7 @@ def write(checkpoint: Checkpoint, folder: StrPath) -> Path:
 
 
 def restore(run: TrainingRun, folder: StrPath) -> None:
-    """Puts the run into the state of the checkpoint in the folder; see `TrainingRun.resume`."""
+    """Puts the run into the state of the checkpoint in the folder, or leaves it as it is; see `TrainingRun.resume`."""
     path = Path(checked_path("TrainingRun.resume", folder), FILE_NAME)
     if not path.is_file():
         hint = f"; {path.parent} is a file, name its folder" if path.parent.is_file() else ""
@@ -73,22 +73,49 @@ def restore(run: TrainingRun, folder: StrPath) -> None:
     metadata = load_metadata(path)
     if METADATA_KEY not in metadata:
         raise ValueError(f"{path}: holds tensors, but is no checkpoint of a training run")
-    document = json.loads(metadata[METADATA_KEY])
-    _check_fits(run, path, document)
-
     tensors = load(path, backend=next(run.model.parameters()).backend)
+    before = capture(run)
+    try:
+        document = json.loads(metadata[METADATA_KEY])
+        _check_fits(run, document)
+        _put(run, tensors, document)
+        _check_dtypes(tensors, capture(run).tensors)
+    except BaseException as error:  # a damaged file can lead the readers into any
+        _put(run, before.tensors, json.loads(before.document))
+        if not isinstance(error, Exception):
+            raise
+        what = str(error) if type(error) is ValueError else f"a damaged checkpoint: {type(error).__name__}: {error}"
+        raise ValueError(f"{path}: {what}; nothing has been changed") from error
+
+
+def _put(run: TrainingRun, tensors: dict[str, Tensor], document: dict[str, Any]) -> None:
+    history = [_epoch(values) for values in document["history"]]
     run.model.load_state_dict(_with_prefix("model.", tensors))
     run.optimizer.load_state_dict(_optimizer_state(document["optimizer"], _with_prefix("optimizer.", tensors)))
     if run.scheduler is not None:
         run.scheduler.load_state_dict(document["scheduler"]["state"])
     for name, generator in _generators(run).items():
         generator.bit_generator.state = document["generators"][name]
-    run.history = [Epoch(*values) for values in document["history"]]
+    run.history = history
 
 
-def _check_fits(run: TrainingRun, path: Path, document: dict[str, Any]) -> None:
+def _epoch(values: Any) -> Epoch:
+    number, *figures = values
+    if type(number) is not int or any(type(figure) not in (int, float) for figure in figures):
+        raise ValueError(f"the history holds {values!r}, which is no epoch")
+    return Epoch(*values)
+
+
+def _check_dtypes(read: dict[str, Tensor], put: dict[str, Tensor]) -> None:
+    """Raises ValueError where a tensor was of another dtype, which the run does not take as it is."""
+    for name, tensor in read.items():
+        if name in put and tensor.dtype != put[name].dtype:
+            raise ValueError(f"{name} has dtype {tensor.dtype}, expected {put[name].dtype}")
+
+
+def _check_fits(run: TrainingRun, document: dict[str, Any]) -> None:
     if document["version"] != VERSION:
-        raise ValueError(f"{path}: checkpoint format {document['version']}, but this minigrad reads format {VERSION}")
+        raise ValueError(f"checkpoint format {document['version']}, but this minigrad reads format {VERSION}")
     generators = {name: generator.bit_generator.state["bit_generator"] for name, generator in _generators(run).items()}
     saved_generators = {name: state["bit_generator"] for name, state in document["generators"].items()}
     saved = {
@@ -109,7 +136,7 @@ def _check_fits(run: TrainingRun, path: Path, document: dict[str, Any]) -> None:
         if saved.get(name, _MISSING) != now.get(name, _MISSING)
     ]
     if different:
-        raise ValueError(f"{path} belongs to a run with other settings: {'; '.join(different)}")
+        raise ValueError(f"it belongs to a run with other settings: {'; '.join(different)}")
 
 
 def _optimizer_state(saved: dict[str, Any], tensors: dict[str, Tensor]) -> dict[str, Any]:
