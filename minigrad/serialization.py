@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 from collections.abc import Mapping
 from glob import escape
 from pathlib import Path
@@ -117,8 +118,9 @@ def load_metadata(path: StrPath) -> dict[str, str]:
 def write_atomically(path: StrPath, data: bytes) -> None:
     """Writes a file so that at any moment, through crashes and power cuts, it is the old one or the new one, whole.
 
-    The bytes go to a temporary file beside it, reach the disk, and only then take the name; a failure leaves the old
-    file alone and no temporary one behind. What a killed process left behind, the next write of that path removes.
+    The bytes go to a temporary file beside it, reach the disk, and only then take the name and the old file's
+    permissions; a failure leaves the old file alone and no temporary one behind. What a killed process left behind, the
+    next write of that path removes.
 
     Raises OSError where the file can't be written, FileNotFoundError where its folder isn't there.
     """
@@ -129,17 +131,25 @@ def write_atomically(path: StrPath, data: bytes) -> None:
         raise FileNotFoundError(f"cannot write {path}: there is no folder {target.parent}; make it first")
     if target.is_dir():
         raise IsADirectoryError(f"cannot write {path or repr(path)}: it is a folder; name a file in it")
+    if target.exists() and not target.is_file():
+        raise OSError(f"cannot write {path}: it is a device or a pipe, which a new file would replace")
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
         with open(temporary, "xb") as file:
+            with contextlib.suppress(FileNotFoundError):
+                shutil.copymode(target, temporary)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         _rename(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):  # a full disk has no name for what did not fit, others have the temporary one
+            error.filename = path
+            del error.filename2
         raise
-    for leftover in target.parent.glob(f".{escape(target.name)}.????????.tmp"):
+    for leftover in target.parent.glob(f".{escape(target.name)}.{'[0-9a-f]' * 8}.tmp"):
         with contextlib.suppress(OSError):  # another process may be just as far
             leftover.unlink()
     with contextlib.suppress(OSError):  # not every system can open and sync a folder

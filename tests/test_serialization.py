@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import struct
 import subprocess
 import sys
 from collections import OrderedDict
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -330,7 +332,12 @@ os.fsync = lambda fd: os.kill(os.getpid(), signal.SIGKILL)
 write_atomically({str(path)!r}, b"half")
 """
     path.write_bytes(b"old")
-    others = {f".{path.name}.tmp", f".other-{path.name}.12345678.tmp", f"{path.name}.12345678.tmp"}
+    others = {
+        f".{path.name}.tmp",
+        f".other-{path.name}.12345678.tmp",
+        f"{path.name}.12345678.tmp",
+        f".{path.name}.my-notes.tmp",
+    }
     for name in others:
         (path.parent / name).touch()
     killed = subprocess.run([sys.executable, "-c", script], check=False)
@@ -372,6 +379,31 @@ def test_a_new_file_has_the_permissions_of_any_new_file(path):
     plain = path.with_name("plain")
     plain.touch()
     assert path.stat().st_mode == plain.stat().st_mode
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX permissions")
+def test_a_file_that_is_written_anew_keeps_its_permissions(path):
+    path.touch()
+    path.chmod(0o600)
+    write_atomically(path, b"secret")
+    assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (b"secret", 0o600)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_not_replaced(path):
+    os.mkfifo(path)
+    with pytest.raises(OSError, match=r"cannot write .*: it is a device or a pipe"):
+        write_atomically(path, b"new")
+    assert stat.S_ISFIFO(path.stat().st_mode)
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+@pytest.mark.parametrize("error", [OSError(28, "No space left"), OSError(30, "Read-only", "a", None, "b")])
+def test_a_failed_write_names_the_file_that_was_asked_for(path, monkeypatch, step, error):
+    monkeypatch.setattr(os, step, Mock(side_effect=error))
+    with pytest.raises(OSError) as caught:
+        write_atomically(path, b"new")
+    assert str(caught.value) == f"[Errno {error.errno}] {error.strerror}: {str(path)!r}"
 
 
 # -- without the package -------------------------------------------------------------------------------------------
