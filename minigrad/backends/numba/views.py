@@ -63,17 +63,27 @@ def _stretches(goes_on: np.ndarray) -> np.ndarray:
 
 
 def _forwards(to: int, of: int, taps: int, stride: int, padding: int, dilation: int) -> tuple[np.ndarray, Pair]:
-    seen = np.arange(to)[:, None] * stride + np.arange(taps) * dilation - padding  # (to, taps)
-    return _summary(seen, (seen >= 0) & (seen < of)), (1, dilation)
+    """Through tap j pixel q sees b + j D, where b = q S - P: in the image if -b / D <= j < (of - b) / D."""
+    base = np.arange(to) * stride - padding
+    first, number = _taps(-(base // dilation), (-((base - of) // dilation)).clip(max=taps))
+    return np.stack([first, number, base + first * dilation], axis=1), (1, dilation)
 
 
 def _backwards(to: int, of: int, taps: int, stride: int, padding: int, dilation: int) -> tuple[np.ndarray, Pair]:
-    seen, rest = np.divmod(np.arange(to)[:, None] + padding - np.arange(taps) * dilation, stride)  # (to, taps)
-    common = math.gcd(stride, dilation)
-    return _summary(seen, (rest == 0) & (seen >= 0) & (seen < of)), (stride // common, -(dilation // common))
+    """Through tap j pixel w sees (b - j D) / S, where b = w + P: in the output if b - of S < j D <= b.
+
+    With g = gcd(S, D) it is whole if g divides b, and j is (b / g) (D / g)^-1 modulo S / g.
+    """
+    base, common = np.arange(to) + padding, math.gcd(stride, dilation)
+    period, step = stride // common, dilation // common
+    behind = np.where(base % common == 0, (base // dilation + 1).clip(max=taps), 0)
+    first, number = _taps((base - of * stride) // dilation + 1, behind, base // common * pow(step, -1, period), period)
+    return np.stack([first, number, (base - first * dilation) // stride], axis=1), (period, -step)
 
 
-def _summary(seen: np.ndarray, exists: np.ndarray) -> np.ndarray:
-    """(to, 3): the first tap that sees a pixel, how many do, and the pixel that the first one sees."""
-    first, number = exists.argmax(axis=1), exists.sum(axis=1)
-    return np.stack([first, number, seen[np.arange(len(seen)), first]], axis=1)
+def _taps(low: np.ndarray, behind: np.ndarray, phase: np.ndarray | int = 0, period: int = 1) -> tuple[np.ndarray, ...]:
+    """The first tap j >= 0 with low <= j < behind and j = phase modulo period, or 0, and how many there are."""
+    low = low.clip(min=0)
+    first = low + (phase - low) % period
+    number = (-((first - behind) // period)).clip(min=0)  # rounded up
+    return np.where(number > 0, first, 0), number
