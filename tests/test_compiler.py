@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import itertools
+import os
+import signal
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +20,7 @@ pytest.importorskip("numba")
 import numba
 from numba.core import caching
 from numba.core.caching import NullCache
+from numba.core.compiler import CompileResult
 from numba.core.cpu_options import ParallelOptions
 
 from minigrad.backends.numba import compiler
@@ -72,6 +76,32 @@ def bounds_kernel(kernels, shared_out_anew) -> Callable:
 
 def total(x):
     return x[0] + x[1]
+
+
+FACTOR = 1.0
+
+
+def scaled(x):
+    """Compiled to the same code of Python whatever the factor is, as a kernel is whatever it calls."""
+    return FACTOR * x[0]
+
+
+def call_anew(function: Callable) -> tuple[float, int]:
+    """What another process gets: the result, and how many versions it has read from disk."""
+    again = compiled_function(for_python=True)(function)
+    return again(np.array([1.0, 2.0])), sum(again.stats.cache_hits.values())
+
+
+def is_free(lock: Any) -> bool:
+    """Whether another thread could take it."""
+
+    def take() -> bool:
+        if taken := lock.acquire(blocking=False):
+            lock.release()
+        return taken
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(take).result()
 
 
 def test_a_kernel_divides_as_numpy_does(reciprocals_kernel, kernels) -> None:
@@ -157,7 +187,7 @@ def test_a_kernel_that_fails_in_some_thread_is_an_error(parts: int, place: int, 
     x[place * (parts - 1)] = 0.0
     with pytest.raises(MemoryError, match="a kernel of minigrad's numba backend has found no memory"):
         failing_kernel(2, x)
-    assert not threads.turn.locked()
+    assert is_free(threads.turn)
     failing_kernel(2, np.ones(2))
 
 
@@ -182,25 +212,163 @@ def test_many_python_threads_call_one_kernel(reciprocals_kernel) -> None:
 
 def test_a_kernel_waits_for_its_turn_and_tells_numba_how_many_threads(reciprocals_kernel, monkeypatch) -> None:
     seen: list[bool] = []
-    monkeypatch.setattr(threads, "tell_numba", lambda: seen.append(threads.turn.locked()))
-    for number, expected in ((None, []), (1, [True])):  # with none set, there is nothing to tell
+    monkeypatch.setattr(threads, "tell_numba", lambda: seen.append(is_free(threads.turn)))
+    for number, expected in ((None, []), (1, [False])):  # with none set, there is nothing to tell
         monkeypatch.setattr(threads, "number", number)
         reciprocals_kernel(1, np.ones(1), np.empty(1))
         assert seen == expected
-    assert not threads.turn.locked()
+    assert is_free(threads.turn)
+
+
+def test_a_signals_handler_may_call_a_kernel_while_its_thread_has_the_turn(reciprocals_kernel) -> None:
+    y = np.empty(1)
+
+    def handle(*_: Any) -> None:
+        assert threads.turn.acquire(blocking=False)  # otherwise the kernel would wait for ever
+        threads.turn.release()
+        reciprocals_kernel(1, np.array([4.0]), y)
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        with threads.turn:
+            signal.raise_signal(signal.SIGINT)
+            assert y.tolist() == [0.25]
+            assert not is_free(threads.turn)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert is_free(threads.turn)
 
 
 def test_a_kernel_is_compiled_anew_when_any_file_of_the_backend_has_changed(monkeypatch) -> None:
     """What it calls may be another file's, and is compiled into it."""
-
-    def hits() -> int:
-        function = compiled_function(for_python=True)(total)
-        function(np.ones(2))
-        return sum(function.stats.cache_hits.values())
-
-    assert [hits(), hits()] == [0, 1]
+    assert [call_anew(total), call_anew(total)] == [(3.0, 0), (3.0, 1)]
     monkeypatch.setattr(compiler, "SOURCES", "others")
-    assert [hits(), hits()] == [0, 1]
+    assert [call_anew(total), call_anew(total)] == [(3.0, 0), (3.0, 1)]
+
+
+def test_each_function_is_kept_in_files_of_its_own(tmp_path) -> None:
+    for function in (total, scaled):
+        call_anew(function)
+    names = sorted(path.name.partition("-")[0] for path in tmp_path.rglob("*.nb?"))
+    assert names == ["test_compiler.scaled"] * 2 + ["test_compiler.total"] * 2
+
+
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda content: b"",
+    "half": lambda content: content[: len(content) // 2],
+    "without its end": lambda content: content[:-1],
+    "zeros": lambda content: bytes(len(content)),
+    "zeros inside": lambda content: content[: len(content) // 2] + bytes(64) + content[len(content) // 2 + 64 :],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("files", ["*.nbi", "*.nbc", "*.nb?"])
+def test_a_damaged_file_on_disk_counts_as_not_there_and_is_replaced(files: str, damage: str, tmp_path) -> None:
+    assert call_anew(total) == (3.0, 0)
+    damaged = list(tmp_path.rglob(files))
+    assert len(damaged) == (2 if files == "*.nb?" else 1)
+    for path in damaged:
+        path.write_bytes(DAMAGES[damage](path.read_bytes()))
+    assert [call_anew(total), call_anew(total)] == [(3.0, 0), (3.0, 1)]
+
+
+def test_a_file_that_may_not_be_read_counts_as_not_there(tmp_path) -> None:
+    assert call_anew(total) == (3.0, 0)
+    for path in list(tmp_path.rglob("*.nb?")):
+        path.unlink()
+        path.mkdir()  # for the superuser, too
+    assert [call_anew(total), call_anew(total)] == [(3.0, 0)] * 2
+
+
+def no_space_for(ending: str, monkeypatch) -> None:
+    """The disk is full when a file of such a name is written."""
+    replace = os.replace
+
+    def replace_or_fail(source: str, target: str) -> None:
+        if target.endswith(ending):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", replace_or_fail)
+
+
+@pytest.mark.parametrize("ending", [".nbi", ".nbc"])
+def test_what_cannot_be_written_is_left_out_until_there_is_space(ending: str, monkeypatch, tmp_path) -> None:
+    with monkeypatch.context() as full:
+        no_space_for(ending, full)
+        assert [call_anew(total), call_anew(total)] == [(3.0, 0)] * 2
+    assert [call_anew(total), call_anew(total)] == [(3.0, 0), (3.0, 1)]
+    assert sorted(path.suffix for path in tmp_path.rglob("*") if path.is_file()) == [".nbc", ".nbi"]
+
+
+def test_a_damaged_index_that_cannot_be_replaced_stops_nothing(monkeypatch, tmp_path) -> None:
+    assert call_anew(total) == (3.0, 0)
+    (index,) = tmp_path.rglob("*.nbi")
+    index.write_bytes(b"")
+    no_space_for(".nbi", monkeypatch)
+    assert [call_anew(total), call_anew(total)] == [(3.0, 0)] * 2
+
+
+def test_a_folder_that_cannot_be_written_to_any_more_stops_nothing(monkeypatch) -> None:
+    def fail(**_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    function = compiled_function(for_python=True)(total)
+    monkeypatch.setattr(caching.tempfile, "TemporaryFile", fail)
+    assert function(np.array([1.0, 2.0])) == 3.0
+
+
+def test_older_code_is_not_run_where_the_newer_one_could_not_be_written(monkeypatch) -> None:
+    """The index is the newer one then, and names a file that has been there before."""
+    assert call_anew(scaled) == (1.0, 0)
+    monkeypatch.setattr(sys.modules[__name__], "FACTOR", 5.0)
+    monkeypatch.setattr(compiler, "SOURCES", "others")
+    with monkeypatch.context() as full:
+        no_space_for(".nbc", full)
+        assert call_anew(scaled) == (5.0, 0)
+    assert [call_anew(scaled), call_anew(scaled)] == [(5.0, 0), (5.0, 1)]
+
+
+def test_code_of_another_version_is_not_run_in_its_place(tmp_path) -> None:
+    function = compiled_function(for_python=True)(total)
+    assert function(np.array([1.0, 2.0])) == 3.0
+    (first,) = tmp_path.rglob("*.nbc")
+    assert function(np.array([1, 2])) == 3
+    (second,) = set(tmp_path.rglob("*.nbc")) - {first}
+    first.write_bytes(second.read_bytes())
+    assert call_anew(total) == (3.0, 0)
+
+
+def test_code_of_another_numba_is_not_run(monkeypatch) -> None:
+    assert call_anew(total) == (3.0, 0)
+    monkeypatch.setattr(numba, "__version__", "0")
+    with monkeypatch.context() as full:
+        no_space_for(".nbc", full)
+        assert call_anew(total) == (3.0, 0)
+    assert [call_anew(total), call_anew(total)] == [(3.0, 0), (3.0, 1)]
+
+
+@pytest.mark.parametrize("step", ["_reduce", "_rebuild"])
+def test_an_error_that_is_not_of_files_is_raised(step: str, monkeypatch) -> None:
+    def fail(*_: Any) -> None:
+        raise ValueError("numba's own")
+
+    if step == "_rebuild":
+        call_anew(total)
+    monkeypatch.setattr(CompileResult, step, fail)
+    with pytest.raises(ValueError, match="numba's own"):
+        call_anew(total)
+
+
+def test_an_error_of_the_compiler_is_raised_whatever_its_kind(monkeypatch) -> None:
+    def fail(*_: Any) -> None:
+        raise OSError("the compiler's own")
+
+    function = compiled_function(for_python=True)(total)
+    monkeypatch.setattr(function._compiler, "compile", fail)
+    with pytest.raises(OSError, match="the compiler's own"):
+        function(np.ones(2))
 
 
 def test_only_the_loop_that_shares_tasks_out_is_parallel_and_only_rounding_is_free(kernels) -> None:
@@ -248,4 +416,9 @@ def test_nothing_is_kept_by_a_numba_that_cannot_be_told_of_the_other_files(monke
 
     assert not isinstance(compiled_function()(reciprocals)._cache, NullCache)
     monkeypatch.setattr(caching, "IndexDataCacheFile", OtherIndex)
+    assert isinstance(compiled_function()(reciprocals)._cache, NullCache)
+
+
+def test_nothing_is_kept_by_a_numba_whose_files_are_made_otherwise(monkeypatch) -> None:
+    monkeypatch.setattr(compiler, "_Files", lambda path: None)
     assert isinstance(compiled_function()(reciprocals)._cache, NullCache)

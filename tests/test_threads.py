@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import module_from_spec
+from typing import Any
 
 import pytest
 
 pytest.importorskip("numba")
 
 from minigrad.backends.numba import threads
+
+
+def is_free(lock: Any) -> bool:
+    """Whether another thread could take it."""
+
+    def take() -> bool:
+        if taken := lock.acquire(blocking=False):
+            lock.release()
+        return taken
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(take).result()
 
 
 @pytest.mark.parametrize(
@@ -62,11 +76,25 @@ def test_after_a_fork_nobody_holds_the_turn_and_one_thread_does_all() -> None:
     own.set(3)
     assert (own.forked, own.number, own.parts) == (False, 3, 3)
     own.turn.acquire()
+    assert not is_free(own.turn)
     own.after_fork()
     assert (own.forked, own.parts) == (True, 1)
-    assert not own.turn.locked()
+    assert is_free(own.turn)
     own.set(2)
     assert (own.number, own.parts) == (2, 1)
+
+
+@pytest.mark.parametrize("forked", [False, True])
+def test_the_turn_may_be_taken_again_by_the_thread_that_has_it(forked: bool) -> None:
+    own = threads.Threads()
+    if forked:
+        own.after_fork()
+    for _ in range(2):
+        assert own.turn.acquire(blocking=False)
+    own.turn.release()
+    assert not is_free(own.turn)
+    own.turn.release()
+    assert is_free(own.turn)
 
 
 @pytest.mark.parametrize(("environment", "parts"), [({}, 4), ({"OMP_NUM_THREADS": "3"}, 3)])
@@ -119,23 +147,45 @@ def libraries(monkeypatch) -> list[Library]:
 
 
 def test_matrix_products_run_on_one_thread_inside_and_get_the_others_back(libraries) -> None:
-    def numbers() -> list[int]:
-        return [library.num_threads for library in libraries]
-
     one = threads.OneBlasThread()
     libraries[0].set_num_threads(4)  # by somebody else, since
     for _ in range(2):
         with one:
-            assert numbers() == [1, 1]
+            assert numbers(libraries) == [1, 1]
             with one:
-                assert numbers() == [1, 1]
-            assert numbers() == [1, 1]
-        assert numbers() == [4, 5]
+                assert numbers(libraries) == [1, 1]
+            assert numbers(libraries) == [1, 1]
+        assert numbers(libraries) == [4, 5]
+
+
+def numbers(libraries: list[Library]) -> list[int]:
+    return [library.num_threads for library in libraries]
 
 
 def test_no_two_python_threads_set_the_number_for_matrix_products_at_once(libraries, monkeypatch) -> None:
-    one, locked = threads.OneBlasThread(), []
-    monkeypatch.setattr(Library, "set_num_threads", lambda *_: locked.append(one._lock.locked()))
+    one, free = threads.OneBlasThread(), []
+    monkeypatch.setattr(Library, "set_num_threads", lambda *_: free.append(is_free(one._lock)))
     with one:
-        assert not one._lock.locked()
-    assert locked == [True] * 4
+        assert is_free(one._lock)
+    assert free == [False] * 4
+    assert is_free(one._lock)
+
+
+def test_a_signals_handler_may_multiply_matrices_while_the_number_is_set(libraries, monkeypatch) -> None:
+    one, set_number, interruptions = threads.OneBlasThread(), Library.set_num_threads, []
+
+    def interrupt_once(library: Library, number: int) -> None:
+        monkeypatch.setattr(Library, "set_num_threads", set_number)
+        interruptions.append(number)
+        assert one._lock.acquire(blocking=False)  # otherwise the next line would wait for ever
+        one._lock.release()
+        with one:
+            pass
+        set_number(library, number)
+
+    monkeypatch.setattr(Library, "set_num_threads", interrupt_once)
+    with one:
+        assert numbers(libraries) == [1, 1]
+        monkeypatch.setattr(Library, "set_num_threads", interrupt_once)
+    assert numbers(libraries) == [3, 5]
+    assert interruptions == [1, 3]

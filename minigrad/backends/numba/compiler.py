@@ -20,8 +20,10 @@ from __future__ import annotations
 import functools
 import hashlib
 import operator
+import pickle
 import types
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import compress
 from pathlib import Path
 from typing import Any
@@ -30,7 +32,7 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils
-from numba.core.caching import NullCache
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.cpu_options import ParallelOptions
 from numba.core.types import Array, Tuple, UniTuple, int64, none, void
 from numba.extending import intrinsic
@@ -115,15 +117,54 @@ def compiled_function(
     def decorate(function: Callable) -> Any:
         options = {"parallel": parallel, "fastmath": set(fastmath), "error_model": "numpy", "nogil": True, **wrappers}
         dispatcher = numba.njit(**options)(function)
-        try:
-            dispatcher.enable_caching()
-            index = dispatcher._cache._cache_file
-            index._source_stamp = index._source_stamp, SOURCES
-        except (RuntimeError, AttributeError):  # no folder to write to, or another numba: each process compiles anew
-            dispatcher._cache = NullCache()
+        # No folder to write to, or another numba: it keeps the NullCache that it has, and each process compiles anew.
+        with suppress(RuntimeError, AttributeError, TypeError):
+            dispatcher._cache = _Cache(function)
         return dispatcher
 
     return decorate
+
+
+class _Cache(FunctionCache):
+    """What numba keeps of a function on disk. Trouble with its files costs time only: then the function is compiled."""
+
+    def __init__(self, function: Callable) -> None:
+        super().__init__(function)
+        stamp = numba.__version__, self._cache_file._source_stamp, SOURCES
+        self._cache_file = _Files(self._cache_path, self._impl.filename_base, stamp)
+
+    def save_overload(self, signature: Any, compiled: Any) -> None:
+        with suppress(OSError):  # a full disk
+            super().save_overload(signature, compiled)
+
+
+class _Files(IndexDataCacheFile):
+    """An index and the files of code that it names. What cannot be read counts as not there, and is written anew.
+
+    A file of code says itself what it is. Where the disk was full, or the process was ended, after the index had been
+    written, the file that it names may be an older one: code of other sources. And its digest tells of damage that only
+    LLVM would notice, or nobody.
+    """
+
+    def load(self, key: Any) -> Any:
+        try:
+            *found, code = super().load(key)
+            return pickle.loads(code) if found == self._label(key, code) else None
+        except Exception:  # pickle raises anything for a damaged file; and what is read is None where there is none
+            return None
+
+    def save(self, key: Any, data: Any) -> None:
+        code = self._dump(data)
+        super().save(key, (*self._label(key, code), code))
+
+    def _label(self, key: Any, code: bytes) -> list[Any]:
+        return [self._source_stamp, key, hashlib.sha256(code).digest()]
+
+    def _load_index(self) -> dict[Any, str]:
+        try:
+            return super()._load_index()
+        except Exception:  # as above
+            return {}
 
 
 def _version(kernel: Any, run: Any, arguments: tuple[Any, ...]) -> tuple[Callable, tuple[int, int]]:

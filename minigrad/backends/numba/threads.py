@@ -30,12 +30,13 @@ class Threads:
             that, and kernels then run in the calling thread alone.
         parts: into how many a kernel's tasks are shared out, one for each thread.
         turn: held by the Python thread whose kernel runs. Each kernel uses all cores anyway; and numba's simplest pool
-            of threads, the one where there is no OpenMP, ends the process when two callers meet in it.
+            of threads, the one where there is no OpenMP, ends the process when two callers meet in it. The same thread
+            may take it again: in a signal's handler.
     """
 
     def __init__(self) -> None:
         self.forked = False
-        self.turn = threading.Lock()
+        self.turn = threading.RLock()
         self.number = _number_from_environment()  # None: as numba has it
         self.parts = self.number or _most()
         self._told = _NumbaThreads()
@@ -51,7 +52,7 @@ class Threads:
 
     def after_fork(self) -> None:
         self.forked, self.parts = True, 1
-        self.turn = threading.Lock()
+        self.turn = threading.RLock()
 
 
 def _number_from_environment() -> int | None:
@@ -91,7 +92,7 @@ class OneBlasThread:
     """A context in which matrix products run on the calling thread alone."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._inside = 0
         libraries = threadpoolctl.ThreadpoolController().select(user_api="blas").lib_controllers
         self._libraries = [(library, library.num_threads) for library in libraries]
