@@ -20,6 +20,7 @@ import numpy as np
 import minigrad
 from minigrad import BackendError, Tensor, load, nn
 from minigrad.activations import MapRow, activations, plot_maps, receptive_field
+from minigrad.checks import writable_folder
 from minigrad.data import ArrayDataset, DataLoader, Dataset, FashionMNIST
 from minigrad.data.fashion_mnist import CLASSES
 from minigrad.models import VARIANTS, lenet5
@@ -75,7 +76,7 @@ def errors_in_one_sentence() -> Iterator[None]:
 
 def prepare(out: Path) -> None:
     """What can go wrong before anything is trained: the folder, and matplotlib."""
-    out.mkdir(parents=True, exist_ok=True)
+    writable_folder(out)
     new_figure(1, 1)
 
 
@@ -152,6 +153,9 @@ def loaded_network(path: Path) -> tuple[nn.Sequential, str]:
         )
     model = lenet5(variant)
     model.load_state_dict(load(path))
+    for name, weights in model.state_dict().items():
+        if not np.isfinite(weights.numpy()).all():
+            raise ValueError(f"{path}: not all weights are finite, see {name}; take those of a run that learned")
     return model, f"{variant} LeNet-5 from {path.name}"
 
 

@@ -117,9 +117,12 @@ def main() -> int:
             "cuda_on_cpu.py: error: needs the compiler g++; install it with `sudo apt install g++` (Debian, Ubuntu) or "
             "`sudo dnf install gcc-c++` (Fedora)"
         )
-    add_up_columns()
-    sum_rows()
-    fill_array()
+    try:
+        add_up_columns()
+        sum_rows()
+        fill_array()
+    except OSError as error:  # compiled kernels are kept in files
+        sys.exit(f"cuda_on_cpu.py: error: {error}")
     return 0
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import shlex
 import shutil
 import sys
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import minigrad
 from minigrad import BackendError, nn, plots, save
+from minigrad.checks import writable_folder
 from minigrad.data import MNIST, DataLoader, FashionMNIST
 from minigrad.models import VARIANTS, lenet5, summary
 from minigrad.optim import SGD
@@ -45,23 +47,14 @@ def main() -> int:
     except KeyboardInterrupt:
         return 130
     try:
-        train(run, options)
-        save_results(run, options.out)
-    except NonFiniteLoss as error:
-        print(f"stopped: {error}; a learning rate below {options.lr:g} may help. The last good weights:", flush=True)
-        save_files({"last-good.safetensors": partial(save, run.model.state_dict())}, options.out)
-        return 1
-    except KeyboardInterrupt:
-        save_interrupted(run, options, parser)
-        return 130
+        return train_and_save(run, options, parser)
     except OSError as error:  # a full disk
         sys.exit(f"lenet.py: error: {error}")
-    return 0
 
 
 def prepare(options: argparse.Namespace) -> TrainingRun:
     """Everything that can go wrong before the first step: the backend, the data, the folders, the checkpoint."""
-    options.out.mkdir(parents=True, exist_ok=True)
+    writable_folder(options.out)
     train_set, test_set = (DATASETS[options.dataset](train=train) for train in (True, False))
     if options.batch_size > len(train_set):
         raise ValueError(f"--batch-size {options.batch_size} is more than the {len(train_set)} images to train on")
@@ -87,6 +80,21 @@ def prepare(options: argparse.Namespace) -> TrainingRun:
     if options.checkpoint:
         run.save(options.checkpoint)
     return run
+
+
+def train_and_save(run: TrainingRun, options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """Trains and saves the results, or what there is when it stops early; returns the exit status."""
+    try:
+        train(run, options)
+        save_results(run, options.out)
+    except NonFiniteLoss as error:
+        print(f"stopped: {error}; a learning rate below {options.lr:g} may help. The last good weights:", flush=True)
+        save_files({"last-good.safetensors": partial(save, run.model.state_dict())}, options.out)
+        return 1
+    except KeyboardInterrupt:
+        save_interrupted(run, options, parser)
+        return 130
+    return 0
 
 
 def train(run: TrainingRun, options: argparse.Namespace) -> None:
@@ -168,8 +176,8 @@ def save_interrupted(run: TrainingRun, options: argparse.Namespace, parser: argp
     folder = options.checkpoint or options.out
     try:
         path = run.save(folder)
-    except ImportError as error:
-        print(f"\ninterrupted, and nothing is saved: {error}")
+    except (ImportError, OSError) as error:
+        print(f"\ninterrupted, and the run could not be saved: {error}")
         return
     python = "python" if shutil.which("python") == sys.executable else sys.executable
     command = [python, sys.argv[0]]
@@ -247,7 +255,7 @@ def check(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
         parser.error(f"--seed must be at least 0, got {options.seed}")
     if options.resume and not options.checkpoint:
         parser.error("--resume needs --checkpoint DIR, the folder with the checkpoint to go on from")
-    if options.checkpoint and not options.resume and (options.checkpoint / "checkpoint.safetensors").exists():
+    if options.checkpoint and not options.resume and os.path.exists(options.checkpoint / "checkpoint.safetensors"):
         parser.error(
             f"{options.checkpoint} already holds a checkpoint: go on from it with --resume, or name another folder"
         )

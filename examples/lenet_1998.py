@@ -17,6 +17,7 @@ import numpy as np
 
 import minigrad
 from minigrad import BackendError, nn, no_grad, plots
+from minigrad.checks import writable_folder
 from minigrad.data import MNIST, ArrayDataset, DataLoader, FashionMNIST
 from minigrad.lenet1998 import bitmap_codes, lenet1998, map_loss
 from minigrad.models import summary
@@ -42,7 +43,7 @@ TRAIN_COLOUR, TEST_COLOUR, QUIET_COLOUR = plots.TRAIN_COLOUR, plots.TEST_COLOUR,
 def main() -> int:
     options = parse_options()
     try:
-        options.out.mkdir(parents=True, exist_ok=True)
+        writable_folder(options.out)
         minigrad.use_backend(options.backend)
         train_set, test_set = datasets(options.fast)
     except (BackendError, ImportError, OSError, ValueError) as error:
@@ -61,14 +62,16 @@ def main() -> int:
     )
     try:
         train_errors = list(train(run, options.epochs))
+        test_error = 100 * (1 - run.history[-1].test_accuracy)
+        if not options.fast:
+            print_beside_the_paper(test_error, options)
+        save_results(run, train_errors, options)
     except NonFiniteLoss as error:
         sys.exit(f"lenet_1998.py: stopped: {error}; a learning rate below {options.lr:g} may help")
+    except OSError as error:  # a full disk
+        sys.exit(f"lenet_1998.py: error: {error}")
     except KeyboardInterrupt:
         return 130
-    test_error = 100 * (1 - run.history[-1].test_accuracy)
-    if not options.fast:
-        print_beside_the_paper(test_error, options)
-    save_results(run, train_errors, options)
     if options.fast:
         assert test_error < 50, f"after {options.epochs} epochs the test error is still {test_error:.1f} %"
     return 0

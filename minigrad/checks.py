@@ -1,8 +1,11 @@
-"""Checks of arguments that several layers share; each message ends with the value that was given."""
+"""Checks of arguments that several layers share; each message names the value that was given."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,9 +50,33 @@ def path(caller: str, value: Any) -> str:
     return os.fspath(value)
 
 
+def flag(caller: str, what: str, value: Any) -> bool:
+    """The value as a bool; raises TypeError for anything else, as "no" and None have a truth that few would guess."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{caller}: {what} must be True or False, got {value!r}")
+    return bool(value)
+
+
 def array(caller: str, what: str, value: Any) -> np.ndarray:
     """The value as a NumPy array; raises TypeError for rows of different lengths."""
     try:
         return np.asarray(value)
     except ValueError:
         raise TypeError(f"{caller}: {what} must be an array, got a list of rows of different lengths") from None
+
+
+def writable_folder(folder: str | os.PathLike[str]) -> None:
+    """Makes the folder where it isn't there; raises OSError where it cannot be made or has no room for a mebibyte.
+
+    For programs that write their results after minutes of work. What is in the folder stays as it is.
+    """
+    probe = Path(folder, f".{secrets.token_hex(8)}.tmp")
+    try:
+        with contextlib.suppress(FileExistsError):  # a file in its place: writing below it fails, with a clearer reason
+            probe.parent.mkdir(parents=True)
+        try:
+            probe.write_bytes(bytes(2**20))  # a disk may be full but for a little, in which an empty file finds room
+        finally:
+            probe.unlink(missing_ok=True)
+    except OSError as error:
+        raise OSError(f"cannot write results into {os.fspath(folder)}: {error.strerror}") from None

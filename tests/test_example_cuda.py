@@ -71,6 +71,16 @@ def test_what_is_missing_is_said_in_one_sentence(tmp_path: Path) -> None:
     assert "needs the compiler g++; install it with `sudo apt install g++`" in result.stderr
 
 
+def test_a_cache_that_cannot_be_written_is_said_in_one_sentence(tmp_path: Path) -> None:
+    if reason := why_not():
+        pytest.skip(reason)
+    (tmp_path / "a_file").touch()
+    result = run(EXAMPLE, XDG_CACHE_HOME=str(tmp_path / "a_file"))
+    assert result.returncode == 1
+    assert result.stderr.startswith("cuda_on_cpu.py: error: ") and "a_file" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
 def test_the_code_in_the_documentation_does_what_it_says(capfd, monkeypatch) -> None:
     if reason := why_unusable():
         pytest.skip(reason)

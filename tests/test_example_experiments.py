@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from example_runs import run
 
-from minigrad import save
+from minigrad import Tensor, save
 from minigrad.models import lenet5
 
 RESULTS = {
@@ -106,3 +106,14 @@ def test_what_cannot_be_done_is_said_in_one_line(tmp_path, example, arguments, m
     save(lenet5().state_dict(), tmp_path / "other", {"network": "book on mnist"})
     error = run(example, tmp_path, "--fast", *arguments.split(), code=1)
     assert error.startswith(f"{example}.py: error: ") and message in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+@pytest.mark.parametrize("example", ["activations", "strange_inputs"])
+def test_weights_that_are_no_numbers_are_refused(tmp_path, example, value):
+    state = {name: tensor.numpy().copy() for name, tensor in lenet5().state_dict().items()}
+    state["3.bias"][3] = value
+    save({name: Tensor(array) for name, array in state.items()}, tmp_path / "bad", {"network": "book on fashion-mnist"})
+    error = run(example, tmp_path, "--fast", "--weights", "bad", code=1)
+    assert error.startswith(f"{example}.py: error: bad: not all weights are finite, see 3.bias; ")
+    assert error.count("\n") == 1

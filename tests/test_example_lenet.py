@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import os
 import shlex
@@ -216,7 +217,9 @@ def test_a_wrong_option_is_named(run, arguments, message):
         ("--backend numpy --checkpoint saved --resume --lr 0.2", "other settings: lr was 0.1 and is 0.2"),
         ("--backend numpy --checkpoint saved --resume --variant modern", "variant was 'book' and is 'modern'"),
         ("--backend numpy --checkpoint saved --resume --epochs 1", "saved holds 2 epochs, more than --epochs 1"),
-        ("--backend numpy --out a_file/out", "a_file"),
+        ("--backend numpy --out a_file/out", "cannot write results into a_file/out: "),
+        ("--backend numpy --checkpoint a_file", "a_file is a file; name a folder"),
+        (f"--backend numpy --checkpoint {'n' * 300}", "n" * 300),
         ("--backend numpy --batch-size 301", "--batch-size 301 is more than the 300 images to train on"),
     ],
 )
@@ -242,6 +245,35 @@ def test_a_loss_that_becomes_nan_stops_the_run_and_keeps_the_last_good_weights(r
     assert "of layer " in out and "a learning rate below 1e+10 may help" in out
     assert os.listdir("here") == ["last-good.safetensors"]
     assert all(np.isfinite(tensor.numpy()).all() for tensor in load("here/last-good.safetensors").values())
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """Files can be made, and nothing that is written reaches the disk."""
+
+    def fsync(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+
+
+@pytest.mark.parametrize("arguments", ["--epochs 1", "--lr 1e10"])
+def test_results_for_which_the_disk_has_no_room_are_said_in_one_line(run, full_disk, arguments):
+    code, out, err = run(f"--backend numpy --variant modern --out here {arguments}")
+    assert code == 1 and err.startswith("lenet.py: error: ") and "\n" not in err
+    assert os.strerror(errno.ENOSPC) in err and "here" in err
+    assert ("The last good weights:" in out) == ("--lr" in arguments)
+    assert os.listdir("here") == []
+
+
+def test_ctrl_c_with_a_full_disk_says_that_the_run_is_lost(run, lenet, monkeypatch, full_disk):
+    def interrupt(bar, step):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(lenet.ProgressBar, "__call__", interrupt)
+    code, out, err = run("--backend numpy --out here")
+    assert (code, err) == (130, "")
+    assert f"interrupted, and the run could not be saved: [Errno {errno.ENOSPC}] " in out and "--resume" not in out
 
 
 def test_results_of_an_earlier_run_are_named_and_left_alone(run):

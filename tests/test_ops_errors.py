@@ -22,6 +22,7 @@ NOT_AN_OPERAND = "{}: expected a Tensor, an array or a number, got 'text'"
 NO_SUCH_AXIS = "{}: axis 5 is out of range for a tensor of 2 dimensions"
 NO_INTEGER_AXIS = "{}: an axis must be an integer, got 0.5"
 NOTHING_THERE = r"{}: there is nothing to reduce along axis .* of shape \(0, 2\)"
+KEEPDIMS = r"{}: keepdims must be True or False, got 1; several axes are a tuple, axis=\(0, 1\)"
 SHAPES = r"{}: operands could not be broadcast together with shapes \(2,\) \(3,\)"
 
 ONE_TENSOR = (
@@ -34,6 +35,11 @@ TWO_OPERANDS = (
     *("not_equal", "pow", "sub"),
 )
 REDUCTIONS = ("logsumexp", "max", "mean", "min", "sum", "var")
+
+UNTRAINED = (
+    ("dropout", lambda f: f(V, training="no")),
+    ("batch_norm", lambda f: f(M, None, None, training="no")),
+)
 
 ERRORS = [
     *((name, lambda f: f("text"), TypeError, NOT_A_TENSOR) for name in ONE_TENSOR),
@@ -53,6 +59,12 @@ ERRORS = [
     ),
     *((name, lambda f: f(EMPTY), ValueError, NOTHING_THERE) for name in REDUCTIONS if name != "sum"),
     *((name, lambda f: f(EMPTY, 0), ValueError, NOTHING_THERE) for name in REDUCTIONS if name != "sum"),
+    *((name, lambda f: f(M, 0, 1), TypeError, KEEPDIMS) for name in REDUCTIONS),
+    *(
+        (name, lambda f: f(M, 0, "no"), TypeError, "{}: keepdims must be True or False, got 'no'")
+        for name in REDUCTIONS
+    ),
+    *((name, lambda f: f(M, 0, 1), TypeError, "{}: keepdims must .*, got 1") for name in ("argmax", "argmin")),
     ("var", lambda f: f(M, ddof=4), ValueError, "var: ddof 4 needs more than 4 elements"),
     ("var", lambda f: f(M, ddof="one"), TypeError, "var: ddof must be a number, got 'one'"),
     # -- arithmetic and functions of one tensor
@@ -332,6 +344,9 @@ ERRORS = [
         ValueError,
         r"batch_norm: expected input \(N, C, ...\), got shape \(2,\)",
     ),
+    ("batch_norm", lambda f: f(M, None, None, eps=-1.0), ValueError, "{}: eps must be 0 or more, got -1.0"),
+    *((name, call, TypeError, "{}: training must be True or False, got 'no'") for name, call in UNTRAINED),
+    ("avg_pool2d", lambda f: f(IMAGES, 2, count_include_pad="no"), TypeError, "count_include_pad must be .*, got 'no'"),
     ("batch_norm", lambda f: f(M, None, None), ValueError, "without training, running_mean and running_var are needed"),
     ("batch_norm", lambda f: f(M, V, None), ValueError, "without training, running_mean and running_var are needed"),
     ("batch_norm", lambda f: f(M, None, V), ValueError, "without training, running_mean and running_var are needed"),

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import flag as flag
 from ..checks import integer
 from ..ops.operands import as_number
 from ..tensor import Tensor
@@ -34,13 +35,6 @@ def not_negative(caller: str, what: str, value: Any) -> int | float:
     if number < 0:
         raise ValueError(f"{caller}: {what} must be 0 or more, got {value!r}")
     return number
-
-
-def flag(caller: str, what: str, value: Any) -> bool:
-    """The value as a bool; raises TypeError for anything else, as "no" and None have a truth that few would guess."""
-    if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{caller}: {what} must be True or False, got {value!r}")
-    return bool(value)
 
 
 def one_of(caller: str, what: str, value: Any, choices: tuple[str, ...]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..autograd.function import Function
+from ..checks import flag
 from ..tensor import Tensor
 from .geometry import Pair, check_fits, pair
 from .operands import floating
@@ -115,7 +116,8 @@ def avg_pool2d(
     Raises ValueError where the window does not fit, and for sizes that are not whole numbers.
     """
     input, geometry = _windows("avg_pool2d", input, kernel_size, stride, padding)
-    return AvgPool2d.apply(input, **geometry, count_include_pad=bool(count_include_pad))
+    counted = flag("avg_pool2d", "count_include_pad", count_include_pad)
+    return AvgPool2d.apply(input, **geometry, count_include_pad=counted)
 
 
 def max_pool2d(

@@ -144,7 +144,7 @@ def sum(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     Tensor([4., 6.])
     """
     x = as_tensor("sum", x)
-    return Sum.apply(x, axis=normalize_axes("sum", axis, x.ndim), keepdims=keepdims)
+    return Sum.apply(x, axis=normalize_axes("sum", axis, x.ndim), keepdims=_kept("sum", keepdims))
 
 
 def mean(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -154,7 +154,7 @@ def mean(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     Tensor([1.5, 3.5])
     """
     x = floating("mean", x)
-    return Mean.apply(x, axis=_nonempty_axes("mean", x, axis), keepdims=keepdims)
+    return Mean.apply(x, axis=_nonempty_axes("mean", x, axis), keepdims=_kept("mean", keepdims))
 
 
 def max(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -167,7 +167,7 @@ def max(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
             [0., 0.]])
     """
     x = as_tensor("max", x)
-    return Max.apply(x, axis=_nonempty_axes("max", x, axis), keepdims=keepdims)
+    return Max.apply(x, axis=_nonempty_axes("max", x, axis), keepdims=_kept("max", keepdims))
 
 
 def min(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -177,7 +177,7 @@ def min(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     Tensor([1., 3.])
     """
     x = as_tensor("min", x)
-    return Min.apply(x, axis=_nonempty_axes("min", x, axis), keepdims=keepdims)
+    return Min.apply(x, axis=_nonempty_axes("min", x, axis), keepdims=_kept("min", keepdims))
 
 
 def var(x: Tensor, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
@@ -192,7 +192,7 @@ def var(x: Tensor, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> 
     if n <= as_number("var", "ddof", ddof):
         raise ValueError(f"var: ddof {ddof} needs more than {n} elements")
     deviation = x - mean(x, axes, keepdims=True)
-    return sum(deviation * deviation, axes, keepdims) / (n - ddof)
+    return sum(deviation * deviation, axes, _kept("var", keepdims)) / (n - ddof)
 
 
 def logsumexp(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -202,7 +202,7 @@ def logsumexp(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     1000.69
     """
     x = floating("logsumexp", x)
-    return LogSumExp.apply(x, axis=_nonempty_axes("logsumexp", x, axis), keepdims=keepdims)
+    return LogSumExp.apply(x, axis=_nonempty_axes("logsumexp", x, axis), keepdims=_kept("logsumexp", keepdims))
 
 
 def softmax(x: Tensor, axis: int = -1) -> Tensor:
@@ -223,6 +223,13 @@ def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
     """
     x = floating("log_softmax", x)
     return LogSoftmax.apply(x, axis=_nonempty_axes("log_softmax", x, axis))
+
+
+def _kept(name: str, keepdims: Any) -> bool:
+    """keepdims as a bool; an integer is an axis too many, as in x.sum(0, 1)."""
+    if isinstance(keepdims, (bool, np.bool_)):
+        return bool(keepdims)
+    raise TypeError(f"{name}: keepdims must be True or False, got {keepdims!r}; several axes are a tuple, axis=(0, 1)")
 
 
 def _nonempty_axes(name: str, x: Tensor, axis: Any) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..autograd import is_grad_enabled
 from ..autograd.function import Function
+from ..checks import flag
 from ..random import default_generator
 from ..tensor import Tensor
 from .elementwise import sqrt
@@ -66,7 +67,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
     input = floating("dropout", input)
     if not 0 <= as_number("dropout", "p", p) <= 1:
         raise ValueError(f"dropout: the probability p must lie in [0, 1], got {p}")
-    if not training or p == 0:
+    if not flag("dropout", "training", training) or p == 0:
         return input
     kept = default_generator().random(input.shape) >= p
     scale = np.where(kept, 1 / (1 - p) if p < 1 else 0, 0).astype(input.dtype)
@@ -115,7 +116,9 @@ def batch_norm(
                 f"expected ({C},) and {input.dtype}"
             )
     momentum, eps = as_number("batch_norm", "momentum", momentum), as_number("batch_norm", "eps", eps)
-    if training:
+    if eps < 0:
+        raise ValueError(f"batch_norm: eps must be 0 or more, got {eps}")
+    if flag("batch_norm", "training", training):
         return _normalized_by_the_batch(input, running_mean, running_var, weight, bias, momentum, eps)
     if running_mean is None or running_var is None:
         raise ValueError("batch_norm: without training, running_mean and running_var are needed")

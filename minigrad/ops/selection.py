@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.function import Function
+from ..checks import flag
 from ..tensor import Tensor, bool_
 from .operands import as_dtype, as_number, as_tensor, floating, normalize_axis, operands
 
@@ -166,5 +167,5 @@ def _arg_extreme(name: str, x: Tensor, axis: int | None, keepdims: bool) -> Tens
     axis = axis if axis is None else normalize_axis(name, axis, x.ndim)
     if (x.size if axis is None else x.shape[axis]) == 0:
         raise ValueError(f"{name}: there is nothing to choose from along axis {axis} of shape {x.shape}")
-    index = getattr(x.backend.xp, name)(x._data, axis=axis, keepdims=keepdims)
+    index = getattr(x.backend.xp, name)(x._data, axis=axis, keepdims=flag(name, "keepdims", keepdims))
     return as_dtype(Tensor._wrap(index, x.backend), np.dtype(np.int64))
