@@ -62,11 +62,13 @@ def _host_array(data: Any, dtype: Any) -> np.ndarray:
             "Tensor: a list of tensors that require gradients would lose them; use stack(), or detach() them"
         )
     try:
-        array = np.array(data, dtype)
+        found = np.asarray(data)
+        numbers = found.dtype.kind in "fiub" or _are_integers(found)
+        array = np.array(data, dtype) if numbers else found  # of words and None, NumPy would make numbers, too
     except (TypeError, ValueError, OverflowError) as error:
         hint = "; rows must have one length (stack() joins tensors)" if "inhomogeneous" in str(error) else ""
         raise TypeError(f"Tensor: cannot make an array of this {type_name(data)}: {error}{hint}") from error
-    return array.astype(_dtype_for(data, dtype, array.dtype), copy=False)
+    return array.astype(_dtype_for(data, dtype if numbers else None, array.dtype), copy=False)
 
 
 def _dtype_for(data: Any, asked: Any, found: np.dtype) -> np.dtype:
@@ -80,6 +82,11 @@ def _dtype_for(data: Any, asked: Any, found: np.dtype) -> np.dtype:
     if found == np.float16:
         raise TypeError("Tensor: float16 is not supported; use float32")
     return found.newbyteorder("=")
+
+
+def _are_integers(array: np.ndarray) -> bool:
+    """Whether these are Python's, some of them too large for int64."""
+    return array.dtype.kind == "O" and all(type(value) is int for value in array.flat)
 
 
 def _needs_gradient(value: Any) -> bool:

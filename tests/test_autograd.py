@@ -85,6 +85,35 @@ def test_gradients_of_two_leaves_share_no_memory() -> None:
     assert not np.shares_memory(a.grad.data, seed.data)
 
 
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_who_scales_a_gradient_scales_no_other_tensor(create_graph: bool) -> None:
+    a, b, seed, replacement = leaf(1.0), leaf(3.0), leaf(1.0), leaf(5.0)
+    (a + b).backward(seed, create_graph=create_graph)
+    c = leaf(2.0)
+    c.register_hook(lambda g: replacement)
+    (c * 3.0).backward(create_graph=create_graph)
+    with minigrad.no_grad():
+        for x in (a, c):
+            x.grad *= 0.5
+    assert [x.grad.tolist() for x in (a, b, c)] == [0.5, 1.0, 2.5]
+    assert [seed.tolist(), replacement.tolist()] == [1.0, 5.0]
+
+
+def test_a_gradient_that_is_recorded_is_differentiated_by_its_seed() -> None:
+    x, seed = leaf(2.0), leaf(3.0)
+    x.backward(seed, create_graph=True)
+    assert x.grad.requires_grad
+    assert minigrad.grad(x.grad * 4.0, seed)[0].item() == 4.0
+
+
+@pytest.mark.parametrize("given", [0, np.ones(1), Tensor(np.ones(2)), Tensor([1.0])])  # the last one is float32
+def test_a_grad_of_another_kind_is_an_error_that_shows_it(given) -> None:
+    x = leaf(1.0)
+    x.grad = given
+    with pytest.raises(RuntimeError, match=r"backward: the grad of a tensor \(\) of float64 was set to "):
+        (x * x).backward()
+
+
 def test_a_gradient_shares_no_memory_with_what_was_saved() -> None:
     a, b = leaf(1.0, 2.0), leaf(3.0, 4.0)
     (a * b).sum().backward()

@@ -113,6 +113,21 @@ ERRORS = [
         for name in ("rand", "randn")
         for t in ("int64", bool)
     ),
+    *(
+        (name, lambda f, data=data: f(data, dtype="float32"), TypeError, "Tensor: expected floats, .*, got a .*" + kind)
+        for name in MAKERS
+        for data, kind in (
+            (None, "NoneType of object"),
+            ([None, 1.0], "list of object"),
+            (["1.5"], "list of <U3"),
+            ({}, "dict of object"),
+            ([1 + 2j], "list of complex128"),
+            (np.array([1j]), "numpy.ndarray of complex128"),
+            (np.array(["2020-01-01"], "datetime64[D]"), r"numpy.ndarray of datetime64\[D\]"),
+        )
+    ),
+    *((name, lambda f: f(leaf(), [None]), TypeError, "expected floats, .* got a list of object") for name in BACKWARD),
+    *((name, lambda f: f(leaf(), np.array(1j)), TypeError, "got a numpy.ndarray of complex128") for name in BACKWARD),
     ("from_dlpack", lambda f: f([1.0]), TypeError, "from_dlpack: expected an array with __dlpack__, got list; Tensor"),
     ("full", lambda f: f(2, "x"), TypeError, "full: expected one number, got 'x'"),
     ("full", lambda f: f(2, None), TypeError, "full: expected one number, got None"),

@@ -163,10 +163,7 @@ def _key(tensor: Tensor) -> Any:
 
 
 def topological_order(roots: Tensors, oldest: int = 0) -> list[Function]:
-    """The nodes below the roots, without those numbered below `oldest`, in the order in which they were recorded.
-
-    Read from its end, each comes after all nodes that used its outputs.
-    """
+    """The nodes below the roots, numbered from `oldest` on, as they were recorded: each before all that used it."""
     return [node for _, node, _, _ in _visits(roots, oldest)]
 
 
@@ -366,12 +363,15 @@ def _accumulate_grad(tensor: Tensor | None, gradient: Tensor) -> None:
     """Adds to `grad`, which never shares its array: a rule may pass one array on twice, or a view of a saved one."""
     if tensor is None:
         return  # it asked to retain its gradient, and is gone
-    if tensor.grad is not None:
-        gradient = tensor.grad + gradient
-    elif not gradient._requires_grad:
+    if (before := tensor.grad) is not None:
+        if not isinstance(before, Tensor) or not _alike(before, tensor):
+            raise RuntimeError(f"backward: the grad of a tensor {tensor.shape} of {tensor.dtype} was set to {before!r}")
+        tensor.grad = before + gradient
+    elif gradient._requires_grad:
+        tensor.grad = function.AsRecorded.apply(gradient, array=gradient._data.copy())
+    else:
         copied = gradient._data.copy() if tensor.grad_place is None else tensor.grad_place(gradient.data)
-        gradient = Tensor._wrap(copied, gradient.backend)
-    tensor.grad = gradient
+        tensor.grad = Tensor._wrap(copied, gradient.backend)
 
 
 def sum_to_shape(gradient: Tensor, shape: tuple[int, ...]) -> Tensor:
