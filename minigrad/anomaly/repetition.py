@@ -85,7 +85,12 @@ def replay(path: str | os.PathLike[str], operation: type[Function] | None = None
     inputs = [Tensor._wrap(backend.from_numpy(array), backend) for array in found.inputs]
     inputs = [x.requires_grad_(x.dtype.kind == "f") for x in inputs]
     with unwatched(), enable_grad(), np.errstate(all="ignore"):
-        results = found.operation.apply(*inputs, **found.parameters)
+        try:
+            results = found.operation.apply(*inputs, **found.parameters)
+        except Exception as error:
+            if not found.operation.__module__.startswith("minigrad."):
+                raise  # the user's own code, which may have changed since
+            raise damaged(path, f"{found.operation.name()} cannot have had such inputs: {error}") from error
         outputs = results if type(results) is tuple else (results,)
         found.outputs = [_numpy(y) for y in outputs]
         if found.phase == "backward" and not _fit(found.grad_outputs, outputs):

@@ -15,11 +15,11 @@ from .shape import unsqueeze
 
 
 class CrossEntropy(Function):
-    """y = the mean or the sum of losses ln sum e^z - z[label], one for each row z of the logits, or all of them; and
-    p = softmax(z) of each.
+    """losses = ln sum e^z - z[label] and p = softmax(z) of each row z of the logits; y = their mean, sum, or the losses.
 
-    dL/dz = d (p - onehot(label)) + p (dL/dp - sum dL/dp p), with d as in CrossEntropyGrad. No caller of cross_entropy
-    sees p, so its gradient arrives only where the first term, which is written with p, is differentiated again.
+    dL/dz = dL/dy (p - onehot(label)) / N for the mean of N, without N for the others; and p (dL/dp - sum dL/dp p). No
+    caller of cross_entropy sees p, so its gradient arrives only where the first term, which is written with p, is
+    differentiated again.
     """
 
     labels: Any
@@ -42,7 +42,7 @@ class CrossEntropy(Function):
 
 
 class CrossEntropyGrad(Function):
-    """g = d (p - onehot(label)), with d = e / N where e is the gradient of the mean of N losses, else d = e.
+    """g = d (p - onehot(label)), where d = e / N of the gradient e of a mean of N losses, else d = e.
 
     dL/de = the reduction of sum dL/dg (p - onehot), one for each row;   dL/dp = dL/dg d
     """

@@ -99,6 +99,7 @@ def _plan(
 ) -> Sums | None:
     """How the sums of conv2d are taken; None where columns are better."""
     (N, C, H, W), (O, CG, KH, KW), G = x, weight, groups
+    _check(C == CG * G and O % G == 0, x, weight, groups)
     output = output_size((H, W), (KH, KW), stride, padding, dilation)
     view = outputs_view(output, (H, W), (KH, KW), stride, padding, dilation)
     steps = (O // G * CG * KH * KW, CG * KH * KW, KH * KW, KW)  # in the weight: a group, output, input, row further
@@ -112,6 +113,8 @@ def _plan_grad_input(
     dy: Shape, weight: Shape, dtype: np.dtype, image: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int
 ) -> Sums | None:
     (N, _, OH, OW), (O, CG, KH, KW), G = dy, weight, groups
+    fits = dy[1] == O and O % G == 0 and output_size(image, (KH, KW), stride, padding, dilation) == (OH, OW)
+    _check(fits, dy, weight, groups)
     view = inputs_view(image, (OH, OW), (KH, KW), stride, padding, dilation)
     steps = (O // G * CG * KH * KW, KH * KW, CG * KH * KW, KW)  # what were outputs are inputs now
     if takes_pieces(view, N, dtype.itemsize, O * CG * KH * KW):
@@ -125,12 +128,20 @@ def _plan_grad_weight(
 ) -> Dots | tuple[Any, ...] | None:
     """Likewise; what outer_products takes where these are better."""
     (N, O, OH, OW), (_, C, H, W), G = dy, x, groups
+    fits = N == x[0] and O % G == C % G == 0 and output_size((H, W), kernel, stride, padding, dilation) == (OH, OW)
+    _check(fits, dy, x, groups)
     view, shape = outputs_view((OH, OW), (H, W), kernel, stride, padding, dilation), (G, O // G, C // G)
     if takes_outer_products((O // G, C // G, *kernel), view, N, dtype.itemsize):
         return shape, kernel, stride, view
     if takes_pieces(view, N, dtype.itemsize, O * C // G * kernel[0] * kernel[1]):
         return plan_dots(OH * OW * N, shape, kernel, view)
     return None
+
+
+def _check(fits: bool, a: Shape, b: Shape, groups: int) -> None:
+    """Compiled code reads on behind what does not fit. Once for some sizes, that costs nothing."""
+    if not fits:
+        raise ValueError(f"shapes {a} and {b} do not fit each other, with {groups} groups")
 
 
 def _image_by_image(convolve: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> np.ndarray:

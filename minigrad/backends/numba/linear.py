@@ -53,6 +53,8 @@ def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.nda
         return _sums(x.T, weight.T, bias).T
     if way == "loops":
         bias = np.zeros(len(weight), x.dtype) if bias is None else bias
+        if bias.shape != weight.shape[:1]:
+            raise ValueError(f"the bias has shape {bias.shape}, expected {weight.shape[:1]}")
         y = empty((len(x), len(weight)), x.dtype)
         _dots(contiguous(x), contiguous(weight), contiguous(bias), y)
         return y
@@ -104,11 +106,22 @@ def _plan_dots(I: int, J: int, K: int) -> Dots:
 
 @compiled_function(SUMS_IN_ANY_ORDER, for_python=True)
 def _dots(a, b, bias, y):
-    """y[i, k] = bias[k] + sum over j of a[i, j] b[k, j]"""
+    """y[i, k] = bias[k] + sum over j of a[i, j] b[k, j]; for four i at a time, which share what is loaded of b"""
+    fours = len(a) // 4 * 4
     for k in range(len(b)):
-        for i in range(len(a)):
-            left, right, total = a[i], b[k], bias[k]
-            for j in range(left.size):
+        right = b[k]
+        for i in range(0, fours, 4):
+            a0, a1, a2, a3 = a[i], a[i + 1], a[i + 2], a[i + 3]
+            y0 = y1 = y2 = y3 = bias[k]
+            for j in range(right.size):
+                y0 += a0[j] * right[j]
+                y1 += a1[j] * right[j]
+                y2 += a2[j] * right[j]
+                y3 += a3[j] * right[j]
+            y[i, k], y[i + 1, k], y[i + 2, k], y[i + 3, k] = y0, y1, y2, y3
+        for i in range(fours, len(a)):
+            left, total = a[i], bias[k]
+            for j in range(right.size):
                 total += left[j] * right[j]
             y[i, k] = total
 

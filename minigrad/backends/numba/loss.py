@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numba import njit
 
 from .compiler import compiled_function
 from .memory import contiguous
@@ -13,16 +14,26 @@ INT64 = np.dtype(np.int64)
 
 
 def softmax_cross_entropy(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    _check(labels, len(logits))
     losses, probabilities = np.empty(len(logits), logits.dtype), np.empty(logits.shape, logits.dtype)
     _softmax_cross_entropy(contiguous(logits), _int64(labels), losses, probabilities)
     return losses, probabilities
 
 
 def softmax_cross_entropy_grad(dlosses: np.ndarray, probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    _check(labels, len(probabilities))
     dlogits = np.empty(probabilities.shape, probabilities.dtype)
+    if dlosses.ndim > 0:
+        _check(dlosses, len(probabilities))
     numbers, step = contiguous(dlosses).reshape(-1), dlosses.ndim  # a step of 0 where one serves all rows
     _softmax_cross_entropy_grad(numbers, step, contiguous(probabilities), _int64(labels), dlogits)
     return dlogits
+
+
+def _check(array: np.ndarray, rows: int) -> None:
+    """Compiled code reads on behind what is too short."""
+    if array.shape != (rows,):
+        raise ValueError(f"expected one number for each of {rows} rows, got shape {array.shape}")
 
 
 def _int64(labels: np.ndarray) -> np.ndarray:
@@ -41,7 +52,7 @@ def _softmax_cross_entropy(logits, labels, losses, probabilities):
             total += exponentials[k]
         for k in range(row.size):
             exponentials[k] /= total
-        losses[n] = math.log(total) - (row[labels[n]] - largest)
+        losses[n] = math.log(total) - (row[_checked(labels[n], row.size)] - largest)
 
 
 @compiled_function(for_python=True)
@@ -50,4 +61,12 @@ def _softmax_cross_entropy_grad(dlosses, step, probabilities, labels, dlogits):
         dloss = dlosses[n * step]
         for k in range(dlogits.shape[1]):
             dlogits[n, k] = probabilities[n, k] * dloss
-        dlogits[n, labels[n]] -= dloss
+        dlogits[n, _checked(labels[n], dlogits.shape[1])] -= dloss
+
+
+@njit(inline="always")
+def _checked(label, classes):
+    """Compiled code writes anywhere."""
+    if not 0 <= label < classes:
+        raise IndexError("a label is not the number of a class; has somebody written into the labels?")
+    return label

@@ -68,6 +68,8 @@ def weighted_sums(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, plan: Sum
 
     Returns: y (G O, OH, OW, N)
     """
+    if bias.shape != plan.no_bias.shape:
+        raise ValueError(f"the bias has shape {bias.shape}, expected {plan.no_bias.shape}")
     y = empty(plan.output, x.dtype)
     if plan.tasks > 0:
         _weighted_sums(plan.tasks, x, contiguous(weight).reshape(-1), contiguous(bias), y, *plan.arguments)

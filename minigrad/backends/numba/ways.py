@@ -88,6 +88,8 @@ def product_of(a: np.ndarray, b: np.ndarray) -> str:
     """
     if a.ndim != 2 or b.ndim != 2 or a.dtype.kind != "f":
         chosen = "BLAS"
+    elif a.shape[1] != b.shape[0]:  # compiled code would read on
+        raise ValueError(f"matrices of shapes {a.shape} and {b.shape} have no product")
     elif a.shape[1] <= LONG_NAIVE_SUM and a.size * b.shape[1] <= TINY_PRODUCT:
         chosen = "loops"
     elif _has_runs(a.T, SHORTEST_RUN):
