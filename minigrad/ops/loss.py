@@ -15,7 +15,7 @@ from .shape import unsqueeze
 
 
 class CrossEntropy(Function):
-    """losses = ln sum e^z - z[label] and p = softmax(z) of each row z of the logits; y = their mean, sum, or the losses.
+    """losses = ln sum e^z - z[label] and p = softmax(z) of each row z of the logits; y = their mean, their sum or all.
 
     dL/dz = dL/dy (p - onehot(label)) / N for the mean of N, without N for the others; and p (dL/dp - sum dL/dp p). No
     caller of cross_entropy sees p, so its gradient arrives only where the first term, which is written with p, is
