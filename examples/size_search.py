@@ -259,8 +259,8 @@ def plot(results: Sequence[Result], options: argparse.Namespace) -> Any:
     training, judged = clothes.held_out(clothes.datasets(options.fast)[0])
     epochs = min(result.job.size.epochs for result in results)
     figure.suptitle(
-        f"LeNet-5 changed, {epochs} epoch{'s' if epochs > 1 else ''} on {len(training):,} images of Fashion-MNIST, seed {options.seed}: accuracy "
-        f"on {len(judged):,} others\nstar: trained on all {len(training) + len(judged):,}, accuracy on the test images",
+        f"LeNet-5 changed, {epochs} epoch{'s' if epochs > 1 else ''} on {len(training):,} images of Fashion-MNIST, "
+        f"seed {options.seed}: accuracy on {len(judged):,} others\nstar: trained on all {len(training) + len(judged):,}, accuracy on the test images",
         fontsize=11,
     )
     parameters, seconds = figure.subplots(1, 2)
