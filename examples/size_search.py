@@ -260,7 +260,8 @@ def plot(results: Sequence[Result], options: argparse.Namespace) -> Any:
     epochs = min(result.job.size.epochs for result in results)
     figure.suptitle(
         f"LeNet-5 changed, {epochs} epoch{'s' if epochs > 1 else ''} on {len(training):,} images of Fashion-MNIST, "
-        f"seed {options.seed}: accuracy on {len(judged):,} others\nstar: trained on all {len(training) + len(judged):,}, accuracy on the test images",
+        f"seed {options.seed}: accuracy on {len(judged):,} others\n"
+        f"star: trained on all {len(training) + len(judged):,}, accuracy on the test images",
         fontsize=11,
     )
     parameters, seconds = figure.subplots(1, 2)
