@@ -96,9 +96,13 @@ def load(path: StrPath, backend: str | Backend | None = None) -> dict[str, Tenso
         entries = safetensors.deserialize(data)
     except safetensors.SafetensorError as error:
         raise _not_readable(path, error) from error
-    arrays = {
-        name: _decode(path, name, entry["dtype"], entry["data"]).reshape(entry["shape"]) for name, entry in entries
-    }
+    arrays = {}
+    for name, entry in entries:
+        numbers = _decode(path, name, entry["dtype"], entry["data"])
+        try:
+            arrays[name] = numbers.reshape(entry["shape"])
+        except ValueError as error:  # more axes, or longer ones, than NumPy has
+            raise _not_readable(path, error) from error
     return {name: Tensor._wrap(backend.from_numpy(arrays[name]), backend) for name in sorted(arrays)}
 
 

@@ -243,6 +243,8 @@ def test_damaged_bytes_never_raise_anything_but_a_value_error(path, place, flip,
         b'{"x": {"dtype": "F32", "shape": [9999999999, 9999999999], "data_offsets": [0, 4]}}',
         b'{"x": {"dtype": "F32", "shape": [2], "data_offsets": [0, 4]}}',
         b'{"x": {"dtype": "float", "shape": [1], "data_offsets": [0, 4]}}',
+        b'{"x": {"dtype": "F32", "shape": [' + b"1," * 69 + b'1], "data_offsets": [0, 4]}}',
+        b'{"x": {"dtype": "U8", "shape": [0, 9223372036854775808], "data_offsets": [0, 0]}}',
     ],
 )
 def test_a_header_that_lies_is_an_error_that_names_the_file(path, header):

@@ -140,6 +140,8 @@ class LogSoftmax(_Reduction):
 def sum(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The sum over the axes. Booleans are counted as int64.
 
+    As in NumPy, numbers along outer axes are added one after the other: of millions of rows, sum float64.
+
     >>> sum(Tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
     Tensor([4., 6.])
     """
