@@ -103,6 +103,7 @@ def test_a_gradient_that_is_recorded_is_differentiated_by_its_seed() -> None:
     x, seed = leaf(2.0), leaf(3.0)
     x.backward(seed, create_graph=True)
     assert x.grad.requires_grad
+    assert not np.shares_memory(x.grad.data, seed.data)
     assert minigrad.grad(x.grad * 4.0, seed)[0].item() == 4.0
 
 

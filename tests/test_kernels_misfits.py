@@ -60,8 +60,11 @@ MISFITS = [
 @pytest.mark.parametrize(("name", "arguments"), [(n, a) for n, *a in MISFITS], ids=[misfit[0] for misfit in MISFITS])
 def test_arrays_that_do_not_fit_are_refused(name: str, arguments: list[Any]) -> None:
     pytest.importorskip("numba")
-    with pytest.raises(ValueError, match="shape|matrices"):
+    with pytest.raises(ValueError, match="shape|matrices") as caught:
         getattr(get_backend("numba").kernels, name)(*arguments)
+    if "groups" in str(caught.value):
+        shapes = f"{arguments[0].shape} and {arguments[1].shape}"
+        assert str(caught.value) == f"shapes {shapes} do not fit each other, with {arguments[-1]} groups"
 
 
 @pytest.mark.parametrize("label", [3, 10**12])
