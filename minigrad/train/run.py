@@ -244,7 +244,8 @@ class TrainingRun:
 
         Raises:
             FileNotFoundError: there is no checkpoint.
-            ValueError: it is damaged, or belongs to a run with other settings, another optimizer or model.
+            ValueError: it is damaged, or belongs to a run with other settings, another optimizer or model. Nothing has been
+                changed then.
         """
         checkpoint.restore(self, folder)
         self._last_good = self._weights()
