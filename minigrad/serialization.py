@@ -140,7 +140,7 @@ def write_atomically(path: StrPath, data: bytes) -> None:
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
         with open(temporary, "xb") as file:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):  # there is none yet, or the disk knows no permissions
                 shutil.copymode(target, temporary)
             file.write(data)
             file.flush()

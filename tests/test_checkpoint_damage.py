@@ -78,7 +78,6 @@ TENSORS = {
     "a moment is missing": lambda tensors: tensors.pop("optimizer.0.exp_avg"),
     "a moment of no parameter": lambda tensors: tensors.update({"optimizer.99.exp_avg": Tensor([1.0])}),
     "a moment without a number": lambda tensors: tensors.update({"optimizer.first.exp_avg": Tensor([1.0])}),
-    "something unknown is remembered": lambda tensors: tensors.update({"optimizer.0.other": Tensor([1.0, 2.0])}),
 }
 
 

@@ -213,12 +213,12 @@ def test_a_state_becomes_the_dtype_and_backend_of_its_parameter(backend):
         (
             lambda s: {**s, "state": {0: {"step": 3}}},
             ValueError,
-            r"Adam remembers \['exp_avg', 'exp_avg_sq', 'step'\], the state has \['step'\]",
+            r"the state is not Adam's: it lacks \['exp_avg', 'exp_avg_sq'\]",
         ),
         (
             lambda s: {**s, "state": {0: {"momentum_buffer": s["state"][0]["exp_avg"]}}},
             ValueError,
-            r"the state has \['momentum_buffer'\]",
+            r"it lacks \['exp_avg', 'exp_avg_sq', 'step'\]",
         ),
         (lambda s: {**s, "state": {0: {**s["state"][0], "step": 0}}}, ValueError, "step must be an int from 1, got 0"),
         (lambda s: {**s, "state": {0: {**s["state"][0], "exp_avg": 1}}}, ValueError, "exp_avg must be a Tensor, got 1"),
@@ -238,6 +238,25 @@ def test_a_state_that_does_not_fit_is_refused_and_changes_nothing(change, error,
         optimizer.load_state_dict(change(optimizer.state_dict()))
     assert all(a.keys() == b.keys() and a["lr"] == b["lr"] for a, b in zip(optimizer.param_groups, groups, strict=True))
     assert optimizer.state == state
+
+
+class MaximumAdam(optim.Adam):
+    """Remembers one thing more."""
+
+    def update_flat(self, kernels, w, g, state, *args, **options):
+        largest = state.pop("largest", g)
+        w, state = super().update_flat(kernels, w, g, state, *args, **options)
+        return w, {**state, "largest": np.maximum(largest, g)}
+
+
+def test_an_optimizer_derived_from_another_may_remember_more():
+    params = make_params()
+    optimizer = MaximumAdam(params, lr=0.5)
+    train(params, optimizer, 2)
+    again = MaximumAdam(params, lr=0.5)
+    again.load_state_dict(optimizer.state_dict())
+    assert [sorted(values) for values in again.state.values()] == [["exp_avg", "exp_avg_sq", "largest", "step"]] * 3
+    train(params, again, 1)
 
 
 # -- wrong arguments ---------------------------------------------------------------------------------------------------

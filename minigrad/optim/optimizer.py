@@ -39,7 +39,7 @@ class Optimizer:
     Attributes:
         param_groups: a dict for each group, with "params" and every option; options may be changed between steps.
         state: what is remembered of each parameter from step to step: arrays of its shape, and integers, by name.
-        remembered: set it on the class to the names of these, each with Tensor or int; states with others are refused.
+        remembered: set it on the class to the names of these, each with Tensor or int; a state that lacks one is refused.
 
     Raises:
         TypeError: something among the parameters is no Tensor, or an option no number.
@@ -228,9 +228,8 @@ class Optimizer:
     def _check_remembered(self, values: Mapping[str, Any]) -> None:
         if not values or self.remembered is None:
             return
-        if set(values) != set(self.remembered):
-            names = sorted(self.remembered), sorted(values, key=str)
-            raise ValueError(f"load_state_dict: {self._name} remembers {names[0]}, the state has {names[1]}")
+        if missing := sorted(set(self.remembered) - set(values)):
+            raise ValueError(f"load_state_dict: the state is not {self._name}'s: it lacks {missing}")
         for name, kind in self.remembered.items():
             if not isinstance(values[name], kind) or (kind is int and values[name] < 1):
                 expected = "an int from 1" if kind is int else "a Tensor"
