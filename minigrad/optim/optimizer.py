@@ -39,7 +39,7 @@ class Optimizer:
     Attributes:
         param_groups: a dict for each group, with "params" and every option; options may be changed between steps.
         state: what is remembered of each parameter from step to step: arrays of its shape, and integers, by name.
-        remembered: set it on the class to the names of these, each with Tensor or int; a state that lacks one is refused.
+        remembered: set it on the class to the names of these, each with Tensor or int; a state without one is refused.
 
     Raises:
         TypeError: something among the parameters is no Tensor, or an option no number.

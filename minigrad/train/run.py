@@ -244,8 +244,8 @@ class TrainingRun:
 
         Raises:
             FileNotFoundError: there is no checkpoint.
-            ValueError: it is damaged, or belongs to a run with other settings, another optimizer or model. Nothing has been
-                changed then.
+            ValueError: it is damaged, or belongs to a run with other settings, another optimizer or model. Nothing has
+                been changed then.
         """
         checkpoint.restore(self, folder)
         self._last_good = self._weights()
