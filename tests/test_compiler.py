@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from locks import is_free
 
 pytest.importorskip("numba")
 
@@ -24,7 +25,12 @@ from numba.core.compiler import CompileResult
 from numba.core.cpu_options import ParallelOptions
 
 from minigrad.backends.numba import compiler
-from minigrad.backends.numba.compiler import PRANGE_ONLY, SUMS_IN_ANY_ORDER, compiled_function, compiled_kernel
+from minigrad.backends.numba.compiler import (
+    PRANGE_ONLY,
+    SUMS_IN_ANY_ORDER,
+    compiled_function,
+    compiled_kernel,
+)
 from minigrad.backends.numba.threads import threads
 
 
@@ -90,18 +96,6 @@ def call_anew(function: Callable) -> tuple[float, int]:
     """What another process gets: the result, and how many versions it has read from disk."""
     again = compiled_function(for_python=True)(function)
     return again(np.array([1.0, 2.0])), sum(again.stats.cache_hits.values())
-
-
-def is_free(lock: Any) -> bool:
-    """Whether another thread could take it."""
-
-    def take() -> bool:
-        if taken := lock.acquire(blocking=False):
-            lock.release()
-        return taken
-
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(take).result()
 
 
 def test_a_kernel_divides_as_numpy_does(reciprocals_kernel, kernels) -> None:

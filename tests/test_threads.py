@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 from importlib.util import module_from_spec
-from typing import Any
 
 import pytest
+from locks import is_free
 
 pytest.importorskip("numba")
 
 from minigrad.backends.numba import threads
-
-
-def is_free(lock: Any) -> bool:
-    """Whether another thread could take it."""
-
-    def take() -> bool:
-        if taken := lock.acquire(blocking=False):
-            lock.release()
-        return taken
-
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(take).result()
 
 
 @pytest.mark.parametrize(
