@@ -21,7 +21,7 @@ from .backends import Backend, get_backend
 
 if TYPE_CHECKING:
     from .autograd.function import Function
-    from .autograd.hooks import RemovableHandle
+    from .autograd.hooks import RemovableHandle, Requests
 
 float32, float64, int64, bool_ = (np.dtype(name) for name in ("float32", "float64", "int64", "bool"))
 
@@ -60,7 +60,7 @@ class Tensor:
 
     __slots__ = (
         *("__weakref__", "_data", "_requires_grad", "backend"),
-        *("grad", "grad_fn", "grad_place", "hooks", "output_index"),
+        *("grad", "grad_fn", "output_index", "requests"),
     )
     __array_ufunc__ = None  # numpy_array + tensor is left to the tensor
     __hash__ = object.__hash__  # by identity, since == compares elements
@@ -70,9 +70,8 @@ class Tensor:
     backend: Backend
     grad: Tensor | None
     grad_fn: Function | None
-    grad_place: Callable[[Any], Any] | None  # copies a leaf's gradient to where its optimizer wants it
-    hooks: list[Callable[[Tensor], Tensor | None]] | None  # a leaf's; another tensor's are kept by its grad_fn
     output_index: int  # which of grad_fn's outputs this is
+    requests: Requests | None  # what is asked of a leaf's gradient; of another tensor's its grad_fn knows
 
     def __init__(
         self, data: Any, dtype: Any = None, requires_grad: bool = False, backend: str | Backend | None = None
@@ -80,7 +79,7 @@ class Tensor:
         data = data.data if isinstance(data, Tensor) else data
         array, self.backend = new_array(data, dtype, None if backend is None else get_backend(backend))
         self._data = as_result(array[()], self.backend) if array.ndim == 0 else array  # a scalar: see data
-        self.grad = self.grad_fn = self.hooks = self.grad_place = None
+        self.grad = self.grad_fn = self.requests = None
         self.output_index, self._requires_grad = 0, False
         self.requires_grad = requires_grad
 
@@ -96,7 +95,7 @@ class Tensor:
             array = as_result(array, backend)
         tensor = _new(kind or Tensor)
         tensor._data, tensor.backend = array, backend
-        tensor.grad = tensor.hooks = tensor.grad_place = None
+        tensor.grad = tensor.requests = None
         tensor.output_index = index
         if node is None or array.dtype.kind != "f":  # an index among the outputs has no gradient
             tensor.grad_fn, tensor._requires_grad = None, False

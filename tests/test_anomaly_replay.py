@@ -302,7 +302,7 @@ DAMAGES = {
     "a location of a text": {"backward_location": "abcd"},
     "an inner location": {"inner": ["div", ["file", "7", "", ""]]},
     "a parameter that hides a method": {"parameters": {"forward": 1}},
-    "a parameter that hides the node's own": {"parameters": {"hooks": 1}},
+    "a parameter that hides the node's own": {"parameters": {"requests": 1}},
     "a parameter that apply has": {"parameters": {"cls": 1}},
     "no inputs": {"inputs": 0, "needs": []},
     "fewer inputs": {"inputs": 1},

@@ -6,6 +6,7 @@ shows or checks backpropagation reads the steps it yields.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import NoneType
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ _wrap = Tensor._wrap
 
 Tensors = Sequence[Tensor]
 Gradients = Sequence[Tensor | None]
+Visit = tuple[int, Function, tuple[Tensor, ...], tuple[bool, ...]]  # a node's number, the node, its inputs and needs
 Sums = list[tuple[Tensor | None, Tensor | None]]  # for each input of a node: before a contribution, and after it
 
 
@@ -164,25 +166,32 @@ def _key(tensor: Tensor) -> Any:
 
 def topological_order(roots: Tensors, oldest: int = 0) -> list[Function]:
     """The nodes below the roots, numbered from `oldest` on, as they were recorded: each before all that used it."""
-    return [node for _, node, _, _ in _visits(roots, oldest)]
+    return [node for _, node, _, _ in _search(roots, oldest)[0]]
 
 
-def _visits(roots: Tensors, oldest: int) -> list[tuple[int, Function, tuple[Tensor, ...], tuple[bool, ...]]]:
-    """The same nodes, each between its number and its inputs, with which of them need a gradient; all that the
-    traversal reads of a node, read once. The search needs no recursion, however deep."""
+def _search(roots: Tensors, oldest: int) -> tuple[list[Visit], dict[Tensor, int], list[Function]]:
+    """All that a pass reads of the same nodes, read once: their visits, in that order; how often each leaf is used
+    where it needs a gradient; and which nodes have been released. It needs no recursion, however deep the graph."""
     found: set[Function] = set()
-    visits = []
+    visits, released = [], []
+    uses = dict(Counter([root for root in roots if root.grad_fn is None]))
     stack = [root.grad_fn for root in roots if root.grad_fn is not None]
     while stack:
         node = stack.pop()
         if node not in found and (number := node._number) >= oldest:
             found.add(node)
-            visits.append((number, node, inputs := node._inputs, node._needs))
+            inputs, needs, index = node._inputs, node._needs, 0
+            visits.append((number, node, inputs, needs))
+            if not inputs and number > oldest:
+                released.append(node)
             for tensor in inputs:
                 if (maker := tensor.grad_fn) is not None:
                     stack.append(maker)
+                elif needs[index]:
+                    uses[tensor] = uses.get(tensor, 0) + 1
+                index += 1
     visits.sort()  # no two have the same number
-    return visits
+    return visits, uses, released
 
 
 class _Pass:
@@ -199,11 +208,11 @@ class _Pass:
         self.targets = None if targets is None else {_key(tensor) for tensor in targets}
         # No node leads to a target that was recorded after it. A leaf may be older than any node.
         oldest = 0 if targets is None else min(0 if t.grad_fn is None else t.grad_fn._number for t in targets)
-        self.plan = _visits(roots, oldest)  # the next one last
-        self.uses_left: dict[Tensor, int] = {}  # by leaf: contributions to come
+        self.plan, self.uses_left, released = _search(roots, oldest)  # the next visit last; by leaf: uses to come
+        if released:
+            raise _released(released[0])
         if self.targets is not None:
             self._keep_to_the_targets(self.targets)
-        self._check_and_count(oldest)
         self.arrived: dict[Any, Tensor] = {}
         self.found: dict[Any, Tensor] = {}  # the targets' gradients
         self.watched = False  # by who takes steps
@@ -217,20 +226,6 @@ class _Pass:
             if True in needs:
                 leading.add(node)
             self.plan[place] = number, node, inputs, needs
-
-    def _check_and_count(self, oldest: int) -> None:
-        """Checks that the nodes have their saved values, and counts the leaves' uses."""
-        uses = self.uses_left
-        for leaf in [root for root in self.roots if root.grad_fn is None]:
-            uses[leaf] = uses.get(leaf, 0) + 1
-        for number, node, inputs, needs in self.plan:
-            if not inputs and number > oldest:
-                raise _released(node)
-            index = 0
-            for tensor in inputs:
-                if tensor.grad_fn is None and needs[index]:
-                    uses[tensor] = uses.get(tensor, 0) + 1
-                index += 1
 
     def __enter__(self) -> None:
         """From here on, in this thread, rules are recorded or not, and told which gradients this pass wants."""
@@ -266,7 +261,7 @@ class _Pass:
         grad_outputs = [self.arrived.pop(node, None)]
         if node._outputs > 1:
             grad_outputs += [self.arrived.pop((node, index), None) for index in range(1, node._outputs)]
-        if node.hooks or node.retained or self.targets is not None:
+        if node.requests or self.targets is not None:
             self._hand_out(node, grad_outputs)
         if True not in needs:
             return node, grad_outputs, [], []
@@ -280,13 +275,13 @@ class _Pass:
 
     def _hand_out(self, node: Function, gradients: list[Tensor | None]) -> None:
         """Shows the whole gradients of a node's outputs to hooks, which may replace them, and to those who asked."""
-        arrived = [(index, gradient) for index, gradient in enumerate(gradients) if gradient is not None]
-        for index, gradient in arrived:
-            gradients[index] = gradient = _run_hooks((node.hooks or {}).get(index, ()), gradient)
-            if self.targets is None:
-                if node.retained and index in node.retained:
-                    _accumulate_grad(node.retained[index](), gradient)
-            elif (key := (node, index) if index else node) in self.targets:
+        for index, gradient in enumerate(gradients):
+            if gradient is not None and node.requests and (asked := node.requests.get(index)):
+                gradients[index] = gradient = _run_hooks(asked.hooks, gradient)
+                keeper = asked.keeper() if asked.keeper else None  # it may be gone
+                if keeper is not None and self.targets is None:
+                    _accumulate_grad(keeper, gradient)
+            if gradient is not None and self.targets and (key := (node, index) if index else node) in self.targets:
                 self.found[key] = gradient
 
     def _apply_rule(self, node: Function, grad_outputs: Gradients, needs: tuple[bool, ...]) -> Gradients:
@@ -302,11 +297,13 @@ class _Pass:
         index = 0
         for tensor in node._inputs:
             gradient, t = gradients[index], tensor._data
-            alike = False
-            if isinstance(gradient, Tensor) and gradient.backend is tensor.backend:
-                g = gradient._data
-                alike = type(g) is type(t) in SCALARS or (g.shape == t.shape and g.dtype is t.dtype)
-            if gradient is not None and not (alike and needs[index] and not gradient._requires_grad):
+            if gradient is not None and not (
+                needs[index]
+                and isinstance(gradient, Tensor)
+                and gradient.backend is tensor.backend
+                and not gradient._requires_grad
+                and (type(g := gradient._data) is type(t) in SCALARS or (g.shape == t.shape and g.dtype is t.dtype))
+            ):
                 mended = self._mended(gradient, tensor, node, index) if needs[index] else None
                 gradients = (*gradients[:index], mended, *gradients[index + 1 :])
             index += 1
@@ -351,7 +348,7 @@ class _Pass:
         return a + b if self.create_graph or function.observer else _wrap(a._data + b._data, a.backend)
 
     def _finish_leaf(self, leaf: Tensor, gradient: Tensor) -> None:
-        gradient = _run_hooks(leaf.hooks, gradient) if leaf.hooks else gradient
+        gradient = gradient if leaf.requests is None else _run_hooks(leaf.requests.hooks, gradient)
         gradient = gradient if (o := function.observer) is None else o.reached_leaf(gradient)
         if self.targets is not None:
             self.found[leaf] = gradient
@@ -359,10 +356,8 @@ class _Pass:
             _accumulate_grad(leaf, gradient)
 
 
-def _accumulate_grad(tensor: Tensor | None, gradient: Tensor) -> None:
+def _accumulate_grad(tensor: Tensor, gradient: Tensor) -> None:
     """Adds to `grad`, which never shares its array: a rule may pass one array on twice, or a view of a saved one."""
-    if tensor is None:
-        return  # it asked to retain its gradient, and is gone
     if (before := tensor.grad) is not None:
         if not isinstance(before, Tensor) or not _alike(before, tensor):
             raise RuntimeError(f"backward: the grad of a tensor {tensor.shape} of {tensor.dtype} was set to {before!r}")
@@ -370,7 +365,7 @@ def _accumulate_grad(tensor: Tensor | None, gradient: Tensor) -> None:
     elif gradient._requires_grad:
         tensor.grad = function.AsRecorded.apply(gradient, array=gradient._data.copy())
     else:
-        copied = gradient._data.copy() if tensor.grad_place is None else tensor.grad_place(gradient.data)
+        copied = gradient._data.copy() if (asked := tensor.requests) is None else asked.copy(gradient.data)
         tensor.grad = Tensor._wrap(copied, gradient.backend)
 
 

@@ -5,20 +5,20 @@ The traversal that calls the backward rules is in engine.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import count
 from operator import attrgetter
 from types import ModuleType
 from typing import Any
-from weakref import ref
 
 from ..arrays import NotAnArray
 from ..backends import SCALARS, Backend
 from ..tensor import Tensor
 from .grad_mode import grad_mode
+from .hooks import Requests
 
 # What the engine keeps of each node, in slots. Parameters, and what forward sets, are in the node's __dict__.
-KEPT = ("_input_arrays", "_inputs", "_needs", "_number", "_output_arrays", "_outputs", "backend", "hooks", "retained")
+KEPT = ("_input_arrays", "_inputs", "_needs", "_number", "_outputs", "_result", "backend", "requests")
 _numbers = count(1)
 _wrap = Tensor._wrap
 observer: Any = None  # is told of each operation and each rule, in all threads; see minigrad/anomaly/mode.py
@@ -68,14 +68,13 @@ class Function:
     # Properties that are read in C, which is quicker.
     xp: ModuleType = property(attrgetter("backend.xp"), doc="The array module.")  # type: ignore[assignment]
     kernels: Any = property(attrgetter("backend.kernels"), doc="The kernels; see minigrad/backends/contract.py.")
-    hooks: dict[int, list[Callable[[Tensor], Tensor | None]]] | None  # by output, in order of registration
-    retained: dict[int, ref[Tensor]] | None  # by output: the tensor whose gradient is to be kept in `grad`
+    requests: dict[int, Requests] | None  # by output
     _number: int  # nodes are counted as they are recorded, so those that made the inputs have smaller numbers
     _needs: tuple[bool, ...]  # by input: whether it required a gradient when it was recorded
     _inputs: tuple[Tensor, ...]  # the edges of the graph; none in a node that has been released
     _input_arrays: Sequence[Any]
-    _output_arrays: Sequence[Any]
     _outputs: int  # how many
+    _result: Any  # what forward returned: the array of its one output, or a tuple of arrays
 
     def __init_subclass__(cls) -> None:
         cls._takes_scalars = cls.__dict__.get("takes_scalars", False)
@@ -105,10 +104,9 @@ class Function:
     def outputs(self) -> tuple[Tensor, ...]:
         # Made anew on each reading. A node that held its own output tensors would be a reference cycle, and the memory
         # of every graph would wait for the garbage collector.
-        arrays = self._output_arrays
-        if len(arrays) == 1:  # nearly always
-            return (_wrap(arrays[0], self.backend, self),)
-        return tuple([_wrap(array, self.backend, self, index) for index, array in enumerate(arrays)])
+        if type(self._result) is not tuple:  # nearly always
+            return (_wrap(self._result, self.backend, self),)
+        return tuple([_wrap(array, self.backend, self, index) for index, array in enumerate(self._result)])
 
     @classmethod
     def apply(cls, *inputs: Tensor, **parameters: Any) -> Any:
@@ -134,25 +132,24 @@ class Function:
             raise _not_tensors(cls, inputs) from None
         maker = node if True in needs and grad_mode.enabled else None
         try:
-            results = node.forward(*arrays)
-            if type(results) is tuple:
-                results = tuple([_wrap(array, node.backend, maker, index) for index, array in enumerate(results)])
+            result = node.forward(*arrays)
+            if type(result) is tuple:
+                outputs: Any = tuple([_wrap(array, node.backend, maker, index) for index, array in enumerate(result)])
             else:
-                results = _wrap(results, node.backend, maker)
+                outputs = _wrap(result, node.backend, maker)
         except (ValueError, OverflowError) as error:
             raise ValueError(f"{cls.name()}: {error}") from error
         except NotAnArray as error:
             raise TypeError(f"{cls.name()}: {error}") from None
         if maker is not None:
-            node._number, node.hooks, node.retained = next(_numbers), None, None
+            node._number, node.requests = next(_numbers), None
             node._needs, node._inputs, node._input_arrays = tuple(needs), inputs, arrays
-            node._output_arrays = [y._data for y in results] if type(results) is tuple else [results._data]
-            node._outputs = len(node._output_arrays)
-        return results if watcher is None else watcher.computed(node, parameters, inputs, results)
+            node._result, node._outputs = result, len(result) if type(result) is tuple else 1
+        return outputs if watcher is None else watcher.computed(node, parameters, inputs, outputs)
 
     def release(self) -> None:
         """Lets go of all saved arrays; a second backward pass through this node is an error from here on."""
-        self._inputs = self._input_arrays = self._output_arrays = ()
+        self._inputs = self._input_arrays = self._result = ()
 
     @classmethod
     def name(cls) -> str:

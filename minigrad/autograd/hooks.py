@@ -1,12 +1,23 @@
-"""How a tensor asks to see its gradient, or to keep it; engine.py calls the hooks and keeps the gradients."""
+"""What is asked of a tensor's gradient: to be seen by hooks, to be kept. engine.py does what is asked."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from operator import methodcaller
+from typing import Any, NamedTuple
 from weakref import ref
 
 from ..tensor import Tensor
+
+
+@dataclass(slots=True)
+class Requests:
+    """What is asked of one tensor's gradient."""
+
+    hooks: list[Callable[[Tensor], Tensor | None]] = field(default_factory=list)  # in order of registration
+    keeper: ref[Tensor] | None = None  # the computed tensor that wants it in its `grad`
+    copy: Callable[[Any], Any] = methodcaller("copy")  # makes a leaf's `grad` of it; an optimizer may want it elsewhere
 
 
 class RemovableHandle(NamedTuple):
@@ -30,7 +41,7 @@ def register_hook(self: Tensor, hook: Callable[[Tensor], Tensor | None]) -> Remo
         raise RuntimeError("register_hook: this tensor requires no gradient, so no hook would ever be called")
     if not callable(hook):
         raise TypeError(f"register_hook: the hook must be callable, got {hook!r}")
-    hooks = _hooks_of(self)
+    hooks = requests_of(self).hooks
 
     def call(gradient: Tensor) -> Tensor | None:  # an object of its own, also where one hook is registered twice
         return hook(gradient)
@@ -39,12 +50,13 @@ def register_hook(self: Tensor, hook: Callable[[Tensor], Tensor | None]) -> Remo
     return RemovableHandle(lambda: hooks.remove(call) if call in hooks else None)
 
 
-def _hooks_of(tensor: Tensor) -> list[Callable[[Tensor], Tensor | None]]:
-    if tensor.grad_fn is None:
-        tensor.hooks = tensor.hooks or []
-        return tensor.hooks
-    tensor.grad_fn.hooks = tensor.grad_fn.hooks or {}
-    return tensor.grad_fn.hooks.setdefault(tensor.output_index, [])
+def requests_of(tensor: Tensor) -> Requests:
+    """A leaf has them itself; those of a computed tensor are its node's, which `backward` meets."""
+    if (node := tensor.grad_fn) is None:
+        tensor.requests = tensor.requests or Requests()
+        return tensor.requests
+    node.requests = node.requests or {}
+    return node.requests.setdefault(tensor.output_index, Requests())
 
 
 def retain_grad(self: Tensor) -> None:
@@ -61,4 +73,4 @@ def retain_grad(self: Tensor) -> None:
         raise RuntimeError("retain_grad: this tensor requires no gradient")
     if self.grad_fn is not None:
         # A weak reference: the node must not keep alive the tensor that holds it.
-        self.grad_fn.retained = {**(self.grad_fn.retained or {}), self.output_index: ref(self)}
+        requests_of(self).keeper = ref(self)

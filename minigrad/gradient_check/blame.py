@@ -112,7 +112,7 @@ def _faults(node: Function, options: Options) -> Causes:
 
 def _changed_since(node: Function, alone: Node) -> bool:
     """Whether the operation, computed again, no longer gives the outputs that it gave."""
-    outputs = [alone.backend.to_numpy(y) for y in node._output_arrays if y.dtype.kind == "f"]
+    outputs = [alone.backend.to_numpy(y.data) for y in node.outputs if y.dtype.kind == "f"]
     again, once_more = (alone.forward(copies(alone.arrays)) for _ in range(2))
     return not _same(outputs, again) and _same(again, once_more)  # else it is chance that changes it
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ..autograd.hooks import requests_of
 from ..backends import Backend
 from ..tensor import Tensor
 from .optimizer import Optimizer
@@ -112,7 +113,7 @@ class FlatOptimizer(Optimizer):
     def _lay_out(self, backend: Backend, dtype: np.dtype, members: list[Tensor]) -> Flat:
         flat = Flat(backend, dtype, [parameter.shape for parameter in members])
         for index, parameter in enumerate(members):
-            parameter.grad_place = partial(flat.place_gradient, index)
+            requests_of(parameter).copy = partial(flat.place_gradient, index)
         return flat
 
     def _update_members(self, flat: Flat, members: list[Tensor], options: dict[str, Any]) -> None:
