@@ -129,6 +129,23 @@ def test_hooks_of_one_of_several_outputs() -> None:
     assert (double.grad.item(), triple.grad.item()) == (5.0, 7.0)
 
 
+def test_no_hook_is_called_of_an_output_that_gets_no_gradient() -> None:
+    class Both(minigrad.Function):
+        def forward(self, x):
+            return x * 2, x * 3
+
+        def backward(self, by_double, by_triple):
+            assert by_double is None
+            return (by_triple * 3.0,)
+
+    x = leaf(1.0)
+    double, triple = Both.apply(x)
+    double.register_hook(lambda gradient: pytest.fail(f"called with {gradient}"))
+    double.retain_grad()
+    (triple * 7.0).backward()
+    assert (x.grad.item(), double.grad) == (21.0, None)
+
+
 def test_a_hook_sees_no_recorded_gradient_unless_one_is_asked_for() -> None:
     x, w = leaf(2.0), leaf(3.0)
     flags = []

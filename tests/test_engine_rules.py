@@ -103,6 +103,8 @@ def test_a_rule_may_return_a_saved_tensor_as_it_is() -> None:
     operation(rule, forward=lambda self, a, b: a * b).apply(a, b).backward()
     assert (a.grad.item(), b.grad.item()) == (3.0, 2.0)
     assert not a.grad.requires_grad, "the gradient is a constant: no graph was asked for"
+    (found,) = minigrad.grad(operation(rule).apply(a, b).sum(), a)
+    assert not found.requires_grad, "nor what grad returns"
     assert not np.shares_memory(a.grad.data, b.data)
 
 

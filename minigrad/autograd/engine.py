@@ -214,7 +214,7 @@ class _Pass:
         if self.targets is not None:
             self._keep_to_the_targets(self.targets)
         self.arrived: dict[Any, Tensor] = {}
-        self.found: dict[Any, Tensor] = {}  # the targets' gradients
+        self.found: dict[Any, Tensor | None] = {}  # the targets' gradients
         self.watched = False  # by who takes steps
 
     def _keep_to_the_targets(self, targets: set[Any]) -> None:
@@ -281,7 +281,7 @@ class _Pass:
                 keeper = asked.keeper() if asked.keeper else None  # it may be gone
                 if keeper is not None and self.targets is None:
                     _accumulate_grad(keeper, gradient)
-            if gradient is not None and self.targets and (key := (node, index) if index else node) in self.targets:
+            if self.targets and (key := (node, index) if index else node) in self.targets:
                 self.found[key] = gradient
 
     def _apply_rule(self, node: Function, grad_outputs: Gradients, needs: tuple[bool, ...]) -> Gradients:
