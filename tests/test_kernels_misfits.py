@@ -54,6 +54,14 @@ MISFITS = [
     ("softmax_cross_entropy", ones(4, 5), labels(0, 1)),
     ("softmax_cross_entropy_grad", ones(4), ones(4, 5), labels(0, 1)),
     ("softmax_cross_entropy_grad", ones(3), ones(4, 5), labels(0, 1, 2, 3)),
+    *(("channel_norm", ones(4, 3, 2, 2), *(ones(3 - (i == short)) for i in range(4))) for short in (0, 3)),
+    ("channel_norm", ones(4, 3, 2, 2), ones(3), ones(2), ones(2), ones(3)),
+    *(
+        ("channel_norm_grad", ones(4, 3, 2, 2), ones(4, 3, 2, 2), *(ones(3 - (i == short)) for i in range(3)))
+        for short in range(3)
+    ),
+    ("channel_norm_grad", ones(4, 3, 2, 1), ones(4, 3, 2, 2), ones(3), ones(3), ones(3)),
+    ("sgd", ones(5), ones(4), None, 0.1, 0.0, 0.0, 0.0, False),
 ]
 
 

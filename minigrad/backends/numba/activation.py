@@ -18,7 +18,7 @@ from numba import njit
 # NumPy's own are as fast as memory, or rarely used in training:
 from ..numpy.activation import leaky_relu, leaky_relu_grad, softplus, tanh, tanh_grad
 from .compiler import compiled_kernel
-from .memory import contiguous, empty
+from .memory import check_shape, contiguous, empty
 
 __all__ = [
     "leaky_relu",
@@ -54,8 +54,8 @@ def relu_grad(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def _elementwise(kernel: Callable[..., None], x: np.ndarray, dy: np.ndarray | None = None) -> np.ndarray:
     """The kernel's result for one array, or two of one shape. It sees each as a run of numbers, in x's layout."""
-    if dy is not None and dy.shape != x.shape:
-        raise ValueError(f"arrays of shapes {dy.shape} and {x.shape} do not fit each other")
+    if dy is not None:
+        check_shape("the gradient", dy, x.shape)
     channels = _channels_in_a_run(x.shape, x.strides, x.itemsize)
     if channels == 0:
         x = _copied_to_a_run(x)

@@ -16,7 +16,7 @@ from ..numpy.linear import matmul as reference_matmul
 from .compiler import SUMS_IN_ANY_ORDER, compiled_function
 from .copies import turned
 from .dots import Dots, dot_products, plan_dots
-from .memory import contiguous, empty
+from .memory import check_shape, contiguous, empty
 from .sums import Sums, plan_sums, weighted_sums
 from .threads import one_blas_thread
 from .views import outputs_view
@@ -53,8 +53,7 @@ def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.nda
         return _sums(x.T, weight.T, bias).T
     if way == "loops":
         bias = np.zeros(len(weight), x.dtype) if bias is None else bias
-        if bias.shape != weight.shape[:1]:
-            raise ValueError(f"the bias has shape {bias.shape}, expected {weight.shape[:1]}")
+        check_shape("the bias", bias, weight.shape[:1])
         y = empty((len(x), len(weight)), x.dtype)
         _dots(contiguous(x), contiguous(weight), contiguous(bias), y)
         return y

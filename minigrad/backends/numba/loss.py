@@ -8,32 +8,26 @@ import numpy as np
 from numba import njit
 
 from .compiler import compiled_function
-from .memory import contiguous
+from .memory import check_shape, contiguous
 
 INT64 = np.dtype(np.int64)
 
 
 def softmax_cross_entropy(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    _check(labels, len(logits))
+    check_shape("the array of labels", labels, logits.shape[:1])
     losses, probabilities = np.empty(len(logits), logits.dtype), np.empty(logits.shape, logits.dtype)
     _softmax_cross_entropy(contiguous(logits), _int64(labels), losses, probabilities)
     return losses, probabilities
 
 
 def softmax_cross_entropy_grad(dlosses: np.ndarray, probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    _check(labels, len(probabilities))
+    check_shape("the array of labels", labels, probabilities.shape[:1])
     dlogits = np.empty(probabilities.shape, probabilities.dtype)
     if dlosses.ndim > 0:
-        _check(dlosses, len(probabilities))
+        check_shape("the array of gradients", dlosses, probabilities.shape[:1])
     numbers, step = contiguous(dlosses).reshape(-1), dlosses.ndim  # a step of 0 where one serves all rows
     _softmax_cross_entropy_grad(numbers, step, contiguous(probabilities), _int64(labels), dlogits)
     return dlogits
-
-
-def _check(array: np.ndarray, rows: int) -> None:
-    """Compiled code reads on behind what is too short."""
-    if array.shape != (rows,):
-        raise ValueError(f"expected one number for each of {rows} rows, got shape {array.shape}")
 
 
 def _int64(labels: np.ndarray) -> np.ndarray:

@@ -9,6 +9,9 @@ process and cost no memory beyond what the process has used at its peak.
 NumPy's arrays begin at any multiple of 16 bytes, and an AVX-512 register then fetches two cache lines for each 64
 bytes it loads: measured, a convolution takes 1.6 times as long. So kernels put their results into arrays that begin
 with a cache line.
+
+Compiled code looks at no shape: behind an array that is too short it reads, or writes, what belongs to somebody else.
+So whoever calls it compares shapes before.
 """
 
 from __future__ import annotations
@@ -49,6 +52,12 @@ def empty(shape: tuple[int, ...], dtype: np.dtype, strides: tuple[int, ...] | No
     buffer = ctypes.c_char.from_buffer(memory)  # type: ignore[arg-type]
     address = ctypes.addressof(buffer)  # NumPy's own ways to it take three times as long
     return np.ndarray(shape, dtype, memory, -address % CACHE_LINE, strides)
+
+
+def check_shape(what: str, x: np.ndarray, expected: tuple[int, ...]) -> None:
+    """Raises ValueError where the array has another shape."""
+    if x.shape != expected:
+        raise ValueError(f"{what} has shape {x.shape}, expected {expected}")
 
 
 def contiguous(x: np.ndarray) -> np.ndarray:

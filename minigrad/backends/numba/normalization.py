@@ -10,7 +10,7 @@ import numpy as np
 
 from .compiler import SUMS_IN_ANY_ORDER, compiled_kernel
 from .copies import batch_innermost
-from .memory import contiguous, empty
+from .memory import check_shape, contiguous, empty
 
 PIECE = 1024  # numbers that are summed in their own precision
 
@@ -28,6 +28,8 @@ def channel_norm(
     x = batch_innermost(x)
     y, C = empty(x.shape, x.dtype), len(x)
     scale = weight / deviation
+    for of_channels in (mean, scale, bias):
+        check_shape("what each channel has one of", of_channels, (C,))
     _channel_norm(C, x.reshape(C, -1), contiguous(mean), scale, contiguous(bias), y.reshape(C, -1))
     return y.transpose(3, 0, 1, 2)
 
@@ -35,9 +37,12 @@ def channel_norm(
 def channel_norm_grad(
     dy: np.ndarray, x: np.ndarray, mean: np.ndarray, deviation: np.ndarray, weight: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    check_shape("the gradient", dy, x.shape)
     dy, x = batch_innermost(dy), batch_innermost(x)
     dx, C = empty(x.shape, x.dtype), len(x)
     dweight, dbias = np.empty(C, x.dtype), np.empty(C, x.dtype)
+    for of_channels in (mean, deviation, weight):
+        check_shape("what each channel has one of", of_channels, (C,))
     statistics = contiguous(mean), contiguous(deviation), contiguous(weight)
     _channel_norm_grad(C, dy.reshape(C, -1), x.reshape(C, -1), *statistics, dx.reshape(C, -1), dweight, dbias)
     return dx.transpose(3, 0, 1, 2), dweight, dbias

@@ -7,7 +7,7 @@ import numpy as np
 from ..numpy import optimizer as reference
 from ..numpy.optimizer import adam  # as fast as it is rarely used
 from .compiler import compiled_function
-from .memory import contiguous, empty
+from .memory import check_shape, contiguous, empty
 
 __all__ = ["adam", "sgd"]
 
@@ -24,6 +24,7 @@ def sgd(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     if momentum or weight_decay:
         return reference.sgd(w, g, v, lr, momentum, dampening, weight_decay, nesterov)
+    check_shape("the gradient", g, w.shape)
     descended = empty(w.shape, w.dtype)
     _descend(contiguous(w), contiguous(g), w.dtype.type(lr), descended)
     return descended, None

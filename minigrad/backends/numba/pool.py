@@ -14,7 +14,7 @@ from numba import njit
 from ..numpy.layout import Pair, batch_first, output_size
 from .compiler import compiled_kernel
 from .copies import batch_innermost
-from .memory import empty
+from .memory import check_shape, empty
 from .tile import ONE, REGISTER_BYTES, WIDE, keep_larger, load_tile, spread_place, store_tile
 from .views import inputs_view, outputs_view
 
@@ -36,7 +36,7 @@ def avg_pool2d_grad(
     N, C, OH, OW = dy.shape
     view = inputs_view(image, (OH, OW), kernel, stride, padding)
     shares = _shares(*image, kernel, stride, padding, count_include_pad, dy.dtype)
-    _check(shares.shape, (OH, OW))
+    check_shape("the gradient", dy, (N, C, *shares.shape))
     dx = empty((C, *image, N), dy.dtype)
     _avg_pool2d_grad(image[0] * C, batch_innermost(dy), view.rows, view.columns, shares, dx)
     return batch_first(dx)
@@ -62,7 +62,7 @@ def max_pool2d(x: np.ndarray, kernel: Pair, stride: Pair, padding: Pair) -> tupl
 
 def max_pool2d_gather(x: np.ndarray, winners: np.ndarray, kernel: Pair, stride: Pair, padding: Pair) -> np.ndarray:
     (N, C, *image), output = x.shape, winners.shape[2:]
-    _check((N, C), winners.shape[:2])
+    check_shape("the array of winners", winners, (N, C, *output))
     view = outputs_view(tuple(output), tuple(image), kernel, stride, padding)
     y = empty((C, *output, N), x.dtype)
     tables = view.rows, view.columns, view.steps
@@ -74,18 +74,12 @@ def max_pool2d_scatter(
     dy: np.ndarray, winners: np.ndarray, image: Pair, kernel: Pair, stride: Pair, padding: Pair
 ) -> np.ndarray:
     (N, C, *output) = dy.shape
-    _check(dy.shape, winners.shape)
+    check_shape("the array of winners", winners, dy.shape)
     view = inputs_view(image, tuple(output), kernel, stride, padding)
     dx = empty((C, *image, N), dy.dtype)
     tables = view.rows, view.columns, view.steps
     _choose(image[0] * C, batch_innermost(dy), batch_innermost(winners), True, *tables, kernel[1], dx)
     return batch_first(dx)
-
-
-def _check(a: tuple[int, ...], b: tuple[int, ...]) -> None:
-    """Compiled code reads on behind what does not fit."""
-    if a != b:
-        raise ValueError(f"shapes of {a} and {b} do not fit each other")
 
 
 @compiled_kernel()

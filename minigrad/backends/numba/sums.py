@@ -15,7 +15,7 @@ from numba import njit
 from ..numpy.layout import Pair
 from .compiler import compiled_function, compiled_kernel
 from .copies import BLOCK, block_of, blocks_of, is_packed, pack, seen_at, turned
-from .memory import contiguous, empty
+from .memory import check_shape, contiguous, empty
 from .tasks import BANDS_SIZE, TASKS, part_of, parts_of
 from .tile import FIVE, HALF, REGISTER_BYTES, SIX, THREE, TWO, WIDE, add_products, load_tile, spread, store_tile
 from .views import View
@@ -68,8 +68,7 @@ def weighted_sums(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, plan: Sum
 
     Returns: y (G O, OH, OW, N)
     """
-    if bias.shape != plan.no_bias.shape:
-        raise ValueError(f"the bias has shape {bias.shape}, expected {plan.no_bias.shape}")
+    check_shape("the bias", bias, plan.no_bias.shape)
     y = empty(plan.output, x.dtype)
     if plan.tasks > 0:
         _weighted_sums(plan.tasks, x, contiguous(weight).reshape(-1), contiguous(bias), y, *plan.arguments)
