@@ -329,6 +329,13 @@ def test_grad_sums_over_outputs_weighted_by_grad_outputs() -> None:
     assert gradient.tolist() == [2 + 101, 40 + 101]
 
 
+@pytest.mark.parametrize("as_given", [np.array, lambda numbers: Tensor(np.array(numbers)), lambda numbers: (numbers,)])
+def test_grad_outputs_may_be_whatever_backward_takes(as_given) -> None:
+    x = leaf(3.0, 4.0)
+    (gradient,) = minigrad.grad(x * x, x, as_given([1.0, 10.0]))
+    assert gradient.tolist() == [6.0, 80.0]
+
+
 def test_grad_takes_the_same_output_and_the_same_input_twice() -> None:
     x = leaf(3.0)
     y = x * x

@@ -157,6 +157,18 @@ def test_a_hook_sees_no_recorded_gradient_unless_one_is_asked_for() -> None:
     x.grad = None
 
 
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_a_hooks_replacement_is_a_constant_unless_a_graph_is_asked_for(create_graph: bool) -> None:
+    x, w = leaf(2.0), leaf(5.0)
+    y = x * 1.0
+    y.register_hook(lambda gradient: w)
+    (by_y,) = minigrad.grad(y * y, y, create_graph=create_graph)
+    x.register_hook(lambda gradient: w)
+    (by_x,) = minigrad.grad(x * x, x, create_graph=create_graph)
+    assert (by_y.item(), by_x.item()) == (5.0, 5.0)
+    assert (by_y.requires_grad, by_x.requires_grad) == (create_graph, create_graph)
+
+
 @pytest.mark.parametrize("steps", [False, True])
 def test_hooks_run_with_recording_off_unless_a_graph_is_asked_for(steps: bool) -> None:
     x = leaf(2.0)

@@ -256,7 +256,7 @@ class _Watch:
             backend=node._inputs[0].backend.name,
             parameters={name: vars(node)[name] for name in names},
             needs=needs,
-            inputs=[node.backend.to_numpy(array) for array in node._input_arrays],
+            inputs=[node.backend.to_numpy(array) for array in node._arrays],
             outputs=[node.backend.to_numpy(y.data) for y in node.outputs],
             grad_outputs=_arrays(grad_outputs),
             grad_inputs=_arrays(grad_inputs),
@@ -290,7 +290,7 @@ def _attributes(node: Function) -> list[str]:
 
 def _saved(node: Function) -> dict[str, np.ndarray]:
     """The arrays that the node keeps for its rule, by name; those in its attributes also within containers."""
-    saved = {f"input {i}": node.backend.to_numpy(array) for i, array in enumerate(node._input_arrays)}
+    saved = {f"input {i}": node.backend.to_numpy(array) for i, array in enumerate(node._arrays)}
     saved |= {f"output {i}": node.backend.to_numpy(array) for i, array in enumerate(y.data for y in node.outputs)}
     seen: set[int] = set()
     for name, value in vars(node).items():

@@ -84,11 +84,14 @@ def grad(
 ) -> tuple[Tensor | None, ...]:
     """The gradients of outputs (their sum, weighted by grad_outputs) by inputs, one for each; no `grad` is touched.
 
-    Only the nodes between inputs and outputs are visited. `create_graph=True` lets the result be differentiated again.
+    Args:
+        grad_outputs: dL/d(output), of its shape, or a list of them, where None is 1 for an output of one element.
+        create_graph, retain_graph: as in `backward`. Only the rules between inputs and outputs run.
+        allow_unused: give None for an input on which the outputs do not depend.
 
     Raises:
-        RuntimeError: where an input does not require a gradient, or the outputs do not depend on it and allow_unused is
-            false (with it, that gradient is None); and as `backward` does.
+        RuntimeError: where an input does not require a gradient, or the outputs do not depend on it; as `backward`
+            does; for any released node younger than the oldest input, since what led to it is not known any more.
 
     >>> x = Tensor(2.0, requires_grad=True)
     >>> (slope,) = grad(x**3, x, create_graph=True)
@@ -98,7 +101,8 @@ def grad(
     12.0
     """
     outputs, inputs = _as_tuple("outputs", outputs), _as_tuple("inputs", inputs)
-    grad_outputs = (None,) * len(outputs) if grad_outputs is None else _as_tuple("grad_outputs", grad_outputs)
+    if not isinstance(grad_outputs, (list, tuple)):
+        grad_outputs = (grad_outputs,) * (len(outputs) if grad_outputs is None else 1)
     if len(grad_outputs) != len(outputs):
         raise ValueError(f"grad: {len(outputs)} outputs need as many grad_outputs, got {len(grad_outputs)}")
     for i, tensor in enumerate(inputs):
@@ -155,7 +159,7 @@ def _misfit(gradient: Tensor, tensor: Tensor, what: str) -> RuntimeError:
 
 def _released(node: Function) -> RuntimeError:
     by = "an earlier backward pass through it; pass retain_graph=True to the earlier one"
-    return RuntimeError(f"backward: the values saved by {node!r} were released by {by}")
+    return RuntimeError(f"the values saved by {node!r} were released by {by}")
 
 
 def _key(tensor: Tensor) -> Any:
@@ -164,14 +168,14 @@ def _key(tensor: Tensor) -> Any:
     return tensor if node is None else (node, index) if index else node
 
 
-def topological_order(roots: Tensors, oldest: int = 0) -> list[Function]:
-    """The nodes below the roots, numbered from `oldest` on, as they were recorded: each before all that used it."""
-    return [node for _, node, _, _ in _search(roots, oldest)[0]]
+def topological_order(roots: Tensors) -> list[Function]:
+    """The nodes below the roots, as they were recorded: each before all that used it."""
+    return [node for _, node, _, _ in _search(roots, 0)[0]]
 
 
 def _search(roots: Tensors, oldest: int) -> tuple[list[Visit], dict[Tensor, int], list[Function]]:
-    """All that a pass reads of the same nodes, read once: their visits, in that order; how often each leaf is used
-    where it needs a gradient; and which nodes have been released. It needs no recursion, however deep the graph."""
+    """What a pass reads of the nodes below the roots, numbered from `oldest` on: their visits, the oldest first; how
+    often each leaf is used where it needs a gradient; and which nodes have been released."""
     found: set[Function] = set()
     visits, released = [], []
     uses = dict(Counter([root for root in roots if root.grad_fn is None]))
@@ -201,7 +205,7 @@ class _Pass:
         self, roots: Tensors, seeds: Tensors, retain_graph: bool | None, create_graph: bool, targets: Tensors | None
     ) -> None:
         if not isinstance(create_graph, bool) or not isinstance(retain_graph, (bool, NoneType)):
-            raise TypeError(f"backward: graph flags are True or False, got {create_graph=} and {retain_graph=}")
+            raise TypeError(f"graph flags are True or False, got {create_graph=} and {retain_graph=}")
         self.roots, self.seeds = roots, seeds if create_graph else [_wrap(seed._data, seed.backend) for seed in seeds]
         self.create_graph = create_graph
         self.retain_graph = create_graph if retain_graph is None else retain_graph
@@ -391,5 +395,5 @@ def _run_hooks(hooks: Sequence[Callable[[Tensor], Tensor | None]], gradient: Ten
                 raise TypeError(f"a tensor hook must return a Tensor or None, got {type(replacement).__name__}")
             if not _alike(replacement, gradient):
                 raise _misfit(replacement, gradient, "the gradient returned by a tensor hook")
-            gradient = replacement
+            gradient = replacement if grad_mode.enabled else _wrap(replacement._data, replacement.backend)
     return gradient

@@ -17,8 +17,6 @@ from ..tensor import Tensor
 from .grad_mode import grad_mode
 from .hooks import Requests
 
-# What the engine keeps of each node, in slots. Parameters, and what forward sets, are in the node's __dict__.
-KEPT = ("_input_arrays", "_inputs", "_needs", "_number", "_outputs", "_result", "backend", "requests")
 _numbers = count(1)
 _wrap = Tensor._wrap
 observer: Any = None  # is told of each operation and each rule, in all threads; see minigrad/anomaly/mode.py
@@ -46,6 +44,8 @@ class Function:
         takes_scalars: set it on a class whose forward treats NumPy's scalars as it does 0-d arrays. Subclasses, which
             may have a forward of their own, do not inherit it.
 
+    A parameter must not be called as one of these, nor `backend` or `requests`.
+
     >>> class Cube(Function):
     ...     '''y = x^3;   dL/dx = dL/dy 3 x^2'''
     ...     def forward(self, x):
@@ -60,7 +60,8 @@ class Function:
     Tensor(12.)
     """
 
-    __slots__ = ("__dict__", *KEPT)
+    # Parameters, and what forward sets, are in the node's __dict__; what the engine keeps lies in slots.
+    __slots__ = ("__dict__", "_arrays", "_inputs", "_needs", "_number", "_outputs", "_result", "backend", "requests")
 
     broadcasts = _takes_scalars = False
 
@@ -72,7 +73,7 @@ class Function:
     _number: int  # nodes are counted as they are recorded, so those that made the inputs have smaller numbers
     _needs: tuple[bool, ...]  # by input: whether it required a gradient when it was recorded
     _inputs: tuple[Tensor, ...]  # the edges of the graph; none in a node that has been released
-    _input_arrays: Sequence[Any]
+    _arrays: Sequence[Any]  # what the inputs held then
     _outputs: int  # how many
     _result: Any  # what forward returned: the array of its one output, or a tuple of arrays
 
@@ -93,11 +94,11 @@ class Function:
     @property
     def inputs(self) -> tuple[Tensor, ...]:
         inputs, index = self._inputs, 0
-        for array in self._input_arrays:
+        for array in self._arrays:
             if (now := inputs[index]._data) is not array and not _is_scalar_of(array, now):
                 # it has been given another since, by an optimizer's step for example
                 inputs = (*inputs[:index], AsRecorded.apply(inputs[index], array=array), *inputs[index + 1 :])
-            index += 1  # no enumerate, here and below: this runs all the time, and it takes twice as long
+            index += 1  # no enumerate: this runs all the time, and it takes half as long again
         return inputs
 
     @property
@@ -143,13 +144,13 @@ class Function:
             raise TypeError(f"{cls.name()}: {error}") from None
         if maker is not None:
             node._number, node.requests = next(_numbers), None
-            node._needs, node._inputs, node._input_arrays = tuple(needs), inputs, arrays
+            node._needs, node._inputs, node._arrays = tuple(needs), inputs, arrays
             node._result, node._outputs = result, len(result) if type(result) is tuple else 1
         return outputs if watcher is None else watcher.computed(node, parameters, inputs, outputs)
 
     def release(self) -> None:
-        """Lets go of all saved arrays; a second backward pass through this node is an error from here on."""
-        self._inputs = self._input_arrays = self._result = ()
+        """Lets go of inputs and results; what forward has set stays. Another pass through it is an error."""
+        self._inputs = self._arrays = self._result = ()
 
     @classmethod
     def name(cls) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from operator import methodcaller
 from typing import Any, NamedTuple
 from weakref import ref
@@ -42,10 +43,7 @@ def register_hook(self: Tensor, hook: Callable[[Tensor], Tensor | None]) -> Remo
     if not callable(hook):
         raise TypeError(f"register_hook: the hook must be callable, got {hook!r}")
     hooks = requests_of(self).hooks
-
-    def call(gradient: Tensor) -> Tensor | None:  # an object of its own, also where one hook is registered twice
-        return hook(gradient)
-
+    call = partial(hook)  # an object of its own, also where one hook is registered twice
     hooks.append(call)
     return RemovableHandle(lambda: hooks.remove(call) if call in hooks else None)
 

@@ -76,7 +76,7 @@ def _faults_of(nodes: list[Function], options: Options) -> dict[Function, Causes
     """The nodes whose rules are wrong: of applications that are alike the first one, and the others if none is."""
     alike: dict[Any, Function] = {}
     for node in nodes:
-        alike.setdefault((type(node), *(x.shape for x in node._input_arrays)), node)
+        alike.setdefault((type(node), *(x.shape for x in node._arrays)), node)
     for some in (alike.values(), [node for node in nodes if node not in alike.values()]):
         faults = {node: causes for node in some if (causes := _faults(node, options))}
         if faults:

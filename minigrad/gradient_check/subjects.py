@@ -214,7 +214,7 @@ class Node:
         self.node, self.operation, self.backend = node, type(node), node.backend
         self.parameters = dict(vars(node))
         self.title = node.name()
-        self.arrays = [self.backend.to_numpy(x) for x in node._input_arrays]
+        self.arrays = [self.backend.to_numpy(x) for x in node._arrays]
         self.wanted = [i for i, x in enumerate(self.arrays) if x.dtype.kind == "f" and node.needs[i]]
 
     def forward(self, arrays: Arrays) -> Arrays:

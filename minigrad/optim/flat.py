@@ -2,7 +2,7 @@
 
 What is new after a step (parameters, momenta) is one flat array, and each parameter is given its piece of it, a view.
 `backward` puts each gradient in its place of such an array, too. So nothing has to be copied together for the next
-step, but where a piece is no longer there: a gradient was clipped, a state was loaded.
+step, but where a piece is no longer there: a gradient was clipped or summed over several passes, a state was loaded.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ KERNELS: list[Any] = []  # all that there are, for the test that counts their ve
 
 kind_of = operator.attrgetter("dtype", "ndim")
 WORD = ir.IntType(64)  # a number, or an address: numba's int64
-FOUR = (int64,) * 4
+OF_SHARE_OUT = (int64,) * 4
 
 
 llvm_code: Callable[[Callable], Callable[..., Any]] = intrinsic  # callers leave out its first argument
@@ -60,10 +60,10 @@ llvm_code: Callable[[Callable], Callable[..., Any]] = intrinsic  # callers leave
 def compiled_kernel(fastmath: frozenset[str] = ROUNDING_ONLY) -> Callable[[Callable], Any]:
     """The decorator of each kernel that runs on numba's threads.
 
-    Called with a number of tasks and arguments, it runs once on each thread, for the tasks from `first` to the one
-    before `last`. There is a version for the dtypes and dimensions of the arrays. All else about the arguments is taken
-    as it was in the version's first call, and looked at no more: arrays are contiguous, aligned and writable, and what
-    was an integer or a tuple of some integers is that again. A call that breaks this reads or writes anywhere.
+    Called with a number of tasks and arguments, it runs on each thread that gets some of the tasks: from `first` to the
+    one before `last`. There is a version for the dtypes and dimensions of the arrays. All else about the arguments is
+    taken as it was in the version's first call, and looked at no more: arrays are contiguous, aligned and writable, and
+    what was an integer or a tuple of some integers is that again. A call that breaks this reads or writes anywhere.
 
     Raises MemoryError where the kernel fails: only an array of its own may be too much for it.
 
@@ -104,10 +104,11 @@ def compiled_kernel(fastmath: frozenset[str] = ROUNDING_ONLY) -> Callable[[Calla
 def compiled_function(
     fastmath: frozenset[str] = ROUNDING_ONLY, for_python: bool = False, parallel: Any = False
 ) -> Callable[[Callable], Any]:
-    """The decorator of what kernels call. What it compiles is kept on disk, where there is a folder to write to.
+    """The decorator of what kernels call, or Python, in one thread.
 
-    It is compiled anew when any file of this backend has changed: numba looks at the function's own file alone, and
-    what it has compiled into a kernel may be another's.
+    What it compiles is kept on disk, where there is a folder to write to. It is compiled anew when any file of this
+    backend has changed: numba looks at the function's own file alone, and what it has compiled into a kernel may be
+    another's.
 
     Only where it is to be called `for_python` is it compiled with the code that takes Python's objects apart: for a
     function of many arguments that is a third of the time and memory of compiling it.
@@ -174,8 +175,8 @@ def _version(kernel: Any, run: Any, arguments: tuple[Any, ...]) -> tuple[Callabl
     of_run, of_kernel = (UniTuple(int64, 2), int64, int64, Tuple(kinds)), (int64, int64, *kinds)
     run.compile(of_run)
     kernel.compile(of_kernel)
-    _share_out.compile(FOUR)
-    return run.overloads[of_run].entry_point, (_address(_share_out, FOUR), _address(kernel, of_kernel))
+    _share_out.compile(OF_SHARE_OUT)
+    return run.overloads[of_run].entry_point, (_address(_share_out, OF_SHARE_OUT), _address(kernel, of_kernel))
 
 
 def _address(function: Any, signature: tuple[Any, ...]) -> int:
@@ -191,7 +192,7 @@ def _run_for(function: Callable) -> Callable:
 
 
 def _run(addresses, parts, tasks, arguments):
-    caller, place = _caller(arguments), _on_stack((0, addresses[1], arguments))
+    caller, place = _caller(arguments), _on_stack((0, addresses[1], arguments))  # the 0 becomes 1 where it fails
     parts = min(parts, tasks)
     if parts > 1:
         _call(addresses[0], (caller, parts, tasks, place))
@@ -242,13 +243,13 @@ def _call(_: Any, address: Any, numbers: Any) -> Any:
 
 @llvm_code
 def _caller(_: Any, arguments: Any) -> Any:
-    """The address of a function of first, last and the place of a kernel's address and arguments, which calls it. It
-    changes the number in front of them where the kernel fails."""
+    """The address of a function of first, last and a place where three things lie: a number, which it sets to 1 if the
+    kernel fails; the kernel's address; and the kernel's arguments. It calls kernel(first, last, *arguments)."""
     kept, of_kernel, of_caller = Tuple([int64, int64, arguments]), (int64, int64, *arguments.types), (int64,) * 3
 
     def code(context: Any, builder: Any, *_: Any) -> Any:
-        kind = context.call_conv.get_function_type(none, of_caller)
-        caller = ir.Function(builder.module, kind, builder.module.get_unique_name("caller"))
+        function_type = context.call_conv.get_function_type(none, of_caller)
+        caller = ir.Function(builder.module, function_type, builder.module.get_unique_name("caller"))
         caller.linkage = "internal"
         inside = ir.IRBuilder(caller.append_basic_block())
         first, last, place = context.call_conv.get_arguments(caller)

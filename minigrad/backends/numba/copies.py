@@ -47,19 +47,19 @@ def turn(first, last, x, y):
                 y[column, row] = x[row, column]
 
 
-def blocks_of(x: tuple[int, ...], itemsize: int, channels: int, view: View) -> int:
+def blocks_of(x_shape: tuple[int, ...], itemsize: int, channels: int, view: View) -> int:
     """Into how many blocks of images a large batch is cut. A task then lays its block's pieces side by side: in x they
     are so far apart, and at such regular distances, that a cache has places for few of them at a time."""
-    _, H, W, N = x
+    _, H, W, N = x_shape
     if N * itemsize < LARGE or channels * view.taps < MANY or channels * H * W * BLOCK > CACHED:
         return 1
     return -(-N * itemsize // BLOCK)
 
 
-def is_packed(x: tuple[int, ...], itemsize: int, channels: int, outputs: int, view: View) -> bool:
+def is_packed(x_shape: tuple[int, ...], itemsize: int, channels: int, outputs: int, view: View) -> bool:
     """Whether each tile's pieces of x (C, H, W, N) are laid side by side first: where those of all channels have the
     same places in the cache, and drive each other out between one tile of outputs and the next."""
-    _, H, W, N = x
+    _, H, W, N = x_shape
     return H * W * N * itemsize % ALIKE == 0 and channels * view.taps >= MANY and outputs >= ENOUGH_OUTPUTS
 
 

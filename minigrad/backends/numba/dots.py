@@ -66,7 +66,7 @@ def _dot_products(first, last, y, x, totals, sums, shape, rows, columns, spans, 
     (G, O, _), OH, B, (row_steps, column_steps) = shape, len(rows), len(sums), view_steps
     for task in range(first, last):
         band, part = task // parts, task % parts
-        outputs = part_of(part, parts, shape[1], len(DOT_ROWS))
+        outputs = part_of(part, parts, O, len(DOT_ROWS))
         place = band * OH // B, (band + 1) * OH // B
         _band_of_dots(band, place, outputs, y, x, shape, rows, columns, spans, row_steps, column_steps, sums)
         for g in range(G):

@@ -60,7 +60,7 @@ def _softmax_cross_entropy_grad(dlosses, step, probabilities, labels, dlogits):
 
 @njit(inline="always")
 def _checked(label, classes):
-    """Compiled code writes anywhere."""
+    """The label. Raises IndexError where it is no class: compiled code looks at no index."""
     if not 0 <= label < classes:
         raise IndexError("a label is not the number of a class; has somebody written into the labels?")
     return label

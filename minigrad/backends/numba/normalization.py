@@ -28,8 +28,8 @@ def channel_norm(
     x = batch_innermost(x)
     y, C = empty(x.shape, x.dtype), len(x)
     scale = weight / deviation
-    for of_channels in (mean, scale, bias):
-        check_shape("what each channel has one of", of_channels, (C,))
+    for name, values in (("mean", mean), ("scale", scale), ("bias", bias)):
+        check_shape(f"the {name}", values, (C,))
     _channel_norm(C, x.reshape(C, -1), contiguous(mean), scale, contiguous(bias), y.reshape(C, -1))
     return y.transpose(3, 0, 1, 2)
 
@@ -41,8 +41,8 @@ def channel_norm_grad(
     dy, x = batch_innermost(dy), batch_innermost(x)
     dx, C = empty(x.shape, x.dtype), len(x)
     dweight, dbias = np.empty(C, x.dtype), np.empty(C, x.dtype)
-    for of_channels in (mean, deviation, weight):
-        check_shape("what each channel has one of", of_channels, (C,))
+    for name, values in (("mean", mean), ("deviation", deviation), ("weight", weight)):
+        check_shape(f"the {name}", values, (C,))
     statistics = contiguous(mean), contiguous(deviation), contiguous(weight)
     _channel_norm_grad(C, dy.reshape(C, -1), x.reshape(C, -1), *statistics, dx.reshape(C, -1), dweight, dbias)
     return dx.transpose(3, 0, 1, 2), dweight, dbias

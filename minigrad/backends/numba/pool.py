@@ -53,17 +53,19 @@ def _shares(
 
 
 def max_pool2d(x: np.ndarray, kernel: Pair, stride: Pair, padding: Pair) -> tuple[np.ndarray, np.ndarray]:
-    (N, C, *image), output = x.shape, output_size(x.shape[2:], kernel, stride, padding)
-    view = outputs_view(tuple(output), tuple(image), kernel, stride, padding)
+    N, C, *_ = x.shape
+    output = output_size(x.shape[2:], kernel, stride, padding)
+    view = outputs_view(output, x.shape[2:], kernel, stride, padding)
     y, winners = empty((C, *output, N), x.dtype), empty((C, *output, N), WINNER)
     _max_pool2d(output[0] * C, batch_innermost(x), view.rows, view.columns, kernel[1], y, winners)
     return batch_first(y), batch_first(winners)
 
 
 def max_pool2d_gather(x: np.ndarray, winners: np.ndarray, kernel: Pair, stride: Pair, padding: Pair) -> np.ndarray:
-    (N, C, *image), output = x.shape, winners.shape[2:]
+    N, C, *_ = x.shape
+    output = output_size(x.shape[2:], kernel, stride, padding)
     check_shape("the array of winners", winners, (N, C, *output))
-    view = outputs_view(tuple(output), tuple(image), kernel, stride, padding)
+    view = outputs_view(output, x.shape[2:], kernel, stride, padding)
     y = empty((C, *output, N), x.dtype)
     tables = view.rows, view.columns, view.steps
     _choose(output[0] * C, batch_innermost(x), batch_innermost(winners), False, *tables, kernel[1], y)
@@ -73,9 +75,11 @@ def max_pool2d_gather(x: np.ndarray, winners: np.ndarray, kernel: Pair, stride: 
 def max_pool2d_scatter(
     dy: np.ndarray, winners: np.ndarray, image: Pair, kernel: Pair, stride: Pair, padding: Pair
 ) -> np.ndarray:
-    (N, C, *output) = dy.shape
+    N, C, *_ = dy.shape
+    output = output_size(image, kernel, stride, padding)
+    check_shape("the gradient", dy, (N, C, *output))
     check_shape("the array of winners", winners, dy.shape)
-    view = inputs_view(image, tuple(output), kernel, stride, padding)
+    view = inputs_view(image, output, kernel, stride, padding)
     dx = empty((C, *image, N), dy.dtype)
     tables = view.rows, view.columns, view.steps
     _choose(image[0] * C, batch_innermost(dy), batch_innermost(winners), True, *tables, kernel[1], dx)

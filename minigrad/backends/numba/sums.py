@@ -34,18 +34,18 @@ class Sums(NamedTuple):
 
 
 def plan_sums(
-    x: tuple[int, ...], dtype: np.dtype, shape: tuple[int, int, int], steps: tuple[int, int, int, int], view: View
+    x_shape: tuple[int, ...], dtype: np.dtype, shape: tuple[int, int, int], steps: tuple[int, int, int, int], view: View
 ) -> Sums:
-    """How weighted_sums cuts its work, for an x of that shape and dtype; see there."""
+    """How weighted_sums cuts its work, for an x of x_shape; the other arguments are told there."""
     (G, O, C), OH, OW, itemsize = shape, len(view.rows), len(view.columns), dtype.itemsize
-    output, no_bias = (G * O, OH, OW, x[3]), np.zeros(G * O, dtype)
+    output, no_bias = (G * O, OH, OW, x_shape[3]), np.zeros(G * O, dtype)
     if 0 in output:
         return Sums(0, (), output, no_bias)
-    runs, blocks, bands = view.runs, blocks_of(x, itemsize, C, view), OH
+    runs, blocks, bands = view.runs, blocks_of(x_shape, itemsize, C, view), OH
     if blocks > 1:  # some images of one pixel are no neighbours of the same images of the next
         runs, bands = np.stack([np.arange(OW), np.arange(OW) + 1], axis=1), min(-(-TASKS // (blocks * G)), OH)
-    parts, pixel = parts_of(blocks * G * bands, O, len(SIX)), x[3] * itemsize
-    packs = blocks == 1 and is_packed(x, itemsize, C, O // parts, view)
+    parts, pixel = parts_of(blocks * G * bands, O, len(SIX)), x_shape[3] * itemsize
+    packs = blocks == 1 and is_packed(x_shape, itemsize, C, O // parts, view)
     # a tile's registers may lie anywhere where they are packed, and at regular distances where each is a pixel
     if pixel == REGISTER_BYTES or (packs and pixel % REGISTER_BYTES == 0):
         runs = view.spans
@@ -99,14 +99,14 @@ def outer_products(
 
 @compiled_kernel()
 def _weighted_sums(first, last, x, weight, bias, y, shape, steps, rows, columns, runs, view_steps, cuts):
-    (G, _, C), OH, N = shape, len(rows), x.shape[3]
+    (G, O, C), OH, N = shape, len(rows), x.shape[3]
     (blocks, bands, parts, panel_size), (row_steps, column_steps) = cuts, view_steps
     for task in range(first, last):
         block, g, band = task // (parts * bands * G), task // (parts * bands) % G, task // parts % bands
         images, seen = part_of(block, blocks, N, BLOCK // x.itemsize), x[g * C : (g + 1) * C]
         if blocks > 1:
             seen = block_of(seen, images)
-        outputs, panel = part_of(task % parts, parts, shape[1], len(SIX)), np.empty(panel_size, x.dtype)
+        outputs, panel = part_of(task % parts, parts, O, len(SIX)), np.empty(panel_size, x.dtype)
         for p in range(band * OH // bands, (band + 1) * OH // bands):
             place, tables = (g, p, images, outputs), (rows, columns, runs)
             _row_of_sums(place, seen, weight, shape, steps, bias, tables, row_steps, column_steps, panel, y)
@@ -188,9 +188,9 @@ def in_sixes(outputs):
 def _sums(rows, breadth, o, last, terms, x, weight, bias, y, at, steps):
     """y[y_at + o y_step + t] = bias[o] + sum over c, i, j of weight[w_at + o w_steps[3] + ...] x[x_at + t + ...]
 
-    for each t of a tile's breadth, where "..." is c, i, j times their steps, and for outputs from o to the last, as
-    long as there are as many as the tile has rows; a tile of two is also taken for a last one, in both rows. Returns
-    the first output that is left, if any is.
+    for each t of a tile's breadth, where "..." is c, i, j times their steps, and for outputs from o to the one before
+    `last`, as long as there are as many as the tile has rows; a tile of two is also taken for one alone, in both rows.
+    Returns the first output that is left, if any is.
 
     Args:
         breadth: WIDE, HALF, or of a tile that is cut short the number of t.
