@@ -80,7 +80,7 @@ def _deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
         raise RuntimeError("only leaf tensors can be deep-copied; this one was computed: detach() it first")
     copy = Tensor._wrap(self._data.copy(), self.backend, kind=type(self)).requires_grad_(self.requires_grad)
     memo[id(self)] = copy
-    copy.grad = None if self.grad is None else self.grad.detach()
+    copy.grad = None if self.grad is None else Tensor._wrap(self.grad._data.copy(), self.grad.backend)
     return copy
 
 

@@ -157,6 +157,20 @@ def test_a_hook_sees_no_recorded_gradient_unless_one_is_asked_for() -> None:
     x.grad = None
 
 
+def test_a_visit_that_is_refused_shows_nothing_and_keeps_nothing() -> None:
+    x = leaf(2.0)
+    y = x * x
+    z, seen = y * y, []
+    y.retain_grad()
+    y.register_hook(lambda gradient: seen.append(gradient.item()))
+    steps = z.backward_steps()
+    next(steps)
+    (y * 1.0).backward()  # releases what the other pass has not visited yet
+    with pytest.raises(RuntimeError, match="the values saved by <Mul> were released"):
+        list(steps)
+    assert (y.grad.item(), x.grad.item(), seen) == (1.0, 4.0, [1.0])
+
+
 @pytest.mark.parametrize("create_graph", [False, True])
 def test_a_hooks_replacement_is_a_constant_unless_a_graph_is_asked_for(create_graph: bool) -> None:
     x, w = leaf(2.0), leaf(5.0)

@@ -148,6 +148,7 @@ def test_a_deep_copy_is_equal_independent_and_keeps_sharing():
     assert twin.second.weight is twin.first.weight is twin.third.weight and twin.third is twin.first
     assert isinstance(twin.first.weight, nn.Parameter) and twin.first.weight.requires_grad
     assert twin.first.weight.grad.tolist() == tied.first.weight.grad.tolist()
+    assert not np.shares_memory(twin.first.weight.grad.data, tied.first.weight.grad.data)
     for name, array in arrays(tied).items():
         np.testing.assert_array_equal(arrays(twin)[name], array)
     before = tied.first.weight.tolist()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import numpy as np
@@ -162,3 +164,36 @@ def test_zero_grad_lets_go_of_all_gradients() -> None:
         optimizer.step()
         optimizer.zero_grad()
     assert all(not flat.places and "gradient" not in flat.latest for flat in optimizer._flats.values())
+
+
+def test_a_parameter_is_never_taken_for_one_that_is_gone() -> None:
+    for _ in range(100):  # the address of the one that is gone is soon another's
+        params = [nn.Parameter(Tensor([1.0, 2.0]))]
+        optimizer = optim.SGD(params, lr=0.1)
+        backward(params, [np.ones(2)])
+        optimizer.step()
+        optimizer.param_groups.clear()
+        optimizer.state.clear()
+        params.clear()
+        other = nn.Parameter(Tensor([5.0]))
+        optimizer.add_param_group({"params": [other]})
+        backward([other], [np.ones(1)])
+        optimizer.step()
+        assert other.tolist() == pytest.approx([4.9])
+
+
+def test_parameters_keep_nothing_of_an_optimizer_that_is_gone() -> None:
+    params = parameters()
+    optimizer = optim.Adam(params, lr=0.1)
+    cotangents = [np.full(shape, 2.0) for shape in SHAPES]
+    for _ in range(2):
+        optimizer.zero_grad()
+        backward(params, cotangents)
+        optimizer.step()
+    flat = weakref.ref(next(iter(optimizer._flats.values())))
+    optimizer.zero_grad()
+    del optimizer
+    gc.collect()
+    assert flat() is None
+    backward(params, cotangents)
+    assert all((p.grad.data == 2.0).all() for p in params)

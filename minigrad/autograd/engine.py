@@ -265,12 +265,12 @@ class _Pass:
         grad_outputs = [self.arrived.pop(node, None)]
         if node._outputs > 1:
             grad_outputs += [self.arrived.pop((node, index), None) for index in range(1, node._outputs)]
+        if True in needs and not node._inputs:  # another pass came in between two steps of this one
+            raise _released(node)
         if node.requests or self.targets is not None:
             self._hand_out(node, grad_outputs)
         if True not in needs:
             return node, grad_outputs, [], []
-        if not node._inputs:  # another pass came in between two steps of this one
-            raise _released(node)
         rule = self._apply_rule if (o := function.observer) is None else o.watching(self._apply_rule)
         grad_inputs = rule(node, grad_outputs, needs)
         if not self.retain_graph:
@@ -356,7 +356,7 @@ class _Pass:
         gradient = gradient if (o := function.observer) is None else o.reached_leaf(gradient)
         if self.targets is not None:
             self.found[leaf] = gradient
-        else:
+        elif leaf._requires_grad:  # it may have been frozen since
             _accumulate_grad(leaf, gradient)
 
 

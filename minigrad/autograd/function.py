@@ -44,7 +44,7 @@ class Function:
         takes_scalars: set it on a class whose forward treats NumPy's scalars as it does 0-d arrays. Subclasses, which
             may have a forward of their own, do not inherit it.
 
-    A parameter must not be called as one of these, nor `backend` or `requests`.
+    A parameter must not be called as one of these, as a method, or `backend` or `requests`.
 
     >>> class Cube(Function):
     ...     '''y = x^3;   dL/dx = dL/dy 3 x^2'''

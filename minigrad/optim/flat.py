@@ -13,6 +13,7 @@ from functools import partial
 from itertools import accumulate
 from operator import is_not
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
@@ -68,6 +69,12 @@ class Flat:
         self.places = []
 
 
+def _place_gradient(flat: ref[Flat], index: int, gradient: Any) -> Any:
+    """A copy of a parameter's gradient, in its place where there is one."""
+    layout = flat()
+    return gradient.copy() if layout is None else layout.place_gradient(index, gradient)
+
+
 class FlatOptimizer(Optimizer):
     """The base of SGD and Adam, which define `update_flat`."""
 
@@ -106,14 +113,15 @@ class FlatOptimizer(Optimizer):
                 key = parameter.backend, parameter._data.dtype, state.get("step"), *state
                 alike.setdefault(key, []).append(parameter)
             for (backend, dtype, *_), members in alike.items():
-                place = backend, dtype, *map(id, members)
+                place = backend, dtype, *members
                 self._flats[place] = flat = before.get(place) or self._lay_out(backend, dtype, members)
                 self._update_members(flat, members, options)
 
     def _lay_out(self, backend: Backend, dtype: np.dtype, members: list[Tensor]) -> Flat:
         flat = Flat(backend, dtype, [parameter.shape for parameter in members])
         for index, parameter in enumerate(members):
-            requests_of(parameter).copy = partial(flat.place_gradient, index)
+            # weakly: without the optimizer nobody needs its arrays
+            requests_of(parameter).copy = partial(_place_gradient, ref(flat), index)
         return flat
 
     def _update_members(self, flat: Flat, members: list[Tensor], options: dict[str, Any]) -> None:
