@@ -148,8 +148,7 @@ def _seed(output: Tensor, gradient: Any, caller: str) -> Tensor:
 
 
 def _alike(gradient: Tensor, tensor: Tensor) -> bool:
-    g, t = gradient._data, tensor._data
-    return g.shape == t.shape and g.dtype == t.dtype and gradient.backend is tensor.backend
+    return gradient.shape == tensor.shape and gradient.dtype == tensor.dtype and gradient.backend is tensor.backend
 
 
 def _misfit(gradient: Tensor, tensor: Tensor, what: str) -> RuntimeError:
@@ -271,8 +270,10 @@ class _Pass:
             self._hand_out(node, grad_outputs)
         if True not in needs:
             return node, grad_outputs, [], []
-        rule = self._apply_rule if (o := function.observer) is None else o.watching(self._apply_rule)
-        grad_inputs = rule(node, grad_outputs, needs)
+        if (o := function.observer) is None:
+            grad_inputs = self._apply_rule(node, grad_outputs, needs)
+        else:
+            grad_inputs = o.watching(self._apply_rule)(node, grad_outputs, needs)
         if not self.retain_graph:
             node.release()
         return node, grad_outputs, grad_inputs, self._pass_on(inputs, grad_inputs, needs)
@@ -282,8 +283,7 @@ class _Pass:
         for index, gradient in enumerate(gradients):
             if gradient is not None and node.requests and (asked := node.requests.get(index)):
                 gradients[index] = gradient = _run_hooks(asked.hooks, gradient)
-                keeper = asked.keeper() if asked.keeper else None  # it may be gone
-                if keeper is not None and self.targets is None:
+                if self.targets is None and asked.keeper and (keeper := asked.keeper()) is not None:  # it may be gone
                     _accumulate_grad(keeper, gradient)
             if self.targets and (key := (node, index) if index else node) in self.targets:
                 self.found[key] = gradient
@@ -293,7 +293,7 @@ class _Pass:
             return [None] * len(needs)
         if self.targets is not None:
             grad_mode.wanted = node, needs
-        gradients = node.backward(*grad_outputs)
+        gradients = node.backward(grad_outputs[0]) if node._outputs == 1 else node.backward(*grad_outputs)
         if type(gradients) is not tuple or len(gradients) != len(needs):
             returned = f"{len(gradients)} of them" if type(gradients) is tuple else f"a {type(gradients).__name__}"
             wanted = f"a tuple of {len(needs)} gradients, one for each input"
