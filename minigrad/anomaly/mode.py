@@ -291,7 +291,7 @@ def _attributes(node: Function) -> list[str]:
 def _saved(node: Function) -> dict[str, np.ndarray]:
     """The arrays that the node keeps for its rule, by name; those in its attributes also within containers."""
     saved = {f"input {i}": node.backend.to_numpy(array) for i, array in enumerate(node._arrays)}
-    saved |= {f"output {i}": node.backend.to_numpy(array) for i, array in enumerate(y.data for y in node.outputs)}
+    saved |= {f"output {i}": node.backend.to_numpy(y.data) for i, y in enumerate(node.outputs)}
     seen: set[int] = set()
     for name, value in vars(node).items():
         saved |= _arrays_within(name, value, node.backend, seen)
