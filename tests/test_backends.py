@@ -398,6 +398,7 @@ def test_a_kernel_is_compiled_once_for_each_dtype_whatever_the_arguments_layout(
                     kernels.linear(matrix, matrix[:3], None)
                     kernels.matmul(matrix, matrix.T)
                     kernels.matmul(matrix.T, matrix)
+                    kernels.linear_grad_weight(matrix, matrix)
                     labels = np.arange(len(matrix), dtype=np.int32) % min(matrix.shape[1], 2)
                     losses, probabilities = kernels.softmax_cross_entropy(matrix, labels)
                     kernels.softmax_cross_entropy_grad(losses, probabilities, labels)

@@ -169,10 +169,13 @@ INNERMOST, OUTERMOST = (lambda *shape: np.ones(shape[::-1], np.float32).T), (lam
     ("sizes", "dy_lies", "x_lies", "expected"),
     [
         ((8, 10, 40), INNERMOST, INNERMOST, ["loops"]),
-        ((127, 100, 40), INNERMOST, INNERMOST, ["BLAS", "columns"]),  # x has been turned
-        ((15, 100, 80), OUTERMOST, INNERMOST, ["rows", "columns"]),  # likewise
-        ((128, 100, 40), INNERMOST, INNERMOST, ["dots"]),
-        ((128, 100, 40), OUTERMOST, OUTERMOST, ["columns"]),
+        ((50, 50, 40), INNERMOST, INNERMOST, ["loops"]),
+        ((51, 50, 40), INNERMOST, INNERMOST, ["turned columns"]),
+        ((51, 50, 40), OUTERMOST, INNERMOST, ["turned columns"]),
+        ((255, 100, 40), INNERMOST, INNERMOST, ["turned columns"]),
+        ((256, 100, 40), INNERMOST, INNERMOST, ["dots"]),
+        ((256, 100, 40), OUTERMOST, INNERMOST, ["dots"]),
+        ((256, 100, 40), OUTERMOST, OUTERMOST, ["columns"]),
     ],
 )
 def test_a_weight_gradient_lies_in_memory_as_the_weight_does_whichever_way_it_goes(

@@ -148,13 +148,16 @@ def test_all_ways_of_a_product_are_the_reference(sizes: tuple[int, int, int], wa
             np.testing.assert_array_equal(numba.linear(a, b.T, None), a @ b, f"cuts: {cuts}")
 
 
-@pytest.mark.parametrize("way", ["loops", "columns", "rows", "dots", "BLAS"])
-@pytest.mark.parametrize("sizes", [(1, 1, 1), (5, 3, 13), (19, 7, 2), (2, 70, 5), (0, 3, 5)])
-def test_all_ways_of_a_linear_layers_gradients_are_the_reference(sizes: tuple[int, int, int], way: str) -> None:
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("way", ["loops", "columns", "turned columns", "rows", "dots", "BLAS"])
+@pytest.mark.parametrize("sizes", [(1, 1, 1), (5, 3, 13), (19, 7, 2), (2, 70, 5), (0, 3, 5), (33, 20, 150), (170, 4, 8)])
+def test_all_ways_of_a_linear_layers_gradients_are_the_reference(
+    sizes: tuple[int, int, int], way: str, dtype: str
+) -> None:
     R, O, I = sizes
     for lie, others in itertools.product(LAYOUTS.values(), repeat=2):
-        dy, x = lie(numbers(R, O, dtype="float32")), others(numbers(R, I, dtype="float32"))
-        with forced(linear, product_of=lambda *_: way):
+        dy, x = lie(numbers(R, O, dtype=dtype)), others(numbers(R, I, dtype=dtype))
+        with forced(linear, weight_gradient_of=lambda *_: way):
             dweight, dbias = numba.linear_grad_weight(dy, x)
         np.testing.assert_array_equal(dweight, dy.T @ x)
         np.testing.assert_array_equal(dbias, dy.sum(axis=0))

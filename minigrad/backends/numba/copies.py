@@ -34,17 +34,30 @@ def turned(x: np.ndarray) -> np.ndarray:
 
 @compiled_kernel()
 def turn(first, last, x, y):
-    """y = x.T of a contiguous x, in squares of as many rows as a register has lanes, and the rest by numbers."""
-    (R, size), lanes = x.shape, REGISTER_BYTES // x.itemsize
-    for block in range(first, last):
-        c, r = block * lanes, 0
-        if size - c >= lanes:
-            while R - r >= lanes:
-                turn_square(x, r * size + c, size, y, c * R + r, R)
+    """y = x.T of a contiguous x; a task takes as many columns as a register has lanes."""
+    lanes = REGISTER_BYTES // x.itemsize
+    for task in range(first, last):
+        columns = task * lanes, min((task + 1) * lanes, x.shape[1])
+        _turn(x, (0, len(x)), columns, y[columns[0] :])
+
+
+@compiled_function()
+def _turn(x, rows, columns, y):
+    """y[c, r] = x[r, c] for some rows and columns, each from the first to the last, which y has alone: in squares of as
+    many as a register has lanes, and the rest by numbers."""
+    lanes, x_step, y_step, (c, behind) = REGISTER_BYTES // x.itemsize, x.shape[1], y.shape[1], columns
+    numbers, turned = x.reshape(-1), y.reshape(-1)
+    while c < behind:
+        r, wide = rows[0], min(lanes, behind - c)
+        y_at = (c - columns[0]) * y_step - rows[0]
+        if wide == lanes:
+            while rows[1] - r >= lanes:
+                turn_square(numbers, r * x_step + c, x_step, turned, y_at + r, y_step)
                 r += lanes
-        for column in range(c, min(c + lanes, size)):
-            for row in range(r, R):
-                y[column, row] = x[row, column]
+        for column in range(wide):
+            for row in range(r, rows[1]):
+                turned[y_at + column * y_step + row] = numbers[row * x_step + c + column]
+        c += wide
 
 
 def blocks_of(x_shape: tuple[int, ...], itemsize: int, channels: int, view: View) -> int:
@@ -111,3 +124,11 @@ def block_of(x, images):
                 for n in range(len(copy)):
                     copy[n] = piece[n]
     return block
+
+
+@compiled_function()
+def turned_rows(x, rows):
+    """Some rows of x (R, C), from the first to the last, as columns: (C, 1, 1, rows)"""
+    columns = np.empty((x.shape[1], rows[1] - rows[0]), x.dtype)
+    _turn(x, rows, (0, x.shape[1]), columns)
+    return columns.reshape(x.shape[1], 1, 1, rows[1] - rows[0])

@@ -2,26 +2,30 @@
 
 Three layouts of two matrices are the loops of sums.py and dots.py, as a convolution's are. Behind an image layer the
 batch lies innermost: the columns of a matrix (N, I) lie in memory as runs of N numbers, and what comes out has the
-batch innermost again. Small products are the plain loops below, done before threads would be under way. All others are
-left to the BLAS, held to one thread. See ways.py.
+batch innermost again; for the weight's gradient the examples have to become runs first. Small products are the plain
+loops below, done before threads would be under way. All others are left to the BLAS, held to one thread. See ways.py.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
 from ..numpy.linear import matmul as reference_matmul
-from .compiler import SUMS_IN_ANY_ORDER, compiled_function
-from .copies import turned
+from .compiler import SUMS_IN_ANY_ORDER, compiled_function, compiled_kernel
+from .copies import BLOCK, turned_rows
 from .dots import Dots, dot_products, plan_dots
 from .memory import check_shape, contiguous, empty
-from .sums import Sums, plan_sums, weighted_sums
+from .sums import Sums, plan_sums, row_of_sums, weighted_sums
+from .tasks import part_of, parts_of
 from .threads import one_blas_thread
+from .tile import SIX
 from .views import outputs_view
-from .ways import product_of
+from .ways import product_of, weight_gradient_of
 
+BLOCKS = 4  # into which the numbers of an example are cut, at most, where a task turns a block of all examples around
 ONE_PIXEL = outputs_view((1, 1), (1, 1), (1, 1), (1, 1), (0, 0))
 
 
@@ -64,16 +68,15 @@ def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.nda
 
 
 def linear_grad_weight(dy: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    way = product_of(x.T, dy)
+    way = weight_gradient_of(dy, x)
     if way == "loops":
         dweight, dbias = empty((dy.shape[1], x.shape[1]), dy.dtype), np.empty(dy.shape[1], dy.dtype)
         _weight_gradients(contiguous(dy), contiguous(x), dweight, dbias)
         return dweight, dbias
     if way == "dots":
         return _dots_of_rows(dy.T, x.T)
-    if x.T.flags.carray:  # the batch lies innermost; one behind the other, examples can be summed
-        x = turned(x.T)
-        way = product_of(x.T, dy)
+    if way == "turned columns":
+        return _sums_of_examples(dy, x)
     return _product(way, x.T, dy).T, np.add.reduce(dy)  # transposed twice: where x's rows are runs, so are these
 
 
@@ -82,6 +85,26 @@ def _dots_of_rows(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     (I, J), K = a.shape, len(b)
     sums, totals = dot_products(a.reshape(I, 1, 1, J), b.reshape(K, 1, 1, J), _plan_dots(I, J, K))
     return sums.reshape(I, K), totals
+
+
+def _sums_of_examples(dy: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """dy (N, O), x (N, I) with the batch innermost -> the sums of dy[n, o] x[n], (O, I), and of dy[n], (O,)"""
+    (N, O), I = dy.shape, x.shape[1]
+    dweight, dbias, by_output = empty((O, I), dy.dtype), np.empty(O, dy.dtype), dy.T.flags.c_contiguous
+    tasks, arguments = _plan_sums_of_examples(N, O, I, by_output, dy.dtype)
+    weight = contiguous(dy.T if by_output else dy).reshape(-1)
+    _turned_and_summed(tasks, contiguous(x.T), weight, dweight.reshape(O, 1, 1, I), *arguments)
+    _totals(contiguous(dy.T), dbias)
+    return dweight, dbias
+
+
+@lru_cache(maxsize=1024)
+def _plan_sums_of_examples(N: int, O: int, I: int, by_output: bool, dtype: np.dtype) -> tuple[int, tuple[Any, ...]]:
+    """How many tasks, and what else the kernel takes."""
+    steps, view = (0, N, 1, 1) if by_output else (0, 1, O, 1), ONE_PIXEL
+    blocks = min(-(-I * dtype.itemsize // BLOCK), BLOCKS)
+    parts = parts_of(blocks, O, len(SIX))
+    return blocks * parts, (np.zeros(O, dtype), steps, view.rows, view.columns, view.runs, (blocks, parts))
 
 
 def _sums(rows: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
@@ -134,6 +157,34 @@ def _sums_of_rows(a, b, y):
             factor, row, total = a[i, j], b[j], y[i]
             for k in range(row.size):
                 total[k] += factor * row[k]
+
+
+@compiled_kernel()
+def _turned_and_summed(first, last, x, weight, y, no_bias, steps, rows, columns, runs, cuts):
+    """y[o, 0, 0, i] = sum over n of weight[o steps[1] + n steps[2]] x[i, n]
+
+    A task has a block of i and a part of the outputs, as weighted sums have, of what x has there turned around: by this
+    task, unless the one before has had the same block.
+    """
+    (I, N), O, (blocks, parts) = x.shape, len(y), cuts
+    no_panel, turned, seen = np.empty(0, x.dtype), -1, np.empty((0, 1, 1, 0), x.dtype)
+    for task in range(first, last):
+        block, outputs = task // parts, part_of(task % parts, parts, O, len(SIX))
+        numbers = part_of(block, blocks, I, BLOCK // x.itemsize)
+        if block != turned:
+            turned, seen = block, turned_rows(x, numbers)
+        place, shape, tables = (0, 0, numbers, outputs), (1, O, N), (rows, columns, runs)
+        row_of_sums(place, seen, weight, shape, steps, no_bias, tables, (1, 1), (1, 1), no_panel, y)
+
+
+@compiled_function(SUMS_IN_ANY_ORDER, for_python=True)
+def _totals(rows, totals):
+    """totals[i] = sum of rows[i]"""
+    for i in range(len(rows)):
+        row, total = rows[i], rows.dtype.type(0)
+        for j in range(row.size):
+            total += row[j]
+        totals[i] = total
 
 
 @compiled_function(for_python=True)

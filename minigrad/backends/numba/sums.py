@@ -109,11 +109,11 @@ def _weighted_sums(first, last, x, weight, bias, y, shape, steps, rows, columns,
         outputs, panel = part_of(task % parts, parts, O, len(SIX)), np.empty(panel_size, x.dtype)
         for p in range(band * OH // bands, (band + 1) * OH // bands):
             place, tables = (g, p, images, outputs), (rows, columns, runs)
-            _row_of_sums(place, seen, weight, shape, steps, bias, tables, row_steps, column_steps, panel, y)
+            row_of_sums(place, seen, weight, shape, steps, bias, tables, row_steps, column_steps, panel, y)
 
 
 @njit(inline="always")
-def _row_of_sums(place, x, weight, shape, steps, bias, tables, row_steps, column_steps, panel, y):
+def row_of_sums(place, x, weight, shape, steps, bias, tables, row_steps, column_steps, panel, y):
     """A row of a group's outputs, run by run, as weighted_sums has it.
 
     Args:

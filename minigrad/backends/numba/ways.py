@@ -40,6 +40,7 @@ SMALL_PRODUCT = 400_000  # the same for the BLAS, which wants its other threads 
 SHORTEST_RUN = 16  # numbers that are worth a register
 FEW_IMAGES, SUMS_IN_CACHE, LONG_ROW = 64, 1 << 16, 64  # for outer products; the second and third in numbers
 LONG_DOT = 128  # numbers beside which summing the lanes of a register in the end is little
+LONG_BATCH = 256  # examples beside which that is so little that they need not be turned around
 LONG_NAIVE_SUM = 512  # numbers that may be added up one by one
 
 
@@ -105,9 +106,25 @@ def product_of(a: np.ndarray, b: np.ndarray) -> str:
     return chosen
 
 
+def weight_gradient_of(dy: np.ndarray, x: np.ndarray) -> str:
+    """How the gradient by a linear layer's weight, the product of x.T and dy (N, O), is computed, likewise. Where the
+    batch lies innermost, its examples are multiplied as "dots", or if they are few turned around first: "turned
+    columns" are summed.
+    """
+    if not x.T.flags.carray or dy.size * x.shape[1] <= TINY_PRODUCT or dy.dtype.kind != "f":
+        return product_of(x.T, dy)
+    if len(dy) != len(x):
+        raise ValueError(f"matrices of shapes {dy.shape} and {x.shape} are no gradient and inputs of one batch")
+    chosen = "dots" if len(x) >= LONG_BATCH else "turned columns"
+    if log.isEnabledFor(logging.DEBUG):
+        log.debug(PRODUCTS[chosen])
+    return chosen
+
+
 PRODUCTS = {
     "loops": "plain loops over rows, on one thread: too little work for more",
     "columns": "weighted sums of the left matrix's columns, which lie in memory as runs",
+    "turned columns": "weighted sums of the left matrix's columns, which are laid out as runs first",
     "rows": "weighted sums of the right matrix's rows, which lie in memory as runs",
     "dots": "dot products of rows and columns, which lie in memory as runs",
     "BLAS": "the BLAS, on one thread",
