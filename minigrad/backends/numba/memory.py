@@ -21,6 +21,8 @@ import math
 
 import numpy as np
 
+from .compiler import compiled_function
+
 # Names and numbers of malloc.h, see mallopt(3).
 M_TRIM_THRESHOLD, KEEP_UP_TO = -1, 1 << 30
 M_MMAP_MAX, NO_BLOCKS = -4, 0
@@ -49,9 +51,13 @@ def empty(shape: tuple[int, ...], dtype: np.dtype, strides: tuple[int, ...] | No
     if size < SMALL:
         return np.ndarray(shape, dtype, None, 0, strides)
     memory = np.empty(size + CACHE_LINE, BYTE)
-    buffer = ctypes.c_char.from_buffer(memory)  # type: ignore[arg-type]
-    address = ctypes.addressof(buffer)  # NumPy's own ways to it take three times as long
-    return np.ndarray(shape, dtype, memory, -address % CACHE_LINE, strides)
+    return np.ndarray(shape, dtype, memory, _bytes_before_a_line(memory), strides)
+
+
+@compiled_function(for_python=True)
+def _bytes_before_a_line(memory):
+    """How many come before the first cache line. All ways of Python to an address take longer."""
+    return -memory.ctypes.data % CACHE_LINE
 
 
 def check_shape(what: str, x: np.ndarray, expected: tuple[int, ...]) -> None:
