@@ -17,7 +17,7 @@ from numba import njit
 
 # NumPy's own are as fast as memory, or rarely used in training:
 from ..numpy.activation import leaky_relu, leaky_relu_grad, softplus, tanh, tanh_grad
-from .compiler import compiled_kernel
+from .compiler import compiled_function, compiled_kernel
 from .memory import check_shape, contiguous, empty
 
 __all__ = [
@@ -146,19 +146,30 @@ def _exp_float64(x):
 
 @compiled_kernel()
 def _sigmoid_float32(first, last, channels, x, y):
-    one = np.float32(1.0)
     for c in range(channels):
-        x_piece, y_piece = _piece(x, channels, c, first, last), _piece(y, channels, c, first, last)
-        for i in range(x_piece.size):
-            y_piece[i] = one / (one + _exp_float32(-x_piece[i]))
+        _sigmoids_float32(_piece(x, channels, c, first, last), _piece(y, channels, c, first, last))
 
 
 @compiled_kernel()
 def _sigmoid_float64(first, last, channels, x, y):
     for c in range(channels):
-        x_piece, y_piece = _piece(x, channels, c, first, last), _piece(y, channels, c, first, last)
-        for i in range(x_piece.size):
-            y_piece[i] = 1.0 / (1.0 + _exp_float64(-x_piece[i]))
+        _sigmoids_float64(_piece(x, channels, c, first, last), _piece(y, channels, c, first, last))
+
+
+# Functions of their own, so that LLVM keeps the polynomial's coefficients in registers: a fifth less time.
+
+
+@compiled_function()
+def _sigmoids_float32(x, y):
+    one = np.float32(1.0)
+    for i in range(x.size):
+        y[i] = one / (one + _exp_float32(-x[i]))
+
+
+@compiled_function()
+def _sigmoids_float64(x, y):
+    for i in range(x.size):
+        y[i] = 1.0 / (1.0 + _exp_float64(-x[i]))
 
 
 @compiled_kernel()
