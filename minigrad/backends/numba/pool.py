@@ -15,7 +15,7 @@ from ..numpy.layout import Pair, batch_first, output_size
 from .compiler import compiled_kernel
 from .copies import batch_innermost
 from .memory import check_shape, empty
-from .tile import ONE, REGISTER_BYTES, WIDE, keep_larger, load_tile, spread_place, store_tile
+from .tile import ONE, REGISTER_BYTES, WIDE, add_products, keep_larger, load_tile, no_sums, spread_place, store_tile
 from .views import inputs_view, outputs_view
 
 WINNER = np.dtype(np.int32)
@@ -88,14 +88,37 @@ def max_pool2d_scatter(
 
 @compiled_kernel()
 def _avg_pool2d(first, last, x, rows, columns, shares, y):
-    C, _, OW, _ = y.shape
+    (C, OH, OW, N), (_, H, W, _) = y.shape, x.shape
+    pixels, shares, averages = x.reshape(-1), shares.reshape(-1), y.reshape(-1)
     for task in range(first, last):
         p, c = task // C, task % C
-        for i in range(rows[p, 1]):
-            x_row = x[c, rows[p, 2] + i]
-            for q in range(OW):
-                for j in range(columns[q, 1]):
-                    _add(i == 0 and j == 0, x_row[columns[q, 2] + j], shares[p, q], y[c, p, q])
+        for q in range(OW):
+            x_at, y_at = ((c * H + rows[p, 2]) * W + columns[q, 2]) * N, ((c * OH + p) * OW + q) * N
+            if rows[p, 1] == 2 and columns[q, 1] == 2:  # as nearly everywhere: the compiler writes all four taps out
+                _average((2, 2), pixels, x_at, (W * N, N), shares, p * OW + q, averages, y_at, N)
+            else:
+                _average((rows[p, 1], columns[q, 1]), pixels, x_at, (W * N, N), shares, p * OW + q, averages, y_at, N)
+
+
+@njit(inline="always")
+def _average(taps, x, x_at, x_steps, shares, share, y, y_at, N):
+    """y[y_at + :] = the sum over i, j of shares[share] x[x_at + i x_steps[0] + j x_steps[1] + :], for N numbers"""
+    lanes, t = REGISTER_BYTES // x.itemsize, 0
+    while N - t >= len(WIDE) * lanes:
+        _average_of_tile(WIDE, taps, x, x_at + t, x_steps, shares, share, y, y_at + t)
+        t += len(WIDE) * lanes
+    while t < N:
+        _average_of_tile(min(lanes, N - t), taps, x, x_at + t, x_steps, shares, share, y, y_at + t)
+        t += lanes
+
+
+@njit(inline="always")
+def _average_of_tile(breadth, taps, x, x_at, x_steps, shares, share, y, y_at):
+    total, lanes = no_sums(ONE, breadth, x), REGISTER_BYTES // x.itemsize
+    for i in range(taps[0]):
+        for j in range(taps[1]):
+            total = add_products(total, breadth, shares, share, 0, x, x_at + i * x_steps[0] + j * x_steps[1], lanes)
+    store_tile(total, breadth, y, y_at, 0)
 
 
 @compiled_kernel()
@@ -127,25 +150,32 @@ def _add(first, numbers, share, total):
 
 @compiled_kernel()
 def _max_pool2d(first, last, x, rows, columns, KW, y, winners):
-    (C, OH, OW, N), (_, H, W, _), lanes = y.shape, x.shape, REGISTER_BYTES // x.itemsize
-    wide = len(WIDE) * lanes
+    (C, OH, OW, N), (_, H, W, _) = y.shape, x.shape
     for task in range(first, last):
         p, c = task // C, task % C
         for q in range(OW):
-            taps, place = (rows[p, 1], columns[q, 1]), rows[p, 0] * KW + columns[q, 0]
+            place = rows[p, 0] * KW + columns[q, 0]
             x_at, y_at = ((c * H + rows[p, 2]) * W + columns[q, 2]) * N, ((c * OH + p) * OW + q) * N
-            t = 0
-            while N - t >= wide:
-                _largest(WIDE, taps, x, x_at + t, (W * N, N), place, KW, y, winners, y_at + t)
-                t += wide
-            while t < N:
-                _largest(min(lanes, N - t), taps, x, x_at + t, (W * N, N), place, KW, y, winners, y_at + t)
-                t += lanes
+            if rows[p, 1] == 2 and columns[q, 1] == 2:  # as above
+                _largest((2, 2), x, x_at, (W * N, N), place, KW, y, winners, y_at, N)
+            else:
+                _largest((rows[p, 1], columns[q, 1]), x, x_at, (W * N, N), place, KW, y, winners, y_at, N)
 
 
 @njit(inline="always")
-def _largest(breadth, taps, x, x_at, x_steps, place, KW, y, winners, y_at):
-    """The largest of a window, and its place there, for as many images as a tile is broad."""
+def _largest(taps, x, x_at, x_steps, place, KW, y, winners, y_at, N):
+    """The largest of a window, and its place there, for each of N images."""
+    lanes, t = REGISTER_BYTES // x.itemsize, 0
+    while N - t >= len(WIDE) * lanes:
+        _largest_of_tile(WIDE, taps, x, x_at + t, x_steps, place, KW, y, winners, y_at + t)
+        t += len(WIDE) * lanes
+    while t < N:
+        _largest_of_tile(min(lanes, N - t), taps, x, x_at + t, x_steps, place, KW, y, winners, y_at + t)
+        t += lanes
+
+
+@njit(inline="always")
+def _largest_of_tile(breadth, taps, x, x_at, x_steps, place, KW, y, winners, y_at):
     best = load_tile(ONE, breadth, x, x_at, 0)  # the first pixel inside, which wins where all is minus infinity
     won = spread_place(best, winners, place)
     for i in range(taps[0]):
