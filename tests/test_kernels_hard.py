@@ -47,6 +47,23 @@ def test_max_pooling_of_ties_nan_and_infinities(
     assert winners.dtype == np.int32
 
 
+@each_dtype
+@pytest.mark.parametrize(
+    ("kernel_size", "stride", "padding"),
+    [((2, 2), (2, 2), (0, 0)), ((2, 2), (1, 3), (1, 1)), ((3, 2), (1, 2), (1, 1)), ((2, 3), (2, 1), (1, 0))],
+)
+@pytest.mark.parametrize("images", [9, 100, 141])
+def test_averages_of_nan_and_infinities(dtype: str, backend: str, kernel_size, stride, padding, images: int) -> None:
+    values = [0.0, 1.0, -0.75, 2.5, -1.5, 0.25, 1.25, math.inf, math.nan]
+    x = np.random.default_rng(0).choice(values, (2, 5, 7, images)).astype(dtype).transpose(3, 0, 1, 2)
+    for inside in (True, False):
+        y = kernel(backend, "avg_pool2d")(x, kernel_size, stride, padding, inside)
+        expected = reference.avg_pool2d(x.astype(float), kernel_size, stride, padding, inside)
+        assert y.dtype == dtype
+        np.testing.assert_allclose(y, expected, rtol=1e-6, atol=1e-6)
+        assert np.isfinite(y).mean() > 0.1
+
+
 def test_where_all_is_minus_infinity_the_first_pixel_inside_wins_not_the_padding(backend: str) -> None:
     x = np.full((1, 1, 2, 2), -math.inf)
     y, winners = kernel(backend, "max_pool2d")(x, (2, 2), (1, 1), (1, 1))

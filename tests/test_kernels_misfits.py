@@ -45,6 +45,7 @@ MISFITS = [
     ("linear", ones(4, 5), ones(3, 5), ones(2)),
     ("linear", np.asfortranarray(ones(64, 50)), ones(30, 50), ones(20)),
     ("linear_grad_weight", ones(4, 3), ones(5, 2)),
+    ("linear_grad_weight", np.asfortranarray(ones(64, 50)), np.asfortranarray(ones(63, 50))),
     ("matmul", ones(4, 5), ones(6, 3)),
     ("sigmoid_grad", ones(4, 5), ones(6, 5)),
     ("relu_grad", ones(4, 5), ones(6, 5)),

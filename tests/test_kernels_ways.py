@@ -151,7 +151,7 @@ def test_all_ways_of_a_product_are_the_reference(sizes: tuple[int, int, int], wa
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("way", ["loops", "columns", "turned columns", "rows", "dots", "BLAS"])
 @pytest.mark.parametrize(
-    "sizes", [(1, 1, 1), (5, 3, 13), (19, 7, 2), (2, 70, 5), (0, 3, 5), (33, 20, 150), (170, 4, 8)]
+    "sizes", [(1, 1, 1), (5, 3, 13), (19, 7, 2), (2, 70, 5), (0, 3, 5), (33, 20, 150), (70, 7, 130)]
 )
 def test_all_ways_of_a_linear_layers_gradients_are_the_reference(
     sizes: tuple[int, int, int], way: str, dtype: str

@@ -111,7 +111,7 @@ def weight_gradient_of(dy: np.ndarray, x: np.ndarray) -> str:
     batch lies innermost, its examples are multiplied as "dots", or if they are few turned around first: "turned
     columns" are summed.
     """
-    if not x.T.flags.carray or dy.size * x.shape[1] <= TINY_PRODUCT or dy.dtype.kind != "f":
+    if not x.T.flags.carray or dy.size * x.shape[1] <= TINY_PRODUCT:
         return product_of(x.T, dy)
     if len(dy) != len(x):
         raise ValueError(f"matrices of shapes {dy.shape} and {x.shape} are no gradient and inputs of one batch")
