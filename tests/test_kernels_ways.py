@@ -88,7 +88,8 @@ def forced(*modules, **names) -> Iterator[None]:
 
 
 def forget_plans() -> None:
-    for plan in (conv._plan, conv._plan_grad_input, conv._plan_grad_weight, linear._plan_sums, linear._plan_dots):
+    of_linear = linear._plan_sums, linear._plan_sums_of_examples, linear._plan_dots
+    for plan in (conv._plan, conv._plan_grad_input, conv._plan_grad_weight, *of_linear):
         plan.cache_clear()
 
 
@@ -163,6 +164,19 @@ def test_all_ways_of_a_linear_layers_gradients_are_the_reference(
             dweight, dbias = numba.linear_grad_weight(dy, x)
         np.testing.assert_array_equal(dweight, dy.T @ x)
         np.testing.assert_array_equal(dbias, dy.sum(axis=0))
+
+
+@pytest.mark.parametrize("lie", [np.asfortranarray, np.ascontiguousarray])
+@pytest.mark.parametrize("tasks", [1, 9])  # a block of examples is turned around once, or for each of three parts
+def test_examples_are_turned_around_block_by_block(tasks: int, lie: Callable[[np.ndarray], np.ndarray]) -> None:
+    dy, x = lie(numbers(3, 14, dtype="float32")), np.asfortranarray(numbers(3, 11, dtype="float32"))
+    unknown = {"empty": lambda shape, dtype: np.full(shape, np.nan, dtype)}
+    way = {"weight_gradient_of": lambda *_: "turned columns", "BLOCK": 16}
+    with forced(linear, **way, **unknown), forced(tasks_module, TASKS=tasks):
+        dweight, dbias = numba.linear_grad_weight(dy, x)
+        assert linear._plan_sums_of_examples(3, 14, 11, True, dy.dtype)[0] == (3 if tasks == 1 else 9)
+    np.testing.assert_array_equal(dweight, dy.T @ x)
+    np.testing.assert_array_equal(dbias, dy.sum(axis=0))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
