@@ -88,8 +88,7 @@ def forced(*modules, **names) -> Iterator[None]:
 
 
 def forget_plans() -> None:
-    of_linear = linear._plan_sums, linear._plan_sums_of_examples, linear._plan_dots
-    for plan in (conv._plan, conv._plan_grad_input, conv._plan_grad_weight, *of_linear):
+    for plan in (conv._plan, conv._plan_grad_input, conv._plan_grad_weight, linear._plan_sums, linear._plan_dots):
         plan.cache_clear()
 
 
@@ -167,14 +166,18 @@ def test_all_ways_of_a_linear_layers_gradients_are_the_reference(
 
 
 @pytest.mark.parametrize("lie", [np.asfortranarray, np.ascontiguousarray])
-@pytest.mark.parametrize("tasks", [1, 9])  # a block of examples is turned around once, or for each of three parts
-def test_examples_are_turned_around_block_by_block(tasks: int, lie: Callable[[np.ndarray], np.ndarray]) -> None:
-    dy, x = lie(numbers(3, 14, dtype="float32")), np.asfortranarray(numbers(3, 11, dtype="float32"))
+@pytest.mark.parametrize(("tasks", "sizes"), [(1, (3, 14, 11)), (9, (3, 14, 11)), (9, (3, 14, 3))])
+def test_examples_are_turned_around_block_by_block(
+    tasks: int, sizes: tuple[int, int, int], lie: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    R, O, I = sizes
+    dy, x = lie(numbers(R, O, dtype="float32")), np.asfortranarray(numbers(R, I, dtype="float32"))
     unknown = {"empty": lambda shape, dtype: np.full(shape, np.nan, dtype)}
-    way = {"weight_gradient_of": lambda *_: "turned columns", "BLOCK": 16}
-    with forced(linear, **way, **unknown), forced(tasks_module, TASKS=tasks):
+    way, blocks = forced(linear, weight_gradient_of=lambda *_: "turned columns"), forced(copies, sums, BLOCK=16)
+    with way, blocks, forced(*LOOPS, TASKS=tasks, **unknown):
         dweight, dbias = numba.linear_grad_weight(dy, x)
-        assert linear._plan_sums_of_examples(3, 14, 11, True, dy.dtype)[0] == (3 if tasks == 1 else 9)
+        cuts = linear._plan_sums(R, I, O, True, True, dy.dtype).arguments[-1]
+    assert cuts == (3 if I > 4 else 1, 1, 1 if tasks == 1 else 3, True, 0)
     np.testing.assert_array_equal(dweight, dy.T @ x)
     np.testing.assert_array_equal(dbias, dy.sum(axis=0))
 
@@ -349,7 +352,7 @@ def test_each_band_has_sums_of_its_own(kernel: str) -> None:
 
 @pytest.mark.parametrize(
     ("kernel", "place", "parts"),
-    [("_weighted_sums", -1, (1, 3, 3, 0)), ("_dot_products", -1, 6), ("_outer_products", -2, 3)],
+    [("_weighted_sums", -1, (1, 3, 3, False, 0)), ("_dot_products", -1, 6), ("_outer_products", -2, 3)],
 )
 def test_outputs_are_cut_into_parts_where_there_are_few_other_tasks(kernel: str, place: int, parts: Any) -> None:
     """Each of two groups has three rows, as many bands, 40 channels and 40 outputs."""

@@ -13,6 +13,7 @@ from .views import View
 BLOCK = 256  # bytes: 64 images in float32
 LARGE, MANY = 4096, 64  # from how many bytes a batch, from how many pieces a sum is worth copying
 ENOUGH_OUTPUTS = 24  # so many take each copied piece that the copy is little beside that
+TURNED = 4  # blocks of what is turned around, at most
 CACHED = 1 << 20  # bytes of a block that stay in the second-level cache
 ALIKE = 4096  # bytes: what lies a multiple of them apart has the same few places in a first-level cache
 
@@ -69,6 +70,12 @@ def blocks_of(x_shape: tuple[int, ...], itemsize: int, channels: int, view: View
     return -(-N * itemsize // BLOCK)
 
 
+def turned_blocks(x_shape: tuple[int, ...], itemsize: int) -> int:
+    """Into how many blocks an x (C, 1, 1, N) is cut that a task turns around: enough for few threads, as each is turned
+    once more for every part of the outputs."""
+    return min(-(-x_shape[3] * itemsize // BLOCK), TURNED)
+
+
 def is_packed(x_shape: tuple[int, ...], itemsize: int, channels: int, outputs: int, view: View) -> bool:
     """Whether each tile's pieces of x (C, H, W, N) are laid side by side first: where those of all channels have the
     same places in the cache, and drive each other out between one tile of outputs and the next."""
@@ -112,11 +119,18 @@ def seen_at(t, N, shift):
     return t if shift == N else t // N * shift + t % N
 
 
-@njit(inline="always")
-def block_of(x, images):
-    """A copy of some images of x (C, H, W, N), from the first to the last, side by side."""
+@compiled_function()
+def block_of(x, images, turn):
+    """A copy of some images of x (C, H, W, N), from the first to the last, side by side; or of x (1, 1, N, C), turned
+    around: (C, 1, 1, images)"""
+    count = images[1] - images[0]
+    if turn:
+        C = x.shape[3]
+        block = np.empty((C, 1, 1, count), x.dtype)
+        _turn(x.reshape(-1, C), images, (0, C), block.reshape(C, count))
+        return block
     C, H, W, _ = x.shape
-    block = np.empty((C, H, W, images[1] - images[0]), x.dtype)
+    block = np.empty((C, H, W, count), x.dtype)
     for c in range(C):
         for h in range(H):
             for w in range(W):
@@ -124,11 +138,3 @@ def block_of(x, images):
                 for n in range(len(copy)):
                     copy[n] = piece[n]
     return block
-
-
-@compiled_function()
-def turned_rows(x, rows):
-    """Some rows of x (R, C), from the first to the last, as columns: (C, 1, 1, rows)"""
-    columns = np.empty((x.shape[1], rows[1] - rows[0]), x.dtype)
-    _turn(x, rows, (0, x.shape[1]), columns)
-    return columns.reshape(x.shape[1], 1, 1, rows[1] - rows[0])

@@ -9,23 +9,18 @@ loops below, done before threads would be under way. All others are left to the 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
 from ..numpy.linear import matmul as reference_matmul
-from .compiler import SUMS_IN_ANY_ORDER, compiled_function, compiled_kernel
-from .copies import BLOCK, turned_rows
+from .compiler import SUMS_IN_ANY_ORDER, compiled_function
 from .dots import Dots, dot_products, plan_dots
 from .memory import check_shape, contiguous, empty
-from .sums import Sums, plan_sums, row_of_sums, weighted_sums
-from .tasks import part_of, parts_of
+from .sums import Sums, plan_sums, weighted_sums
 from .threads import one_blas_thread
-from .tile import SIX
 from .views import outputs_view
 from .ways import product_of, weight_gradient_of
 
-BLOCKS = 4  # into which the numbers of an example are cut, at most, where a task turns a block of all examples around
 ONE_PIXEL = outputs_view((1, 1), (1, 1), (1, 1), (1, 1), (0, 0))
 
 
@@ -89,36 +84,28 @@ def _dots_of_rows(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 
 def _sums_of_examples(dy: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """dy (N, O), x (N, I) with the batch innermost -> the sums of dy[n, o] x[n], (O, I), and of dy[n], (O,)"""
-    (N, O), I = dy.shape, x.shape[1]
-    dweight, dbias, by_output = empty((O, I), dy.dtype), np.empty(O, dy.dtype), dy.T.flags.c_contiguous
-    tasks, arguments = _plan_sums_of_examples(N, O, I, by_output, dy.dtype)
-    weight = contiguous(dy.T if by_output else dy).reshape(-1)
-    _turned_and_summed(tasks, contiguous(x.T), weight, dweight.reshape(O, 1, 1, I), *arguments)
+    dbias = np.empty(dy.shape[1], dy.dtype)
     _totals(contiguous(dy.T), dbias)
-    return dweight, dbias
+    return _sums(x, dy, None, turn=True), dbias
 
 
-@lru_cache(maxsize=1024)
-def _plan_sums_of_examples(N: int, O: int, I: int, by_output: bool, dtype: np.dtype) -> tuple[int, tuple[Any, ...]]:
-    """How many tasks, and what else the kernel takes."""
-    steps, view = (0, N, 1, 1) if by_output else (0, 1, O, 1), ONE_PIXEL
-    blocks = min(-(-I * dtype.itemsize // BLOCK), BLOCKS)
-    parts = parts_of(blocks, O, len(SIX))
-    return blocks * parts, (np.zeros(O, dtype), steps, view.rows, view.columns, view.runs, (blocks, parts))
+def _sums(rows: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, turn: bool = False) -> np.ndarray:
+    """rows (J, length), weight (J, K), bias (K,) -> y (K, length), y[k] = bias[k] + sum of weight[j, k] rows[j]
 
-
-def _sums(rows: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
-    """rows (J, length), weight (J, K), bias (K,) -> y (K, length), y[k] = bias[k] + sum of weight[j, k] rows[j]"""
+    The rows lie in memory as runs; or their columns do, and are to be turned around.
+    """
     (J, length), K = rows.shape, weight.shape[1]
-    plan = _plan_sums(J, length, K, by_output := weight.T.flags.c_contiguous, rows.dtype)
-    x, in_memory = contiguous(rows).reshape(J, 1, 1, length), weight.T if by_output else weight
+    plan = _plan_sums(J, length, K, by_output := weight.T.flags.c_contiguous, turn, rows.dtype)
+    x = contiguous(rows.T).reshape(1, 1, length, J) if turn else contiguous(rows).reshape(J, 1, 1, length)
+    in_memory = weight.T if by_output else weight
     return weighted_sums(x, in_memory, plan.no_bias if bias is None else bias, plan).reshape(K, length)
 
 
 @lru_cache(maxsize=1024)
-def _plan_sums(J: int, length: int, K: int, by_output: bool, dtype: np.dtype) -> Sums:
+def _plan_sums(J: int, length: int, K: int, by_output: bool, turn: bool, dtype: np.dtype) -> Sums:
     """Of a weight that lies in memory output by output, or input by input."""
-    return plan_sums((J, 1, 1, length), dtype, (1, K, J), (0, J, 1, 1) if by_output else (0, 1, K, 1), ONE_PIXEL)
+    steps = (0, J, 1, 1) if by_output else (0, 1, K, 1)
+    return plan_sums((J, 1, 1, length), dtype, (1, K, J), steps, ONE_PIXEL, turn)
 
 
 @lru_cache(maxsize=1024)
@@ -157,24 +144,6 @@ def _sums_of_rows(a, b, y):
             factor, row, total = a[i, j], b[j], y[i]
             for k in range(row.size):
                 total[k] += factor * row[k]
-
-
-@compiled_kernel()
-def _turned_and_summed(first, last, x, weight, y, no_bias, steps, rows, columns, runs, cuts):
-    """y[o, 0, 0, i] = sum over n of weight[o steps[1] + n steps[2]] x[i, n]
-
-    A task has a block of i and a part of the outputs, as weighted sums have, of what x has there turned around: by this
-    task, unless the one before has had the same block.
-    """
-    (I, N), O, (blocks, parts) = x.shape, len(y), cuts
-    no_panel, turned, seen = np.empty(0, x.dtype), -1, np.empty((0, 1, 1, 0), x.dtype)
-    for task in range(first, last):
-        block, outputs = task // parts, part_of(task % parts, parts, O, len(SIX))
-        numbers = part_of(block, blocks, I, BLOCK // x.itemsize)
-        if block != turned:
-            turned, seen = block, turned_rows(x, numbers)
-        place, shape, tables = (0, 0, numbers, outputs), (1, O, N), (rows, columns, runs)
-        row_of_sums(place, seen, weight, shape, steps, no_bias, tables, (1, 1), (1, 1), no_panel, y)
 
 
 @compiled_function(SUMS_IN_ANY_ORDER, for_python=True)

@@ -14,7 +14,7 @@ from numba import njit
 
 from ..numpy.layout import Pair
 from .compiler import compiled_function, compiled_kernel
-from .copies import BLOCK, block_of, blocks_of, is_packed, pack, seen_at, turned
+from .copies import BLOCK, block_of, blocks_of, is_packed, pack, seen_at, turned, turned_blocks
 from .memory import check_shape, contiguous, empty
 from .tasks import BANDS_SIZE, TASKS, part_of, parts_of
 from .tile import FIVE, HALF, REGISTER_BYTES, SIX, THREE, TWO, WIDE, add_products, load_tile, spread, store_tile
@@ -34,23 +34,33 @@ class Sums(NamedTuple):
 
 
 def plan_sums(
-    x_shape: tuple[int, ...], dtype: np.dtype, shape: tuple[int, int, int], steps: tuple[int, int, int, int], view: View
+    x_shape: tuple[int, ...],
+    dtype: np.dtype,
+    shape: tuple[int, int, int],
+    steps: tuple[int, int, int, int],
+    view: View,
+    turn: bool = False,
 ) -> Sums:
-    """How weighted_sums cuts its work, for an x of x_shape; the other arguments are told there."""
+    """How weighted_sums cuts its work, for an x of x_shape; the other arguments are told there.
+
+    Args:
+        turn: for one group of images of one pixel: x will be given as (1, 1, N, C), to be turned around.
+    """
     (G, O, C), OH, OW, itemsize = shape, len(view.rows), len(view.columns), dtype.itemsize
     output, no_bias = (G * O, OH, OW, x_shape[3]), np.zeros(G * O, dtype)
     if 0 in output:
         return Sums(0, (), output, no_bias)
-    runs, blocks, bands = view.runs, blocks_of(x_shape, itemsize, C, view), OH
+    blocks = turned_blocks(x_shape, itemsize) if turn else blocks_of(x_shape, itemsize, C, view)
+    runs, bands = view.runs, OH
     if blocks > 1:  # some images of one pixel are no neighbours of the same images of the next
         runs, bands = np.stack([np.arange(OW), np.arange(OW) + 1], axis=1), min(-(-TASKS // (blocks * G)), OH)
     parts, pixel = parts_of(blocks * G * bands, O, len(SIX)), x_shape[3] * itemsize
-    packs = blocks == 1 and is_packed(x_shape, itemsize, C, O // parts, view)
+    packs = blocks == 1 and not turn and is_packed(x_shape, itemsize, C, O // parts, view)
     # a tile's registers may lie anywhere where they are packed, and at regular distances where each is a pixel
     if pixel == REGISTER_BYTES or (packs and pixel % REGISTER_BYTES == 0):
         runs = view.spans
     panel = TOGETHER * max(DEPTH, view.taps) * len(WIDE) * REGISTER_BYTES // itemsize if packs else 0
-    cuts = blocks, bands, parts, panel
+    cuts = blocks, bands, parts, turn, panel
     arguments = shape, steps, view.rows, view.columns, runs, view.steps, cuts
     return Sums(blocks * G * bands * parts, arguments, output, no_bias)
 
@@ -61,7 +71,7 @@ def weighted_sums(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, plan: Sum
     for N numbers at once. The pixel is what p, q sees through tap i, j; there is no term where it sees none.
 
     Args:
-        x: (G C, H, W, N), contiguous.
+        x: (G C, H, W, N), contiguous; (1, 1, N, C) where the plan is to turn it around.
         weight: of any shape; weight[g, o, c, i, j] lies at g steps[0] + o steps[1] + c steps[2] + i steps[3] + j.
         bias: (G O,)
         plan: for groups, outputs of a group and inputs of a group as its shape G, O, C; steps; and a view.
@@ -99,21 +109,21 @@ def outer_products(
 
 @compiled_kernel()
 def _weighted_sums(first, last, x, weight, bias, y, shape, steps, rows, columns, runs, view_steps, cuts):
-    (G, O, C), OH, N = shape, len(rows), x.shape[3]
-    (blocks, bands, parts, panel_size), (row_steps, column_steps) = cuts, view_steps
+    (G, O, C), OH, N = shape, len(rows), y.shape[3]
+    (blocks, bands, parts, turn, panel_size), (row_steps, column_steps) = cuts, view_steps
     for task in range(first, last):
         block, g, band = task // (parts * bands * G), task // (parts * bands) % G, task // parts % bands
         images, seen = part_of(block, blocks, N, BLOCK // x.itemsize), x[g * C : (g + 1) * C]
-        if blocks > 1:
-            seen = block_of(seen, images)
+        if blocks > 1 or turn:
+            seen = block_of(seen, images, turn)
         outputs, panel = part_of(task % parts, parts, O, len(SIX)), np.empty(panel_size, x.dtype)
         for p in range(band * OH // bands, (band + 1) * OH // bands):
             place, tables = (g, p, images, outputs), (rows, columns, runs)
-            row_of_sums(place, seen, weight, shape, steps, bias, tables, row_steps, column_steps, panel, y)
+            _row_of_sums(place, seen, weight, shape, steps, bias, tables, row_steps, column_steps, panel, y)
 
 
 @njit(inline="always")
-def row_of_sums(place, x, weight, shape, steps, bias, tables, row_steps, column_steps, panel, y):
+def _row_of_sums(place, x, weight, shape, steps, bias, tables, row_steps, column_steps, panel, y):
     """A row of a group's outputs, run by run, as weighted_sums has it.
 
     Args:
