@@ -32,7 +32,10 @@ def kernel(backend: str, name: str) -> Callable[..., Any]:
 @each_dtype
 @pytest.mark.parametrize(
     ("kernel_size", "stride", "padding"),
-    [((2, 2), (2, 2), (0, 0)), ((3, 2), (1, 2), (1, 1)), ((3, 3), (2, 1), (1, 0)), ((3, 5), (2, 2), (1, 2))],
+    [
+        *(((2, 2), (2, 2), (0, 0)), ((3, 2), (1, 2), (1, 1)), ((3, 3), (2, 1), (1, 0)), ((3, 5), (2, 2), (1, 2))),
+        *(((5, 2), (1, 1), (2, 0)), ((2, 5), (1, 1), (0, 2))),
+    ],
 )
 @pytest.mark.parametrize("images", [9, 141])  # 141 are two broad tiles or more, and a rest
 def test_max_pooling_of_ties_nan_and_infinities(
@@ -50,11 +53,14 @@ def test_max_pooling_of_ties_nan_and_infinities(
 @each_dtype
 @pytest.mark.parametrize(
     ("kernel_size", "stride", "padding"),
-    [((2, 2), (2, 2), (0, 0)), ((2, 2), (1, 3), (1, 1)), ((3, 2), (1, 2), (1, 1)), ((2, 3), (2, 1), (1, 0))],
+    [
+        *(((2, 2), (2, 2), (0, 0)), ((2, 2), (1, 3), (1, 1)), ((3, 2), (1, 2), (1, 1)), ((2, 3), (2, 1), (1, 0))),
+        *(((5, 2), (1, 1), (2, 0)), ((2, 5), (1, 1), (0, 2))),
+    ],
 )
 @pytest.mark.parametrize("images", [9, 100, 141])
 def test_averages_of_nan_and_infinities(dtype: str, backend: str, kernel_size, stride, padding, images: int) -> None:
-    values = [0.0, 1.0, -0.75, 2.5, -1.5, 0.25, 1.25, math.inf, math.nan]
+    values = [*np.arange(-8, 9) / 4, math.inf, math.nan]
     x = np.random.default_rng(0).choice(values, (2, 5, 7, images)).astype(dtype).transpose(3, 0, 1, 2)
     for inside in (True, False):
         y = kernel(backend, "avg_pool2d")(x, kernel_size, stride, padding, inside)

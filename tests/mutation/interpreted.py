@@ -79,11 +79,11 @@ def add_products(
         vectors = np.concatenate([run(x, at + v * apart, lanes(x)) for v in range(len(breadth))])
     else:
         vectors = row(x, at, breadth)
-    return tile + spread((0,) * len(tile), (0,), weight, w, step)[:, :1] * vectors
+    return tile.reshape(len(tile), -1) + spread((0,) * len(tile), (0,), weight, w, step)[:, :1] * vectors
 
 
-def no_sums(rows: tuple, columns: tuple, array: np.ndarray) -> np.ndarray:
-    return np.zeros((len(rows), len(columns), lanes(array)), array.dtype)
+def no_sums(rows: tuple, columns: Any, array: np.ndarray) -> np.ndarray:
+    return np.zeros((len(rows), len(columns) if isinstance(columns, tuple) else 1, lanes(array)), array.dtype)
 
 
 def add_dot_products(

@@ -89,15 +89,14 @@ def max_pool2d_scatter(
 @compiled_kernel()
 def _avg_pool2d(first, last, x, rows, columns, shares, y):
     (C, OH, OW, N), (_, H, W, _) = y.shape, x.shape
-    pixels, shares, averages = x.reshape(-1), shares.reshape(-1), y.reshape(-1)
     for task in range(first, last):
         p, c = task // C, task % C
         for q in range(OW):
             x_at, y_at = ((c * H + rows[p, 2]) * W + columns[q, 2]) * N, ((c * OH + p) * OW + q) * N
             if rows[p, 1] == 2 and columns[q, 1] == 2:  # as nearly everywhere: the compiler writes all four taps out
-                _average((2, 2), pixels, x_at, (W * N, N), shares, p * OW + q, averages, y_at, N)
+                _average((2, 2), x, x_at, (W * N, N), shares, p * OW + q, y, y_at, N)
             else:
-                _average((rows[p, 1], columns[q, 1]), pixels, x_at, (W * N, N), shares, p * OW + q, averages, y_at, N)
+                _average((rows[p, 1], columns[q, 1]), x, x_at, (W * N, N), shares, p * OW + q, y, y_at, N)
 
 
 @njit(inline="always")

@@ -117,7 +117,7 @@ def add_products(_: Any, tile: Any, breadth: Any, weight: Any, w: Any, step: Any
 
 @tile_operation
 def no_sums(_: Any, rows: Any, columns: Any, array: Any) -> Any:
-    """tile[r, c] = 0, a vector for each row and column, of the array's dtype"""
+    """tile[r, c] = 0, a vector for each row and column, of the array's dtype; the columns may be a breadth"""
     tile = _tile_type(rows, columns, array.dtype)
 
     def code(build: _Builder, *_: Any) -> Any:
