@@ -97,6 +97,18 @@ def numbers(*shape: int, dtype: str) -> np.ndarray:
     return (np.random.default_rng(sum(shape)).integers(-32, 33, shape) / 8).astype(dtype)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def compiled_as_they_are() -> None:
+    """All kernels, before any is called with other cuts: those would be compiled into it, and kept on disk."""
+    for dtype, way in itertools.product(("float32", "float64"), WAYS.values()):
+        x, weight = numbers(3, 2, 4, 5, dtype=dtype), numbers(3, 2, 2, 2, dtype=dtype)
+        moves = (1, 1), (0, 0), (1, 1), 1
+        with forced(conv, **way):
+            y = numba.conv2d(x, weight, None, *moves)
+            numba.conv2d_grad_input(y, weight, (4, 5), *moves)
+            numba.conv2d_grad_weight(y, x, (2, 2), *moves)
+
+
 def as_tuple(results: Any) -> tuple[np.ndarray, ...]:
     return results if isinstance(results, tuple) else (results,)
 
