@@ -7,6 +7,7 @@ minigrad/models.py, the training loop in minigrad/train/run.py, the pictures in 
 from __future__ import annotations
 
 import argparse
+import gc
 import math
 import os
 import shlex
@@ -262,4 +263,6 @@ def check(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    gc.freeze()  # or Python would look for garbage among all that numba and matplotlib have made, for 0.3 s
+    sys.exit(status)

@@ -97,6 +97,7 @@ class TrainingRun:
         self.loss = loss
         self.settings = dict(settings or {})
         self.history: list[Epoch] = []
+        self._tensors = self._find_tensors()
         self._last_good = self._weights()  # at the last finite loss
         self._whole_epochs = checkpoint.capture(self)
 
@@ -187,6 +188,8 @@ class TrainingRun:
         drawn = default_generator().bit_generator.state
         with overflow_ignored():
             loss = checked_loss(self.loss(self.model(images), labels))
+        if number == 1:  # once, as a walk takes time; behind a forward pass, in which lazy layers get their arrays
+            self._tensors = self._find_tensors()
         state = {parameter: dict(values) for parameter, values in self.optimizer.state.items()}
         return _BegunStep(number, images, labels, loss, self._weights(), state, drawn)
 
@@ -206,7 +209,10 @@ class TrainingRun:
 
     def _weights(self) -> list[tuple[Tensor, Any]]:
         """The model's tensors, each with the array it has now."""
-        return [(tensor, tensor.data) for tensor in (*self.model.parameters(), *self.model.buffers())]
+        return [(tensor, tensor.data) for tensor in self._tensors]
+
+    def _find_tensors(self) -> list[Tensor]:
+        return [*self.model.parameters(), *self.model.buffers()]
 
     def _evaluate(self) -> Evaluation:
         with overflow_ignored():
@@ -248,5 +254,6 @@ class TrainingRun:
                 been changed then.
         """
         checkpoint.restore(self, folder)
+        self._tensors = self._find_tensors()
         self._last_good = self._weights()
         self._whole_epochs = checkpoint.capture(self)
