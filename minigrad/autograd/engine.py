@@ -352,7 +352,7 @@ class _Pass:
         return a + b if self.create_graph or function.observer else _wrap(a._data + b._data, a.backend)
 
     def _finish_leaf(self, leaf: Tensor, gradient: Tensor) -> None:
-        gradient = gradient if leaf.requests is None else _run_hooks(leaf.requests.hooks, gradient)
+        gradient = _run_hooks(asked.hooks, gradient) if (asked := leaf.requests) and asked.hooks else gradient
         gradient = gradient if (o := function.observer) is None else o.reached_leaf(gradient)
         if self.targets is not None:
             self.found[leaf] = gradient
@@ -370,7 +370,7 @@ def _accumulate_grad(tensor: Tensor, gradient: Tensor) -> None:
         tensor.grad = function.AsRecorded.apply(gradient, array=gradient._data.copy())
     else:
         copied = gradient._data.copy() if (asked := tensor.requests) is None else asked.copy(gradient.data)
-        tensor.grad = Tensor._wrap(copied, gradient.backend)
+        tensor.grad = _wrap(copied, gradient.backend)
 
 
 def sum_to_shape(gradient: Tensor, shape: tuple[int, ...]) -> Tensor:

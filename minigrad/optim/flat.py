@@ -52,27 +52,24 @@ class Flat:
                 piece[...] = array
         return whole
 
-    def place_gradient(self, index: int, gradient: Any) -> Any:
-        """A copy of a parameter's gradient, in its place; in a new flat array if that has one already, which somebody
-        may hold: arrays are values."""
-        if not self.places or self.places[index] is None:
-            self.places = list(self.pieces("gradient", self.xp.empty(self.size, self.dtype)))
-        piece = self.places[index]
-        if gradient.shape != piece.shape or gradient.dtype is not piece.dtype or type(gradient) is not type(piece):
-            return gradient.copy()  # the parameter has been moved, or was given another dtype
-        self.places[index] = None
-        piece[...] = gradient
-        return piece
-
     def forget_gradients(self) -> None:
         self.latest.pop("gradient", None)
         self.places = []
 
 
-def _place_gradient(flat: ref[Flat], index: int, gradient: Any) -> Any:
-    """A copy of a parameter's gradient, in its place where there is one."""
-    layout = flat()
-    return gradient.copy() if layout is None else layout.place_gradient(index, gradient)
+def _place_gradient(layout: ref[Flat], index: int, gradient: Any) -> Any:
+    """A copy of a parameter's gradient, in its place where there is one; in a new flat array if that has one already,
+    which somebody may hold: arrays are values."""
+    if (flat := layout()) is None:
+        return gradient.copy()
+    if not flat.places or flat.places[index] is None:
+        flat.places = list(flat.pieces("gradient", flat.xp.empty(flat.size, flat.dtype)))
+    piece = flat.places[index]
+    if gradient.shape != piece.shape or gradient.dtype is not piece.dtype or type(gradient) is not type(piece):
+        return gradient.copy()  # the parameter has been moved, or was given another dtype
+    flat.places[index] = None
+    piece[...] = gradient
+    return piece
 
 
 class FlatOptimizer(Optimizer):

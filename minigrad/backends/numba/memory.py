@@ -49,7 +49,7 @@ def empty(shape: tuple[int, ...], dtype: np.dtype, strides: tuple[int, ...] | No
     """
     size = math.prod(shape) * dtype.itemsize
     if size < SMALL:
-        return np.ndarray(shape, dtype, None, 0, strides)
+        return np.empty(shape, dtype) if strides is None else np.ndarray(shape, dtype, None, 0, strides)
     memory = np.empty(size + CACHE_LINE, BYTE)
     return np.ndarray(shape, dtype, memory, _bytes_before_a_line(memory), strides)
 
