@@ -71,11 +71,11 @@ def _dot_products(first, last, y, x, totals, sums, shape, rows, columns, spans, 
         _band_of_dots(band, place, outputs, y, x, shape, rows, columns, spans, row_steps, column_steps, sums)
         for g in range(G):
             for o in range(g * O + outputs[0], g * O + outputs[1]):
-                totals[band, o] = _total(y[o, place[0] : place[1]].reshape(-1))
+                totals[band, o] = total_of(y[o, place[0] : place[1]].reshape(-1))
 
 
 @compiled_function(SUMS_IN_ANY_ORDER)
-def _total(numbers):
+def total_of(numbers):
     total = numbers.dtype.type(0)
     for i in range(numbers.size):
         total += numbers[i]

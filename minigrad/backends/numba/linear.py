@@ -14,7 +14,7 @@ import numpy as np
 
 from ..numpy.linear import matmul as reference_matmul
 from .compiler import SUMS_IN_ANY_ORDER, compiled_function
-from .dots import Dots, dot_products, plan_dots
+from .dots import Dots, dot_products, plan_dots, total_of
 from .memory import check_shape, contiguous, empty
 from .sums import Sums, plan_sums, weighted_sums
 from .threads import one_blas_thread
@@ -146,14 +146,11 @@ def _sums_of_rows(a, b, y):
                 total[k] += factor * row[k]
 
 
-@compiled_function(SUMS_IN_ANY_ORDER, for_python=True)
+@compiled_function(for_python=True)
 def _totals(rows, totals):
     """totals[i] = sum of rows[i]"""
     for i in range(len(rows)):
-        row, total = rows[i], rows.dtype.type(0)
-        for j in range(row.size):
-            total += row[j]
-        totals[i] = total
+        totals[i] = total_of(rows[i])
 
 
 @compiled_function(for_python=True)

@@ -101,9 +101,7 @@ def product_of(a: np.ndarray, b: np.ndarray) -> str:
         chosen = "dots"
     else:
         chosen = "loops" if a.shape[1] <= LONG_NAIVE_SUM and a.size * b.shape[1] <= SMALL_PRODUCT else "BLAS"
-    if log.isEnabledFor(logging.DEBUG):
-        log.debug(PRODUCTS[chosen])
-    return chosen
+    return _said(chosen)
 
 
 def weight_gradient_of(dy: np.ndarray, x: np.ndarray) -> str:
@@ -115,10 +113,7 @@ def weight_gradient_of(dy: np.ndarray, x: np.ndarray) -> str:
         return product_of(x.T, dy)
     if len(dy) != len(x):
         raise ValueError(f"matrices of shapes {dy.shape} and {x.shape} are no gradient and inputs of one batch")
-    chosen = "dots" if len(x) >= LONG_BATCH else "turned columns"
-    if log.isEnabledFor(logging.DEBUG):
-        log.debug(PRODUCTS[chosen])
-    return chosen
+    return _said("dots" if len(x) >= LONG_BATCH else "turned columns")
 
 
 PRODUCTS = {
@@ -129,6 +124,13 @@ PRODUCTS = {
     "dots": "dot products of rows and columns, which lie in memory as runs",
     "BLAS": "the BLAS, on one thread",
 }
+
+
+def _said(chosen: str) -> str:
+    """The way that has been chosen, told to a log that wants to know."""
+    if log.isEnabledFor(logging.DEBUG):
+        log.debug(PRODUCTS[chosen])
+    return chosen
 
 
 def _has_runs(x: np.ndarray, least: int) -> bool:
