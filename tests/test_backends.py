@@ -306,6 +306,7 @@ def test_a_training_step_has_the_same_bits_for_any_number_of_threads_and_each_ti
     pytest.importorskip("numba")
     counts = ("1", "2", "3", "8")
     printed = {python(STEP + "    print(step()); print(step())", NUMBA_NUM_THREADS=count) for count in counts}
+    printed.add(python(STEP + "    print(step()); print(step())", OMP_THREAD_LIMIT="1"))  # fewer than are asked for
     (bits,) = printed
     assert len(set(bits.splitlines())) == 1
 

@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from locks import is_free
 pytest.importorskip("numba")
 
 import numba
+from llvmlite.binding import load_library_permanently
 from numba.core import caching
 from numba.core.caching import NullCache
 from numba.core.compiler import CompileResult
@@ -44,11 +46,20 @@ def kernels(monkeypatch, tmp_path) -> list:
     return own
 
 
-@pytest.fixture
-def shared_out_anew(monkeypatch) -> None:
-    """The loop over threads is compiled for this test, too, though conftest.py has run kernels."""
-    share_out = compiled_function(parallel=PRANGE_ONLY)(compiler._share_out.py_func)
-    monkeypatch.setattr(compiler, "_share_out", share_out)
+@pytest.fixture(params=["by prange", "by OpenMP"])
+def shared_out_anew(request, monkeypatch) -> Callable:
+    """What shares tasks out is compiled for this test, too, though conftest.py has run kernels."""
+    if request.param == "by prange":
+        share_out = compiled_function(parallel=PRANGE_ONLY)(compiler._by_prange.py_func)
+    else:
+        try:
+            load_library_permanently("libgomp.so.1")
+        except RuntimeError:
+            pytest.skip("there is no GNU OpenMP")
+        share_out = compiled_function()(compiler._by_openmp.py_func)
+    numba.get_num_threads()  # numba has its threads, as where a kernel is run
+    monkeypatch.setattr(compiler, "_sharing", lambda: share_out)
+    return share_out
 
 
 def compiled(function: Callable, *arguments: Any) -> Callable:
@@ -106,25 +117,71 @@ def test_a_kernel_divides_as_numpy_does(reciprocals_kernel, kernels) -> None:
     assert (reciprocals_kernel.__name__, reciprocals_kernel.__doc__) == ("reciprocals", "y = 1 / x")
 
 
-@pytest.mark.parametrize(
-    ("parts", "tasks", "expected"),
-    [
-        (1, 7, [(0, 7)]),  # in the calling thread alone, as in a forked process
-        (2, 7, [(0, 3), (3, 7)]),
-        (3, 7, [(0, 2), (2, 4), (4, 7)]),
-        (8, 3, [(0, 1), (1, 2), (2, 3)]),
-        (2, 1, [(0, 1)]),
-        (2, 0, []),
-    ],
-)
+PARTS = {  # by the number of parts and of tasks
+    (1, 7): [(0, 7)],
+    (2, 7): [(0, 3), (3, 7)],
+    (3, 7): [(0, 2), (2, 4), (4, 7)],
+    (1, 3): [(0, 3)],
+    (2, 3): [(0, 1), (1, 3)],
+    (3, 3): [(0, 1), (1, 2), (2, 3)],
+    (1, 1): [(0, 1)],
+    (0, 0): [],
+}
+
+
+@pytest.mark.parametrize(("parts", "tasks"), [(1, 7), (2, 7), (3, 7), (8, 3), (2, 1), (2, 0)])
 def test_each_thread_gets_its_part_of_the_tasks_and_all_arguments(
-    parts: int, tasks: int, expected: list, bounds_kernel, monkeypatch
+    parts: int, tasks: int, bounds_kernel, shared_out_anew, monkeypatch
 ) -> None:
     monkeypatch.setattr(threads, "parts", parts)
     found = np.zeros((8, 5), np.int64)
     bounds_kernel(tasks, found, (5, (6, 7)), np.array([[8, 9]]))
+    if shared_out_anew.py_func is compiler._by_openmp.py_func:  # a part for each thread, of as many as numba has
+        parts = min(parts, numba.get_num_threads())
+    expected = PARTS[min(parts, tasks), tasks]
     assert [(i, row[0]) for i, row in enumerate(found.tolist()) if any(row)] == expected
     assert [row[1:] for row in found.tolist() if any(row)] == [[5, 7, 9, 2]] * len(expected)
+
+
+def test_no_more_threads_are_taken_than_numba_may_have(bounds_kernel, shared_out_anew) -> None:
+    found, before = np.zeros((8, 5), np.int64), numba.get_num_threads()
+    numba.set_num_threads(1)
+    try:
+        bounds_kernel(7, found, (5, (6, 7)), np.array([[8, 9]]))
+    finally:
+        numba.set_num_threads(before)
+    by_openmp = shared_out_anew.py_func is compiler._by_openmp.py_func
+    assert [row[0] for row in found.tolist() if any(row)] == ([7] if by_openmp else [3, 7])  # or both parts in turn
+
+
+@pytest.mark.parametrize(
+    ("layer", "vendor", "found", "expected"),
+    [
+        ("omp", "GNU", True, "_by_openmp"),
+        ("omp", "GNU", False, "_by_prange"),
+        ("omp", "Intel", True, "_by_prange"),
+        ("workqueue", "GNU", True, "_by_prange"),
+    ],
+)
+def test_openmp_is_asked_at_once_where_numbas_threads_are_its_own(
+    layer: str, vendor: str, found: bool, expected: str, monkeypatch
+) -> None:
+    def load(name: str) -> None:
+        if not found:
+            raise RuntimeError(name)
+
+    started: list[int] = []
+
+    def threading_layer() -> str:
+        if not started:
+            raise ValueError("Threading layer is not initialized.")
+        return layer
+
+    monkeypatch.setattr(numba, "get_num_threads", lambda: started.append(2))
+    monkeypatch.setattr(numba, "threading_layer", threading_layer)
+    monkeypatch.setattr(compiler, "import_module", lambda name: SimpleNamespace(openmp_vendor=vendor))
+    monkeypatch.setattr(compiler, "load_library_permanently", load)
+    assert compiler._sharing() is getattr(compiler, expected)
 
 
 @pytest.fixture
@@ -375,7 +432,7 @@ def test_only_the_loop_that_shares_tasks_out_is_parallel_and_only_rounding_is_fr
     assert not options["parallel"]
     assert compiled_kernel(SUMS_IN_ANY_ORDER)(total)
     assert kernels[1].targetoptions["fastmath"] == {"contract", "reassoc"}
-    parallel = compiler._share_out.targetoptions["parallel"]
+    parallel = compiler._by_prange.targetoptions["parallel"]
     parts = dict(part.split("=") for part in ParallelOptions(parallel).encode().split(", "))
     assert {name for name, value in parts.items() if value == "True"} == {"enabled", "prange"}
 
@@ -389,10 +446,12 @@ def test_what_kernels_call_is_compiled_for_them_alone() -> None:
     assert compiled_function(for_python=True)(total)(np.array([1.0, 2.0])) == 3.0
 
 
-def test_what_calls_a_kernel_is_kept_on_disk_under_the_kernels_name(reciprocals_kernel, kernels) -> None:
+def test_what_calls_a_kernel_is_kept_on_disk_under_the_kernels_name(
+    reciprocals_kernel, kernels, shared_out_anew
+) -> None:
     run = inspect.getclosurevars(reciprocals_kernel).nonlocals["run"]
     assert (run.py_func.__name__, run.py_func.__qualname__) == ("run_test_compiler_reciprocals",) * 2
-    for function in (kernels[0], run, compiler._share_out):
+    for function in (kernels[0], run, shared_out_anew):
         assert not isinstance(function._cache, NullCache)
 
 

@@ -53,6 +53,7 @@ TESTS = (
 )
 # What can't be shown without compiling has tests of its own, which compile next to nothing.
 COMPILED = {
+    "minigrad/backends/numba/calls.py": "tests/test_compiler.py",
     "minigrad/backends/numba/tile.py": "tests/test_tile.py",
     "minigrad/backends/numba/compiler.py": "tests/test_compiler.py",
 }

@@ -24,6 +24,7 @@ def install() -> None:
 
     llvmlite.binding.get_host_cpu_features = dict
     numba.njit = njit
+    numba.threading_layer = lambda: "none"
     numba.extending.intrinsic = lambda function: {**TILE_OPERATIONS, **CALLS}[function.__name__]
 
 
@@ -124,9 +125,10 @@ OPERATIONS = (
 )
 # A kernel's address is the kernel, and the place of its arguments the arguments.
 CALLS: dict[str, Callable] = {
-    "_on_stack": lambda values: values,
-    "_caller": lambda arguments: lambda first, last, place: place[1](first, last, *place[2]),
-    "_number_at": lambda place: place[0],
-    "_call": lambda function, numbers: function(*numbers),
+    "on_stack": lambda values: values,
+    "caller_of": lambda arguments: lambda first, last, place: place[1](first, last, *place[2]),
+    "number_at": lambda place: place[0],
+    "call_at": lambda function, numbers: function(*numbers),
+    "call_in_team": lambda most, caller, tasks, place: caller(0, tasks, place),
 }
 TILE_OPERATIONS = {operation.__name__: operation for operation in OPERATIONS}

@@ -5,12 +5,12 @@ element: so results do not depend on the number of threads. Multiplications and 
 instruction; nothing may assume NaN and infinity away.
 
 Were that loop a `prange`, numba would compile what is in it five times, once for each function that it wraps around
-such a loop. So there is one `prange` for all kernels, in `_share_out`, which is compiled once, knows a kernel by its
-address, and leaves the arguments where they are:
+such a loop. So there is one function for all kernels that shares tasks out, `_by_openmp` or `_by_prange`; it is
+compiled once, knows a kernel by its address, and leaves the arguments where they are:
 
     Python: call(tasks, *arguments)
         _run: takes the arguments apart and puts them, with the kernel's address, in a place on the stack
-            _share_out: each thread gets its part of the tasks, and calls
+            _by_openmp: each thread gets its part of the tasks, and calls
                 the caller, whose address it got, too: fetches the arguments from that place
                     the kernel: (first, last, *arguments)
 """
@@ -24,19 +24,19 @@ import pickle
 import types
 from collections.abc import Callable
 from contextlib import suppress
+from importlib import import_module
 from itertools import compress
 from pathlib import Path
 from typing import Any
 
 import numba
 import numpy as np
-from llvmlite import ir
-from numba.core import cgutils
+from llvmlite.binding import load_library_permanently
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.cpu_options import ParallelOptions
-from numba.core.types import Array, Tuple, UniTuple, int64, none, void
-from numba.extending import intrinsic
+from numba.core.types import ExternalFunction, Tuple, UniTuple, int32, int64
 
+from .calls import call_at, call_in_team, caller_of, number_at, on_stack
 from .threads import threads
 
 ROUNDING_ONLY = frozenset({"contract"})
@@ -50,11 +50,8 @@ SOURCES = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(Path(__fi
 KERNELS: list[Any] = []  # all that there are, for the test that counts their versions
 
 kind_of = operator.attrgetter("dtype", "ndim")
-WORD = ir.IntType(64)  # a number, or an address: numba's int64
-OF_SHARE_OUT = (int64,) * 4
-
-
-llvm_code: Callable[[Callable], Callable[..., Any]] = intrinsic  # callers leave out its first argument
+threads_of_numba = ExternalFunction("get_num_threads", int32())  # that this Python thread may use
+OF_SHARING = (int64,) * 4  # the arguments of _by_openmp and _by_prange
 
 
 def compiled_kernel(fastmath: frozenset[str] = ROUNDING_ONLY) -> Callable[[Callable], Any]:
@@ -169,19 +166,30 @@ class _Files(IndexDataCacheFile):
 
 
 def _version(kernel: Any, run: Any, arguments: tuple[Any, ...]) -> tuple[Callable, tuple[int, int]]:
-    """The code of `run` for such arguments, as Python can call it, and the addresses of `_share_out` and the kernel;
-    compiled or read from disk. numba would look for the code at each call, which takes longer than small kernels do."""
+    """The code of `run` for such arguments, as Python can call it, and the addresses of what shares tasks out and of
+    the kernel; compiled or read from disk. numba would look for the code at each call, which takes longer than small
+    kernels do."""
     kinds = [numba.typeof(argument) for argument in arguments]
     of_run, of_kernel = (UniTuple(int64, 2), int64, int64, Tuple(kinds)), (int64, int64, *kinds)
     run.compile(of_run)
-    kernel.compile(of_kernel)
-    _share_out.compile(OF_SHARE_OUT)
-    return run.overloads[of_run].entry_point, (_address(_share_out, OF_SHARE_OUT), _address(kernel, of_kernel))
+    return run.overloads[of_run].entry_point, (_address(_sharing(), OF_SHARING), _address(kernel, of_kernel))
 
 
 def _address(function: Any, signature: tuple[Any, ...]) -> int:
+    function.compile(signature)
     compiled = function.overloads[signature]
     return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+
+
+def _sharing() -> Any:
+    """What shares tasks out. Where numba's threads are GNU OpenMP's, as on Linux, that is asked for them without numba,
+    which takes a microsecond less: 0.6 instead of 1.5 or more."""
+    numba.get_num_threads()  # has numba choose what its threads are
+    if numba.threading_layer() == "omp" and import_module("numba.np.ufunc.omppool").openmp_vendor == "GNU":
+        with suppress(RuntimeError):  # it has another name there
+            load_library_permanently("libgomp.so.1")
+            return _by_openmp
+    return _by_prange
 
 
 def _run_for(function: Callable) -> Callable:
@@ -192,86 +200,22 @@ def _run_for(function: Callable) -> Callable:
 
 
 def _run(addresses, parts, tasks, arguments):
-    caller, place = _caller(arguments), _on_stack((0, addresses[1], arguments))  # the 0 becomes 1 where it fails
+    caller, place = caller_of(arguments), on_stack((0, addresses[1], arguments))  # the 0 becomes 1 where it fails
     parts = min(parts, tasks)
     if parts > 1:
-        _call(addresses[0], (caller, parts, tasks, place))
+        call_at(addresses[0], (caller, parts, tasks, place))
     else:
-        _call(caller, (0, tasks, place))
-    if _number_at(place) != 0:
+        call_at(caller, (0, tasks, place))
+    if number_at(place) != 0:
         raise MemoryError("a kernel of minigrad's numba backend has found no memory for an array of its own")
 
 
 @compiled_function(parallel=PRANGE_ONLY)
-def _share_out(caller, parts, tasks, place):
+def _by_prange(caller, parts, tasks, place):
     for part in numba.prange(parts):
-        _call(caller, (part * tasks // parts, (part + 1) * tasks // parts, place))
+        call_at(caller, (part * tasks // parts, (part + 1) * tasks // parts, place))
 
 
-@llvm_code
-def _on_stack(_: Any, values: Any) -> Any:
-    """The address of a copy of the values, which is there until the function that asks for it returns."""
-
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.ptrtoint(cgutils.alloca_once_value(builder, arguments[0]), WORD)
-
-    return int64(values), code
-
-
-@llvm_code
-def _number_at(_: Any, address: Any) -> Any:
-    """The number that is kept at that address now."""
-
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.load(builder.inttoptr(arguments[0], WORD.as_pointer()))
-
-    return int64(address), code
-
-
-@llvm_code
-def _call(_: Any, address: Any, numbers: Any) -> Any:
-    """Calls the function of so many numbers at that address."""
-
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        values = zip(cgutils.unpack_tuple(builder, arguments[1]), numbers.types, strict=True)
-        words = [context.cast(builder, value, kind, int64) for value, kind in values]
-        _call_at(context, builder, arguments[0], (int64,) * len(words), words)
-        return context.get_dummy_value()
-
-    return void(address, numbers), code
-
-
-@llvm_code
-def _caller(_: Any, arguments: Any) -> Any:
-    """The address of a function of first, last and a place where three things lie: a number, which it sets to 1 if the
-    kernel fails; the kernel's address; and the kernel's arguments. It calls kernel(first, last, *arguments)."""
-    kept, of_kernel, of_caller = Tuple([int64, int64, arguments]), (int64, int64, *arguments.types), (int64,) * 3
-
-    def code(context: Any, builder: Any, *_: Any) -> Any:
-        function_type = context.call_conv.get_function_type(none, of_caller)
-        caller = ir.Function(builder.module, function_type, builder.module.get_unique_name("caller"))
-        caller.linkage = "internal"
-        inside = ir.IRBuilder(caller.append_basic_block())
-        first, last, place = context.call_conv.get_arguments(caller)
-        values = inside.load(inside.inttoptr(place, context.get_value_type(kept).as_pointer()))
-        _, address, values = cgutils.unpack_tuple(inside, values)
-        values = [first, last, *cgutils.unpack_tuple(inside, values)]
-        for index, kind in enumerate(of_kernel):
-            if isinstance(kind, Array):  # Python holds it meanwhile; threads that counted references would meet there
-                array = context.make_array(kind)(context, inside, values[index])
-                array.meminfo = cgutils.get_null_value(array.meminfo.type)
-                values[index] = array._getvalue()
-        status = _call_at(context, inside, address, of_kernel, values)
-        with inside.if_then(status.is_error, likely=False):
-            inside.store(WORD(1), inside.inttoptr(place, WORD.as_pointer()))
-        inside.ret(status.code)
-        return builder.ptrtoint(caller, WORD)
-
-    return int64(arguments), code
-
-
-def _call_at(context: Any, builder: Any, address: Any, signature: tuple[Any, ...], arguments: list[Any]) -> Any:
-    """Code that calls the function at that address, which numba has compiled for the signature. Returns its status."""
-    convention = context.call_conv
-    function = builder.inttoptr(address, convention.get_function_type(none, signature).as_pointer())
-    return convention.call_function(builder, function, none, signature, arguments)[0]
+@compiled_function()
+def _by_openmp(caller, parts, tasks, place):
+    call_in_team(min(parts, threads_of_numba()), caller, tasks, place)
