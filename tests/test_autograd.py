@@ -77,10 +77,11 @@ def test_gradients_add_up_over_passes() -> None:
         np.testing.assert_array_equal(x.grad.numpy(), passes * 2 * x.numpy())
 
 
-def test_gradients_of_two_leaves_share_no_memory() -> None:
-    a, b = leaf(1.0, 2.0), leaf(3.0, 4.0)
-    seed = Tensor(np.array([1.0, 1.0]))
-    (a + b).backward(seed)
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_gradients_of_two_leaves_share_no_memory(create_graph: bool) -> None:
+    a, b, seed = leaf(1.0, 2.0), leaf(3.0, 4.0), leaf(1.0, 1.0)
+    (a + b).backward(seed, create_graph=create_graph)
+    assert a.grad.requires_grad is create_graph
     assert not np.shares_memory(a.grad.data, b.grad.data)
     assert not np.shares_memory(a.grad.data, seed.data)
 
