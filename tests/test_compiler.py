@@ -167,7 +167,7 @@ def test_openmp_is_asked_at_once_where_numbas_threads_are_its_own(
     layer: str, vendor: str, found: bool, expected: str, monkeypatch
 ) -> None:
     def load(name: str) -> None:
-        if not found:
+        if not found or name != "libgomp.so.1":
             raise RuntimeError(name)
 
     started: list[int] = []
@@ -179,7 +179,8 @@ def test_openmp_is_asked_at_once_where_numbas_threads_are_its_own(
 
     monkeypatch.setattr(numba, "get_num_threads", lambda: started.append(2))
     monkeypatch.setattr(numba, "threading_layer", threading_layer)
-    monkeypatch.setattr(compiler, "import_module", lambda name: SimpleNamespace(openmp_vendor=vendor))
+    pools = {"numba.np.ufunc.omppool": SimpleNamespace(openmp_vendor=vendor)}
+    monkeypatch.setattr(compiler, "import_module", pools.__getitem__)
     monkeypatch.setattr(compiler, "load_library_permanently", load)
     assert compiler._sharing() is getattr(compiler, expected)
 
