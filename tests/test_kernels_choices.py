@@ -117,29 +117,39 @@ LAYOUTS = {
 @pytest.mark.parametrize(
     ("left", "right", "sizes", "expected"),
     [
-        ("columns", "rows", (100, 10, 100), "loops"),  # 100,000 multiply-adds
-        ("columns", "rows", (100, 11, 100), "columns"),
-        ("columns", "columns", (16, 500, 80), "columns"),
-        ("columns", "columns", (10, 500, 80), "loops"),  # too short a run
-        ("columns", "columns", (10, 500, 81), "BLAS"),  # 405,000
-        ("columns", "columns", (10, 512, 10), "loops"),
-        ("columns", "columns", (10, 513, 10), "BLAS"),  # long sums
-        ("columns", "columns", (10, 512, 30), "loops"),
-        ("columns", "columns", (10, 513, 30), "BLAS"),
+        ("columns", "rows", (100, 40, 100), "few columns"),  # 400,000 multiply-adds
+        ("columns", "rows", (100, 41, 100), "columns"),
+        ("columns", "columns", (8, 500, 100), "few columns"),
+        ("columns", "columns", (8, 500, 101), "columns"),
+        ("columns", "columns", (8, 1000, 10), "few columns"),
+        ("columns", "columns", (7, 500, 114), "loops"),  # too short a run
+        ("columns", "columns", (7, 500, 115), "BLAS"),  # 402,500
+        ("columns", "columns", (7, 512, 10), "loops"),
+        ("columns", "columns", (7, 513, 10), "BLAS"),  # long sums
+        ("columns", "rows", (7, 500, 115), "rows"),
+        ("rows", "rows", (20, 400, 50), "few rows"),
+        ("rows", "rows", (20, 400, 51), "rows"),
+        ("rows", "rows", (20, 512, 16), "few rows"),
+        ("rows", "rows", (20, 513, 16), "rows"),
+        ("rows", "rows", (20, 513, 8), "rows"),
+        ("rows", "rows", (20, 513, 7), "BLAS"),
+        ("rows", "rows", (20, 500, 7), "few rows"),
+        ("rows", "rows", (7, 1, 8), "few rows"),
+        ("rows", "rows", (7, 1, 7), "loops"),
+        ("rows", "rows", (1, 8, 1), "loops"),
+        ("rows", "rows", (1, 400_000, 1), "dots"),
+        ("rows", "rows", (0, 5, 3), "few rows"),
+        ("neither", "neither", (100, 40, 100), "few rows"),
+        ("neither", "rows", (20, 2000, 16), "BLAS"),
         ("rows", "columns", (100, 40, 100), "loops"),
         ("rows", "columns", (100, 41, 100), "BLAS"),
-        ("neither", "neither", (100, 40, 100), "loops"),
-        ("rows", "rows", (1, 400_000, 1), "dots"),
-        ("rows", "rows", (0, 5, 3), "loops"),
-        ("rows", "rows", (20, 400, 16), "rows"),
-        ("columns", "rows", (15, 500, 16), "rows"),
-        ("rows", "rows", (20, 500, 15), "loops"),
-        ("neither", "rows", (20, 2000, 16), "BLAS"),
+        ("rows", "columns", (10, 400, 50), "loops"),  # 200,000
+        ("rows", "columns", (10, 400, 51), "dots"),
         ("rows", "columns", (10, 512, 10), "loops"),
         ("rows", "columns", (10, 513, 10), "dots"),
         ("rows", "columns", (100, 128, 100), "dots"),
         ("rows", "columns", (100, 127, 100), "BLAS"),
-        ("columns", "columns", (15, 1000, 30), "BLAS"),
+        ("columns", "columns", (7, 1000, 60), "BLAS"),
         ("rows", "neither", (30, 1000, 30), "BLAS"),
     ],
 )
@@ -168,10 +178,14 @@ INNERMOST, OUTERMOST = (lambda *shape: np.ones(shape[::-1], np.float32).T), (lam
 @pytest.mark.parametrize(
     ("sizes", "dy_lies", "x_lies", "expected"),
     [
-        ((8, 10, 40), INNERMOST, INNERMOST, ["loops"]),
-        ((50, 50, 40), INNERMOST, INNERMOST, ["loops"]),
-        ((51, 50, 40), INNERMOST, INNERMOST, ["turned columns"]),
-        ((51, 50, 40), OUTERMOST, INNERMOST, ["turned columns"]),
+        ((8, 10, 40), INNERMOST, INNERMOST, ["few columns"]),
+        ((8, 10, 40), OUTERMOST, OUTERMOST, ["few columns"]),
+        ((100, 100, 40), INNERMOST, INNERMOST, ["few columns"]),
+        ((101, 100, 40), INNERMOST, INNERMOST, ["turned columns"]),
+        ((101, 100, 40), OUTERMOST, INNERMOST, ["turned columns"]),
+        ((512, 10, 40), INNERMOST, INNERMOST, ["few columns"]),
+        ((513, 10, 40), INNERMOST, INNERMOST, ["dots"]),
+        ((513, 10, 40), INNERMOST, OUTERMOST, ["few columns"]),
         ((255, 100, 40), INNERMOST, INNERMOST, ["turned columns"]),
         ((256, 100, 40), INNERMOST, INNERMOST, ["dots"]),
         ((256, 100, 40), OUTERMOST, INNERMOST, ["dots"]),
@@ -190,9 +204,10 @@ def test_a_weight_gradient_lies_in_memory_as_the_weight_does_whichever_way_it_go
 
 
 def test_a_linear_layer_goes_by_the_runs_of_its_input(caplog) -> None:
-    linear(OUTERMOST(16, 200), OUTERMOST(90, 200), None)
-    linear(INNERMOST(16, 200), OUTERMOST(90, 200), None)
-    assert caplog.messages == [ways.PRODUCTS["dots"], ways.PRODUCTS["columns"]]
+    for outputs in (90, 130):
+        linear(OUTERMOST(16, 200), OUTERMOST(outputs, 200), None)
+        linear(INNERMOST(16, 200), OUTERMOST(outputs, 200), None)
+    assert caplog.messages == [ways.PRODUCTS[way] for way in ("dots", "few columns", "dots", "columns")]
 
 
 def test_the_log_is_told_each_time_though_the_way_is_found_out_once(caplog) -> None:

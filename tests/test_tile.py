@@ -22,8 +22,12 @@ from minigrad.backends.numba import tile as compiled
 
 OPERATIONS = tuple(interpreted.TILE_OPERATIONS)
 NUMBERS = {"float32": (1, 3, 7, 8), "float64": (1, 3, 4)}  # breadths of tiles that are cut short
-SHAPES = [(dtype, breadth) for dtype in NUMBERS for breadth in (*[(0,) * v for v in (1, 2, 4)], *NUMBERS[dtype])]
+VECTORS = ((0,), (0, 0), (0,) * 4)
+SHAPES = [(dtype, breadth) for dtype in NUMBERS for breadth in (*VECTORS, *NUMBERS[dtype])]
 each_shape = pytest.mark.parametrize(("dtype", "breadth"), SHAPES)
+each_shape_of_sums = pytest.mark.parametrize(
+    ("dtype", "breadth"), [*SHAPES, *[(dtype, compiled.NARROW) for dtype in NUMBERS]]
+)
 LARGEST = ("load_tile", "store_tile", "spread_place", "keep_larger")
 BETWEEN = 5  # numbers between those that a tile reads or writes, so that no run lies on a boundary
 
@@ -34,7 +38,10 @@ def registers_of_this_machine(monkeypatch) -> None:
 
 
 def length(dtype: str, breadth: Any) -> int:
-    return len(breadth) * compiled.REGISTER_BYTES // np.dtype(dtype).itemsize if isinstance(breadth, tuple) else breadth
+    lanes = compiled.REGISTER_BYTES // np.dtype(dtype).itemsize
+    if breadth == compiled.NARROW:
+        return lanes // 2
+    return len(breadth) * lanes if isinstance(breadth, tuple) else breadth
 
 
 def rows_of(count: int, size: int, dtype: str) -> tuple[np.ndarray, int, int]:
@@ -68,9 +75,11 @@ def spread_and_store(spread, load_tile, store_tile, *_):
     return kernel
 
 
-def load_and_store(spread, load_tile, store_tile, *_):
+def load_and_store(spread, load_tile, store_tile, *others):
+    numbers_of = others[OPERATIONS.index("numbers_of") - 3]
+
     def kernel(rows, breadth, x, at, step, y_step, y):
-        store_tile(load_tile(rows, breadth, x, at, step), breadth, y, 5, y_step)
+        store_tile(load_tile(rows, breadth, numbers_of(x), at, step), breadth, numbers_of(y), 5, y_step)
 
     return kernel
 
@@ -117,7 +126,7 @@ def turning(*operations):
     return kernel
 
 
-@each_shape
+@each_shape_of_sums
 def test_numbers_are_spread_over_rows(dtype: str, breadth: Any) -> None:
     size = length(dtype, breadth)
     values, first, step = rows_of(3, 1, dtype)
@@ -125,7 +134,7 @@ def test_numbers_are_spread_over_rows(dtype: str, breadth: Any) -> None:
     np.testing.assert_array_equal(actual, expected)
 
 
-@each_shape
+@each_shape_of_sums
 def test_rows_are_loaded_and_stored(dtype: str, breadth: Any) -> None:
     size = length(dtype, breadth)
     x, at, step = rows_of(3, size, dtype)
@@ -133,14 +142,14 @@ def test_rows_are_loaded_and_stored(dtype: str, breadth: Any) -> None:
     np.testing.assert_array_equal(actual, expected)
 
 
-@each_shape
+@each_shape_of_sums
 def test_products_are_added(dtype: str, breadth: Any) -> None:
     """The vectors of x need not be neighbours."""
     size, vectors = length(dtype, breadth), len(breadth) if isinstance(breadth, tuple) else 1
-    weight, first, step = rows_of(3, 2, dtype)
+    weight, first, step = rows_of(6, 2, dtype)
     x, at, apart = rows_of(vectors, size // vectors, dtype)
-    arguments = (weight, first, step, x, at, apart, size + 3, target(3, size, dtype))
-    actual, expected = both(products, (0,) * 3, breadth, *arguments)
+    arguments = (weight, first, step, x, at, apart, size + 3, target(6, size, dtype))
+    actual, expected = both(products, (0,) * 6, breadth, *arguments)
     np.testing.assert_array_equal(actual, expected)
 
 

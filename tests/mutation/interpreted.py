@@ -43,9 +43,20 @@ def lanes(array: np.ndarray) -> int:
     return REGISTER_BYTES // array.itemsize
 
 
+def numbers_of(array: np.ndarray) -> np.ndarray:
+    return array.reshape(-1)
+
+
+def length_of(breadth: Any, array: np.ndarray) -> int:
+    """How many numbers the row of a tile of such an array has in memory."""
+    if not isinstance(breadth, tuple):
+        return breadth
+    return lanes(array) // 2 if isinstance(breadth[0], float) else len(breadth) * lanes(array)
+
+
 def run(array: np.ndarray, at: int, breadth: Any) -> np.ndarray:
     """The numbers of a row of a tile, one behind the other."""
-    length = len(breadth) * lanes(array) if isinstance(breadth, tuple) else breadth
+    length = length_of(breadth, array)
     if at < 0 or at + length > array.size or not array.flags.c_contiguous:
         raise IndexError(f"{length} numbers at {at} of {array.size}")
     return array.reshape(-1)[at : at + length]
@@ -58,9 +69,9 @@ def row(array: np.ndarray, at: int, breadth: Any) -> np.ndarray:
 
 
 def spread(rows: tuple, breadth: Any, values: np.ndarray, first: int, step: int) -> np.ndarray:
-    vectors = len(breadth) if isinstance(breadth, tuple) else 1
+    length = length_of(breadth, values) if isinstance(breadth, tuple) else lanes(values)
     scalars = [run(values, first + r * step, 1) for r in range(len(rows))]
-    return np.repeat(np.stack(scalars), vectors * lanes(values), axis=1)
+    return np.repeat(np.stack(scalars), length, axis=1)
 
 
 def load_tile(rows: tuple, breadth: Any, array: np.ndarray, at: int, step: int) -> np.ndarray:
@@ -77,7 +88,8 @@ def add_products(
     tile: np.ndarray, breadth: Any, weight: np.ndarray, w: int, step: int, x: np.ndarray, at: int, apart: int
 ) -> np.ndarray:
     if isinstance(breadth, tuple):
-        vectors = np.concatenate([run(x, at + v * apart, lanes(x)) for v in range(len(breadth))])
+        length = length_of(breadth, x) // len(breadth)
+        vectors = np.concatenate([run(x, at + v * apart, length) for v in range(len(breadth))])
     else:
         vectors = row(x, at, breadth)
     return tile.reshape(len(tile), -1) + spread((0,) * len(tile), (0,), weight, w, step)[:, :1] * vectors
@@ -121,7 +133,7 @@ def turn_square(x: np.ndarray, x_at: int, x_step: int, y: np.ndarray, y_at: int,
 
 OPERATIONS = (
     *(spread, load_tile, store_tile, add_products, no_sums, add_dot_products, add_lanes),
-    *(spread_place, keep_larger, turn_square),
+    *(numbers_of, spread_place, keep_larger, turn_square),
 )
 # A kernel's address is the kernel, and the place of its arguments the arguments.
 CALLS: dict[str, Callable] = {

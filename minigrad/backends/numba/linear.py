@@ -16,8 +16,9 @@ from ..numpy.linear import matmul as reference_matmul
 from .compiler import SUMS_IN_ANY_ORDER, compiled_function
 from .dots import Dots, dot_products, plan_dots, total_of
 from .memory import check_shape, contiguous, empty
-from .sums import Sums, plan_sums, weighted_sums
+from .sums import Sums, plan_sums, tile_sums, weighted_sums
 from .threads import one_blas_thread
+from .tile import NARROW, REGISTER_BYTES, SIX, TWO, WIDE, numbers_of
 from .views import outputs_view
 from .ways import product_of, weight_gradient_of
 
@@ -32,12 +33,13 @@ def _product(way: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     if way == "BLAS":
         with one_blas_thread:
             return reference_matmul(a, b)
+    if way == "few columns":
+        return _few_sums(a.T, b, None).T
+    if way == "few rows":
+        return _few_sums(b, a.T, None)
     if way == "loops":
         y = empty((len(a), b.shape[1]), a.dtype)
-        if b.T.flags.c_contiguous:
-            _dots(contiguous(a), contiguous(b.T), np.zeros(b.shape[1], a.dtype), y)
-        else:
-            _sums_of_rows(contiguous(a), contiguous(b), y)
+        _dots(contiguous(a), contiguous(b.T), np.zeros(b.shape[1], a.dtype), y)
         return y
     if way == "columns":  # y.T[k] = sum over j of b[j, k] a.T[j]
         return _sums(a.T, b, None).T
@@ -48,6 +50,8 @@ def _product(way: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
     way = product_of(x, weight.T)
+    if way == "few columns":
+        return _few_sums(x.T, weight.T, bias).T
     if way == "columns":
         return _sums(x.T, weight.T, bias).T
     if way == "loops":
@@ -64,9 +68,9 @@ def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.nda
 
 def linear_grad_weight(dy: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     way = weight_gradient_of(dy, x)
-    if way == "loops":
-        dweight, dbias = empty((dy.shape[1], x.shape[1]), dy.dtype), np.empty(dy.shape[1], dy.dtype)
-        _weight_gradients(contiguous(dy), contiguous(x), dweight, dbias)
+    if way == "few columns":
+        dweight, dbias = empty((dy.shape[1], x.shape[1]), dy.dtype), np.zeros(dy.shape[1], dy.dtype)
+        _weight_gradients(contiguous(dy.T), contiguous(x), dweight, dbias)
         return dweight, dbias
     if way == "dots":
         return _dots_of_rows(dy.T, x.T)
@@ -99,6 +103,17 @@ def _sums(rows: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, turn: b
     x = contiguous(rows.T).reshape(1, 1, length, J) if turn else contiguous(rows).reshape(J, 1, 1, length)
     in_memory = weight.T if by_output else weight
     return weighted_sums(x, in_memory, plan.no_bias if bias is None else bias, plan).reshape(K, length)
+
+
+def _few_sums(rows: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
+    """The same on one thread."""
+    K, length = weight.shape[1], rows.shape[1]
+    bias = np.zeros(K, rows.dtype) if bias is None else bias
+    check_shape("the bias", bias, (K,))
+    y, by_output = empty((K, length), rows.dtype), weight.T.flags.c_contiguous
+    in_memory = contiguous(weight.T if by_output else weight)
+    _sums_of_rows(contiguous(rows), in_memory, by_output, contiguous(bias), y)
+    return y
 
 
 @lru_cache(maxsize=1024)
@@ -136,14 +151,35 @@ def _dots(a, b, bias, y):
 
 
 @compiled_function(for_python=True)
-def _sums_of_rows(a, b, y):
-    """y[i] = sum over j of a[i, j] b[j]"""
-    y[:] = 0
-    for j in range(len(b)):
-        for i in range(len(y)):
-            factor, row, total = a[i, j], b[j], y[i]
-            for k in range(row.size):
-                total[k] += factor * row[k]
+def _weight_gradients(dy, x, dweight, dbias):
+    """dweight[o] = sum over n of dy[o, n] x[n], and dbias[o] = sum over n of dy[o, n], which is 0 before."""
+    _sums_of_rows(x, dy, np.bool_(True), dbias, dweight)
+    for o in range(len(dy)):
+        dbias[o] = total_of(dy[o])
+
+
+@compiled_function(for_python=True)
+def _sums_of_rows(rows, weight, by_output, bias, y):
+    """y[k] = bias[k] + sum over j of w[j, k] rows[j], where the weight is w, or w.T if it lies by output"""
+    J, (K, length), lanes, zero, one = len(rows), y.shape, REGISTER_BYTES // y.itemsize, np.int64(0), np.int64(1)
+    w_steps = (one, zero, zero, J) if by_output else (K, zero, zero, one)
+    terms, t, all_steps = (zero, J, one, one), zero, ((length, zero, zero, lanes), w_steps, length)
+    x, weight, bias, sums = numbers_of(rows), numbers_of(weight), numbers_of(bias), numbers_of(y)
+    while t < length:
+        at, n = (t, zero, t), min(lanes, length - t)
+        if length - t >= len(WIDE) * lanes:
+            n = len(WIDE) * lanes
+            k = tile_sums(SIX, WIDE, zero, K, terms, x, weight, bias, sums, at, all_steps)
+            if k < K:
+                tile_sums(TWO, WIDE, k, K, terms, x, weight, bias, sums, at, all_steps)
+        else:
+            if n == lanes // 2:
+                k = tile_sums(SIX, NARROW, zero, K, terms, x, weight, bias, sums, at, all_steps)
+            else:
+                k = tile_sums(SIX, n, zero, K, terms, x, weight, bias, sums, at, all_steps)
+            if k < K:
+                tile_sums(TWO, n, k, K, terms, x, weight, bias, sums, at, all_steps)
+        t += n
 
 
 @compiled_function(for_python=True)
@@ -151,17 +187,3 @@ def _totals(rows, totals):
     """totals[i] = sum of rows[i]"""
     for i in range(len(rows)):
         totals[i] = total_of(rows[i])
-
-
-@compiled_function(for_python=True)
-def _weight_gradients(dy, x, dweight, dbias):
-    """dweight[o] = sum over r of dy[r, o] x[r], and dbias[o] = sum over r of dy[r, o]"""
-    for o in range(len(dweight)):
-        total = dweight[o]
-        total[:] = 0
-        dbias[o] = 0
-        for r in range(len(x)):
-            factor, row = dy[r, o], x[r]
-            dbias[o] += factor
-            for i in range(row.size):
-                total[i] += factor * row[i]

@@ -17,7 +17,21 @@ from .compiler import compiled_function, compiled_kernel
 from .copies import BLOCK, block_of, blocks_of, is_packed, pack, seen_at, turned, turned_blocks
 from .memory import check_shape, contiguous, empty
 from .tasks import BANDS_SIZE, TASKS, part_of, parts_of
-from .tile import FIVE, HALF, REGISTER_BYTES, SIX, THREE, TWO, WIDE, add_products, load_tile, spread, store_tile
+from .tile import (
+    FIVE,
+    HALF,
+    NARROW,
+    REGISTER_BYTES,
+    SIX,
+    THREE,
+    TWO,
+    WIDE,
+    add_products,
+    load_tile,
+    numbers_of,
+    spread,
+    store_tile,
+)
 from .views import View
 
 DEPTH = 160  # terms of a sum taken at a time, so that their pieces stay in the first-level cache for all outputs
@@ -135,8 +149,9 @@ def _row_of_sums(place, x, weight, shape, steps, bias, tables, row_steps, column
     """
     (_, O, C), (_, OH, OW, N), (_, H, W, B), (g, p, images, (first, last)) = shape, y.shape, x.shape, place
     w_steps = (steps[2], row_steps[0] * steps[3], column_steps[0], steps[1])  # to the next input, row, column, output
-    y_step, lanes, bias = OH * OW * N, REGISTER_BYTES // x.itemsize, bias[g * O :]
-    size, pixels, (rows, columns, runs) = len(WIDE) * lanes, x.reshape(-1), tables
+    y_step, lanes, (rows, columns, runs) = OH * OW * N, REGISTER_BYTES // x.itemsize, tables
+    size, pixels, packed = len(WIDE) * lanes, numbers_of(x), numbers_of(panel)
+    weight, bias, y = numbers_of(weight), numbers_of(bias[g * O :]), numbers_of(y)
     behind_sixes = first + in_sixes(last - first)
     for run in range(len(runs)):
         q, length = runs[run, 0], (runs[run, 1] - runs[run, 0]) * B
@@ -159,30 +174,33 @@ def _row_of_sums(place, x, weight, shape, steps, bias, tables, row_steps, column
                 if length - t >= size:
                     tiles, seen, seen_steps, tile_step = (length - t) // size, pixels, all_steps, len(WIDE) * apart
                     if panel.size > 0:
-                        seen, tiles = panel, min(TOGETHER, tiles)
-                        panel_steps, tile_step = pack(terms, pixels, x_at, x_steps, (t, B, shift), tiles, panel)
+                        seen, tiles = packed, min(TOGETHER, tiles)
+                        panel_steps, tile_step = pack(terms, x.reshape(-1), x_at, x_steps, (t, B, shift), tiles, panel)
                         seen_steps = (panel_steps, w_steps, y_step)
                         at = (-c * panel_steps[0], w_at, y_at + t)  # the panel begins with input c
                     for tile in range(tiles):
                         here = (at[0] + tile * tile_step, w_at, at[2] + tile * size)
-                        o = _sums(SIX, WIDE, first, behind_sixes, terms, seen, weight, bias, y, here, seen_steps)
+                        o = tile_sums(SIX, WIDE, first, behind_sixes, terms, seen, weight, bias, y, here, seen_steps)
                         if behind_sixes < last:
-                            o = _sums(FIVE, WIDE, o, last, terms, seen, weight, bias, y, here, seen_steps)
+                            o = tile_sums(FIVE, WIDE, o, last, terms, seen, weight, bias, y, here, seen_steps)
                         if o < last:
-                            _sums(TWO, WIDE, o, last, terms, seen, weight, bias, y, here, seen_steps)
+                            tile_sums(TWO, WIDE, o, last, terms, seen, weight, bias, y, here, seen_steps)
                     t += tiles * size
                 elif length - t >= len(HALF) * lanes and halves:
-                    o = _sums(SIX, HALF, first, last, terms, pixels, weight, bias, y, at, all_steps)
+                    o = tile_sums(SIX, HALF, first, last, terms, pixels, weight, bias, y, at, all_steps)
                     for _ in range(len(HALF)):
                         at = (x_at + seen_at(t, B, shift), w_at, y_at + t)
                         if o < last:
-                            _sums(TWO, lanes, o, last, terms, pixels, weight, bias, y, at, all_steps)
+                            tile_sums(TWO, lanes, o, last, terms, pixels, weight, bias, y, at, all_steps)
                         t += lanes
                 else:
                     n = min(lanes, length - t)
-                    o = _sums(SIX, n, first, last, terms, pixels, weight, bias, y, at, all_steps)
+                    if n == lanes // 2:
+                        o = tile_sums(SIX, NARROW, first, last, terms, pixels, weight, bias, y, at, all_steps)
+                    else:
+                        o = tile_sums(SIX, n, first, last, terms, pixels, weight, bias, y, at, all_steps)
                     if o < last:
-                        _sums(TWO, n, o, last, terms, pixels, weight, bias, y, at, all_steps)
+                        tile_sums(TWO, n, o, last, terms, pixels, weight, bias, y, at, all_steps)
                     t += lanes
 
 
@@ -195,7 +213,7 @@ def in_sixes(outputs):
 
 
 @compiled_function()
-def _sums(rows, breadth, o, last, terms, x, weight, bias, y, at, steps):
+def tile_sums(rows, breadth, o, last, terms, x, weight, bias, y, at, steps):
     """y[y_at + o y_step + t] = bias[o] + sum over c, i, j of weight[w_at + o w_steps[3] + ...] x[x_at + t + ...]
 
     for each t of a tile's breadth, where "..." is c, i, j times their steps, and for outputs from o to the one before
@@ -215,12 +233,18 @@ def _sums(rows, breadth, o, last, terms, x, weight, bias, y, at, steps):
         x_place, place = at[0] + first * x_steps[0], at[2] + o * y_step
         w_place = at[1] + o * w_steps[3] + first * w_steps[0]
         tile = spread(rows, breadth, bias, o, step) if first == 0 else load_tile(rows, breadth, y, place, store_step)
-        for _ in range(first, behind):
-            for i in range(KI):
-                for j in range(KJ):
-                    w, at_pixel = w_place + i * w_steps[1] + j * w_steps[2], x_place + i * x_steps[1] + j * x_steps[2]
-                    tile = add_products(tile, breadth, weight, w, w_step, x, at_pixel, x_steps[3])
-            x_place, w_place = x_place + x_steps[0], w_place + w_steps[0]
+        if KI * KJ == 1:  # a linear layer's above all: two loops less around each term
+            for _ in range(first, behind):
+                tile = add_products(tile, breadth, weight, w_place, w_step, x, x_place, x_steps[3])
+                x_place, w_place = x_place + x_steps[0], w_place + w_steps[0]
+        else:
+            for _ in range(first, behind):
+                for i in range(KI):
+                    w, at_pixel = w_place + i * w_steps[1], x_place + i * x_steps[1]
+                    for _ in range(KJ):
+                        tile = add_products(tile, breadth, weight, w, w_step, x, at_pixel, x_steps[3])
+                        w, at_pixel = w + w_steps[2], at_pixel + x_steps[2]
+                x_place, w_place = x_place + x_steps[0], w_place + w_steps[0]
         store_tile(tile, breadth, y, place, store_step)
         o += len(rows)
     return o
@@ -240,6 +264,7 @@ def _band_of_products(place, channels, y, x, taps, image, stride, dilation, rows
     so that what y has there stays in the first-level cache."""
     (band, g), (G, KH, KW), (H, W), (OH, OW, N, GO), (B, _, C, O) = place, taps, image, y.shape, sums.shape
     (first, last), pixels, lanes = channels, max(DEPTH // N, 1), REGISTER_BYTES // x.itemsize
+    y, x, sums = numbers_of(y), numbers_of(x), numbers_of(sums)
     # of what the sums are made of: of pixels in y, which is what weighted sums call x; of factors in x, their weight;
     # and from a channel's sums to the next one's
     steps = (0, N * GO, GO, lanes), (0, stride[1] * N, 1, H * W * N), O
@@ -260,16 +285,16 @@ def _band_of_products(place, channels, y, x, taps, image, stride, dilation, rows
                     while t < O:
                         at, n = (y_at + t, x_at, s_at + t), min(lanes, O - t)
                         if O - t >= len(WIDE) * lanes:
-                            c = _sums(SIX, WIDE, first, last, terms, y, x, x, sums, at, steps)
+                            c = tile_sums(SIX, WIDE, first, last, terms, y, x, x, sums, at, steps)
                             if (last - c) % 2 == 1:  # the three channels of a colour image, above all
-                                c = _sums(THREE, WIDE, c, last, terms, y, x, x, sums, at, steps)
+                                c = tile_sums(THREE, WIDE, c, last, terms, y, x, x, sums, at, steps)
                             if c < last:
-                                _sums(TWO, WIDE, c, last, terms, y, x, x, sums, at, steps)
+                                tile_sums(TWO, WIDE, c, last, terms, y, x, x, sums, at, steps)
                             t += len(WIDE) * lanes
                         else:
-                            c = _sums(SIX, n, first, last, terms, y, x, x, sums, at, steps)
+                            c = tile_sums(SIX, n, first, last, terms, y, x, x, sums, at, steps)
                             if c < last:
-                                _sums(TWO, n, c, last, terms, y, x, x, sums, at, steps)
+                                tile_sums(TWO, n, c, last, terms, y, x, x, sums, at, steps)
                             t += lanes
 
 

@@ -12,8 +12,8 @@ kernels need. In a kernel,
 
 compiles to R V multiply-add instructions a step, V loads and R broadcasts, and nothing else. Two arguments are about
 shape. `rows` is a tuple of which only the length counts (the compiler knows the length of a tuple), and so is
-`breadth`, in vectors; or breadth is a number, for a tile of one vector of which only so many numbers exist in memory:
-the others are neither read nor written.
+`breadth`, in vectors. Or breadth is NARROW, for a tile of one vector that fills half a register; or a number, for one
+of which only so many numbers exist in memory: the others are neither read nor written.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ HAS_AVX512 = bool(llvmlite.binding.get_host_cpu_features().get("avx512f"))
 REGISTER_BYTES = 64 if HAS_AVX512 else 32
 SIX, FIVE, FOUR, THREE, TWO, ONE = ((0,) * length for length in (6, 5, 4, 3, 2, 1))  # shapes of tiles: see above
 WIDE, HALF = (FOUR, TWO) if HAS_AVX512 else (TWO, ONE)  # the breadths of a tile of sums
+NARROW = (0.5,)  # likewise, of half a vector: not an integer, by which the compiler tells it from ONE
 DOT_ROWS = FOUR if HAS_AVX512 else TWO  # of a tile of dot products, which has five columns or two
 
 
@@ -64,13 +65,25 @@ class TileModel(models.PrimitiveModel):
 
 
 @tile_operation
+def numbers_of(_: Any, array: Any) -> Any:
+    """The array for the operations below, by nothing but the place where its numbers begin. A function that is called
+    for each tile takes one word of it instead of ten; the array itself has to be kept meanwhile."""
+
+    def code(build: _Builder, array: Any) -> Any:
+        return array
+
+    return types.CPointer(array.dtype)(array), _generated(code)
+
+
+@tile_operation
 def spread(_: Any, rows: Any, breadth: Any, values: Any, first: Any, step: Any) -> Any:
     """tile[r, :] = values[first + r step]"""
     tile = _tile_type(rows, breadth, values.dtype)
 
     def code(build: _Builder, rows: Any, breadth: Any, values: Any, first: Any, step: Any) -> Any:
         scalars = [build.scalar(values, build.plus(first, r, step)) for r in range(tile.rows)]
-        return build.tile(tile, [build.broadcast(scalar) for scalar in scalars for _ in range(tile.vectors)])
+        vectors = [build.broadcast(scalar, tile.lanes) for scalar in scalars for _ in range(tile.vectors)]
+        return build.tile(tile, vectors)
 
     return tile(rows, breadth, values, first, step), _generated(code)
 
@@ -80,9 +93,10 @@ def load_tile(_: Any, rows: Any, breadth: Any, array: Any, at: Any, step: Any) -
     """tile[r, :] = array[at + r step + :]"""
     tile = _tile_type(rows, breadth, array.dtype)
 
-    def code(build: _Builder, rows: Any, breadth: Any, array: Any, at: Any, step: Any) -> Any:
+    def code(build: _Builder, _: Any, breadth: Any, array: Any, at: Any, step: Any) -> Any:
         starts = [build.plus(at, r, step) for r in range(tile.rows)]
-        return build.tile(tile, [x for start in starts for x in build.vectors(array, start, tile.vectors, breadth)])
+        rows = [build.vectors(array, start, tile.vectors, tile.lanes, breadth) for start in starts]
+        return build.tile(tile, [vector for row in rows for vector in row])
 
     return tile(rows, breadth, array, at, step), _generated(code)
 
@@ -107,8 +121,9 @@ def add_products(_: Any, tile: Any, breadth: Any, weight: Any, w: Any, step: Any
     def code(
         build: _Builder, sums: Any, breadth: Any, weight: Any, w: Any, step: Any, x: Any, at: Any, apart: Any
     ) -> Any:
-        vectors = build.vectors(x, at, tile.vectors, breadth, apart)
-        scalars = [build.broadcast(build.scalar(weight, build.plus(w, r, step))) for r in range(tile.rows)]
+        vectors = build.vectors(x, at, tile.vectors, tile.lanes, breadth, apart)
+        first = build.pointer(weight, w)
+        scalars = [build.broadcast(build.scalar(first, place), tile.lanes) for place in build.multiples(step, tile)]
         products = [(scalar, vector) for scalar in scalars for vector in vectors]
         return build.tile(tile, [build.multiply_add(a, b, sums, i) for i, (a, b) in enumerate(products)])
 
@@ -135,8 +150,8 @@ def add_dot_products(
     def code(
         build: _Builder, sums: Any, breadth: Any, y: Any, y_at: Any, y_step: Any, x: Any, x_at: Any, x_step: Any
     ) -> Any:
-        left = [build.vectors(y, build.plus(y_at, r, y_step), 1, breadth)[0] for r in range(tile.rows)]
-        right = [build.vectors(x, build.plus(x_at, c, x_step), 1, breadth)[0] for c in range(tile.vectors)]
+        left = [build.vectors(y, build.plus(y_at, r, y_step), 1, tile.lanes, breadth)[0] for r in range(tile.rows)]
+        right = [build.vectors(x, build.plus(x_at, c, x_step), 1, tile.lanes, breadth)[0] for c in range(tile.vectors)]
         products = [(a, b) for a in left for b in right]
         return build.tile(tile, [build.multiply_add(a, b, sums, i) for i, (a, b) in enumerate(products)])
 
@@ -181,7 +196,7 @@ def keep_larger(_: Any, best: Any, winners: Any, breadth: Any, x: Any, at: Any, 
 
     def code(build: _Builder, largest: Any, won: Any, breadth: Any, x: Any, at: Any, place: Any) -> Any:
         numbers, integers = [], []
-        for v, new in enumerate(build.vectors(x, at, best.vectors, breadth)):
+        for v, new in enumerate(build.vectors(x, at, best.vectors, best.lanes, breadth)):
             old, winner = build.element(largest, v), build.element(won, v)
             not_below, old_is_number = build.ir.fcmp_unordered(">", new, old), build.ir.fcmp_ordered("ord", old, old)
             larger = build.ir.and_(not_below, old_is_number)
@@ -203,7 +218,7 @@ def turn_square(_: Any, x: Any, x_at: Any, x_step: Any, y: Any, y_at: Any, y_ste
 
     def code(build: _Builder, x: Any, x_at: Any, x_step: Any, y: Any, y_at: Any, y_step: Any) -> None:
         lanes = lanes_of(signature.args[0].dtype)
-        rows = [build.vectors(x, build.plus(x_at, r, x_step), 1)[0] for r in range(lanes)]
+        rows = [build.vectors(x, build.plus(x_at, r, x_step), 1, lanes)[0] for r in range(lanes)]
         step = 1
         while step < lanes:
             firsts = [r for r in range(lanes) if not r & step]
@@ -224,8 +239,10 @@ def turn_square(_: Any, x: Any, x_at: Any, x_step: Any, y: Any, y_at: Any, y_ste
 
 
 def _tile_type(rows: Any, breadth: Any, element: Any) -> Tile:
-    vectors = len(breadth) if isinstance(breadth, types.UniTuple) else 1
-    return Tile(element, len(rows), vectors, lanes_of(element))
+    if not isinstance(breadth, types.UniTuple):
+        return Tile(element, len(rows), 1, lanes_of(element))
+    lanes = lanes_of(element) // (2 if isinstance(breadth.dtype, types.Float) else 1)
+    return Tile(element, len(rows), len(breadth), lanes)
 
 
 def _generated(code: Callable[..., Any]) -> Callable[..., Any]:
@@ -256,6 +273,20 @@ class _Builder:
         amount = ir.Constant(index.type, times)
         return self.ir.add(index, amount if step is None else self.ir.mul(amount, step))
 
+    def multiples(self, step: Any, tile: Tile) -> list[Any]:
+        """0, step, 2 step and so on, one for each row of the tile.
+
+        LLVM finds each from the one before, which takes longer than the products of a narrow tile. So it is kept from
+        seeing how the odd ones are made: by an instruction of no text, which might change them.
+        """
+        found = [ir.Constant(step.type, 0), step]
+        for k in range(2, tile.rows):
+            multiple = self.ir.mul(step, ir.Constant(step.type, k))
+            if k % 2 and tile.lanes < lanes_of(tile.element):
+                multiple = self.ir.asm(ir.FunctionType(step.type, [step.type]), "", "=r,0", [multiple], False)
+            found.append(multiple)
+        return found[: tile.rows]
+
     def more_than(self, number: Any, least: int) -> Any:
         return self.ir.icmp_signed(">", number, ir.Constant(number.type, least))
 
@@ -273,26 +304,24 @@ class _Builder:
         """A vector of that kind with the number, which is 64 bits wide, in each lane."""
         return self.broadcast(self.ir.trunc(number, kind.element), kind.count)
 
-    def broadcast(self, scalar: Any, lanes: int | None = None) -> Any:
-        vector = ir.VectorType(scalar.type, lanes or REGISTER_BYTES // self._bytes(scalar.type))
+    def broadcast(self, scalar: Any, lanes: int) -> Any:
+        vector = ir.VectorType(scalar.type, lanes)
         undefined, first = ir.Constant(vector, ir.Undefined), ir.Constant(ir.IntType(32), 0)
         everywhere = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), None)
         return self.ir.shuffle_vector(self.ir.insert_element(undefined, scalar, first), undefined, everywhere)
 
-    def vectors(self, array: Any, at: Any, number: int, breadth: Any = None, apart: Any = None) -> list[Any]:
+    def vectors(
+        self, array: Any, at: Any, number: int, lanes: int, breadth: Any = None, apart: Any = None
+    ) -> list[Any]:
         """The `number` vectors that begin at array[at], one behind the other or so far apart; where the breadth is a
         number, one that ends with zeros."""
-        element = array.type.pointee
-        size = self._bytes(element)
-        kind = ir.VectorType(element, REGISTER_BYTES // size)
-        first, apart = self.pointer(array, at), ir.Constant(at.type, kind.count) if apart is None else apart
+        kind = ir.VectorType(array.type.pointee, lanes)
+        first, apart = self.pointer(array, at), ir.Constant(at.type, lanes) if apart is None else apart
         offsets = [self.ir.mul(ir.Constant(at.type, v), apart) for v in range(number)]
         places = [self._as_vector(self.pointer(first, offset), kind) for offset in offsets]
         if self._cut_short(breadth):
-            return [
-                self._masked("load", kind, [places[0]], self._below(breadth, kind.count), [ir.Constant(kind, None)])
-            ]
-        return [self.ir.load(place, align=size) for place in places]
+            return [self._masked("load", kind, [places[0]], self._below(breadth, lanes), [ir.Constant(kind, None)])]
+        return [self.ir.load(place, align=self._bytes(kind.element)) for place in places]
 
     def store(self, vector: Any, array: Any, at: Any, breadth: Any = None) -> None:
         place = self._as_vector(self.pointer(array, at), vector.type)

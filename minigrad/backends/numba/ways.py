@@ -35,9 +35,9 @@ def planned(plan: Callable[..., Any]) -> Callable[..., Any]:
 
 
 WORTH_COLUMNS = 5_000_000  # products that take as long as im2col does by itself: a tenth of a millisecond
-TINY_PRODUCT = 100_000  # multiply-adds that one thread has done before others are under way
-SMALL_PRODUCT = 400_000  # the same for the BLAS, which wants its other threads to be put to sleep first
-SHORTEST_RUN = 16  # numbers that are worth a register
+TINY_PRODUCT = 200_000  # multiply-adds of plain loops that one thread has done before others are under way
+SMALL_PRODUCT = 400_000  # the same for tiles, and for the BLAS, which wants its other threads to be put to sleep first
+SHORTEST_RUN = 8  # numbers that are worth a register, or half of one
 FEW_IMAGES, SUMS_IN_CACHE, LONG_ROW = 64, 1 << 16, 64  # for outer products; the second and third in numbers
 LONG_DOT = 128  # numbers beside which summing the lanes of a register in the end is little
 LONG_BATCH = 256  # examples beside which that is so little that they need not be turned around
@@ -81,42 +81,46 @@ def takes_outer_products(weight: tuple[int, ...], view: View, batch: int, itemsi
 
 
 def product_of(a: np.ndarray, b: np.ndarray) -> str:
-    """How the matrix product a b (I, K) = (I, J) @ (J, K) is computed: a small one by plain "loops", whose sums are
-    naive and must not be long, others by what lies in memory as runs of numbers:
+    """How the matrix product a b (I, K) = (I, J) @ (J, K) is computed, by what lies in memory as runs of numbers:
 
     "columns" of a are summed (a batch, where that lies innermost), or "rows" of b, or long rows of a are multiplied
-    with long columns of b as "dots"; for anything else "BLAS".
+    with long columns of b as "dots"; for anything else "BLAS". A small product is taken by one thread, as "few columns"
+    or "few rows", or by plain "loops" of dot products; its sums are naive and must not be long.
     """
     if a.ndim != 2 or b.ndim != 2 or a.dtype.kind != "f":
-        chosen = "BLAS"
-    elif a.shape[1] != b.shape[0]:  # compiled code would read on
+        return _said("BLAS")
+    if a.shape[1] != b.shape[0]:  # compiled code would read on
         raise ValueError(f"matrices of shapes {a.shape} and {b.shape} have no product")
-    elif a.shape[1] <= LONG_NAIVE_SUM and a.size * b.shape[1] <= TINY_PRODUCT:
-        chosen = "loops"
-    elif _has_runs(a.T, SHORTEST_RUN):
-        chosen = "columns"
-    elif a.flags.forc and _has_runs(b, SHORTEST_RUN):
-        chosen = "rows"
-    elif _has_runs(a, LONG_DOT) and _has_runs(b.T, LONG_DOT):
-        chosen = "dots"
-    else:
-        chosen = "loops" if a.shape[1] <= LONG_NAIVE_SUM and a.size * b.shape[1] <= SMALL_PRODUCT else "BLAS"
-    return _said(chosen)
+    products, naive = a.size * b.shape[1], a.shape[1] <= LONG_NAIVE_SUM
+    small = products <= SMALL_PRODUCT
+    if _has_runs(a.T, SHORTEST_RUN):
+        return _said("few columns" if small else "columns")
+    if small and naive and (_has_runs(b, SHORTEST_RUN) or not b.T.flags.c_contiguous):
+        return _said("few rows")
+    if a.flags.forc and _has_runs(b, SHORTEST_RUN):
+        return _said("rows")
+    if not (products <= TINY_PRODUCT and naive) and _has_runs(a, LONG_DOT) and _has_runs(b.T, LONG_DOT):
+        return _said("dots")
+    return _said("loops" if small and naive else "BLAS")
 
 
 def weight_gradient_of(dy: np.ndarray, x: np.ndarray) -> str:
     """How the gradient by a linear layer's weight, the product of x.T and dy (N, O), is computed, likewise. Where the
     batch lies innermost, its examples are multiplied as "dots", or if they are few turned around first: "turned
-    columns" are summed.
+    columns" are summed. A small product is taken as "few columns", turned around or not.
     """
-    if not x.T.flags.carray or dy.size * x.shape[1] <= TINY_PRODUCT:
-        return product_of(x.T, dy)
     if len(dy) != len(x):
         raise ValueError(f"matrices of shapes {dy.shape} and {x.shape} are no gradient and inputs of one batch")
+    if len(x) <= LONG_NAIVE_SUM and dy.size * x.shape[1] <= SMALL_PRODUCT:
+        return _said("few columns")
+    if not x.T.flags.carray:
+        return product_of(x.T, dy)
     return _said("dots" if len(x) >= LONG_BATCH else "turned columns")
 
 
 PRODUCTS = {
+    "few columns": "weighted sums of the left matrix's columns, on one thread: too little work for more",
+    "few rows": "weighted sums of the right matrix's rows, on one thread: too little work for more",
     "loops": "plain loops over rows, on one thread: too little work for more",
     "columns": "weighted sums of the left matrix's columns, which lie in memory as runs",
     "turned columns": "weighted sums of the left matrix's columns, which are laid out as runs first",
