@@ -22,12 +22,9 @@ from minigrad.backends.numba import tile as compiled
 
 OPERATIONS = tuple(interpreted.TILE_OPERATIONS)
 NUMBERS = {"float32": (1, 3, 7, 8), "float64": (1, 3, 4)}  # breadths of tiles that are cut short
-VECTORS = ((0,), (0, 0), (0,) * 4)
-SHAPES = [(dtype, breadth) for dtype in NUMBERS for breadth in (*VECTORS, *NUMBERS[dtype])]
+VECTORS = (0,), (0, 0), (0,) * 4
+SHAPES = [(dtype, breadth) for dtype in NUMBERS for breadth in (*VECTORS, compiled.NARROW, *NUMBERS[dtype])]
 each_shape = pytest.mark.parametrize(("dtype", "breadth"), SHAPES)
-each_shape_of_sums = pytest.mark.parametrize(
-    ("dtype", "breadth"), [*SHAPES, *[(dtype, compiled.NARROW) for dtype in NUMBERS]]
-)
 LARGEST = ("load_tile", "store_tile", "spread_place", "keep_larger")
 BETWEEN = 5  # numbers between those that a tile reads or writes, so that no run lies on a boundary
 
@@ -126,7 +123,7 @@ def turning(*operations):
     return kernel
 
 
-@each_shape_of_sums
+@each_shape
 def test_numbers_are_spread_over_rows(dtype: str, breadth: Any) -> None:
     size = length(dtype, breadth)
     values, first, step = rows_of(3, 1, dtype)
@@ -134,7 +131,7 @@ def test_numbers_are_spread_over_rows(dtype: str, breadth: Any) -> None:
     np.testing.assert_array_equal(actual, expected)
 
 
-@each_shape_of_sums
+@each_shape
 def test_rows_are_loaded_and_stored(dtype: str, breadth: Any) -> None:
     size = length(dtype, breadth)
     x, at, step = rows_of(3, size, dtype)
@@ -142,7 +139,7 @@ def test_rows_are_loaded_and_stored(dtype: str, breadth: Any) -> None:
     np.testing.assert_array_equal(actual, expected)
 
 
-@each_shape_of_sums
+@each_shape
 def test_products_are_added(dtype: str, breadth: Any) -> None:
     """The vectors of x need not be neighbours."""
     size, vectors = length(dtype, breadth), len(breadth) if isinstance(breadth, tuple) else 1

@@ -96,7 +96,9 @@ def add_products(
 
 
 def no_sums(rows: tuple, columns: Any, array: np.ndarray) -> np.ndarray:
-    return np.zeros((len(rows), len(columns) if isinstance(columns, tuple) else 1, lanes(array)), array.dtype)
+    vectors = len(columns) if isinstance(columns, tuple) else 1
+    length = length_of(columns, array) if isinstance(columns, tuple) else lanes(array)
+    return np.zeros((len(rows), vectors, length // vectors), array.dtype)
 
 
 def add_dot_products(

@@ -15,7 +15,7 @@ from ..numpy.layout import Pair, batch_first, output_size
 from .compiler import compiled_kernel
 from .copies import batch_innermost
 from .memory import check_shape, empty
-from .tile import ONE, REGISTER_BYTES, WIDE, add_products, keep_larger, load_tile, no_sums, spread_place, store_tile
+from .tile import NARROW, ONE, REGISTER_BYTES, WIDE, add_products, keep_larger, load_tile, no_sums, spread_place, store_tile
 from .views import inputs_view, outputs_view
 
 WINNER = np.dtype(np.int32)
@@ -91,12 +91,13 @@ def _avg_pool2d(first, last, x, rows, columns, shares, y):
     (C, OH, OW, N), (_, H, W, _) = y.shape, x.shape
     for task in range(first, last):
         p, c = task // C, task % C
+        taps, x_row, y_row = rows[p, 1], (c * H + rows[p, 2]) * W, (c * OH + p) * OW
         for q in range(OW):
-            x_at, y_at = ((c * H + rows[p, 2]) * W + columns[q, 2]) * N, ((c * OH + p) * OW + q) * N
-            if rows[p, 1] == 2 and columns[q, 1] == 2:  # as nearly everywhere: the compiler writes all four taps out
+            x_at, y_at = (x_row + columns[q, 2]) * N, (y_row + q) * N
+            if taps == 2 and columns[q, 1] == 2:  # as nearly everywhere: the compiler writes all four taps out
                 _average((2, 2), x, x_at, (W * N, N), shares, p * OW + q, y, y_at, N)
             else:
-                _average((rows[p, 1], columns[q, 1]), x, x_at, (W * N, N), shares, p * OW + q, y, y_at, N)
+                _average((taps, columns[q, 1]), x, x_at, (W * N, N), shares, p * OW + q, y, y_at, N)
 
 
 @njit(inline="always")
@@ -107,7 +108,11 @@ def _average(taps, x, x_at, x_steps, shares, share, y, y_at, N):
         _average_of_tile(WIDE, taps, x, x_at + t, x_steps, shares, share, y, y_at + t)
         t += len(WIDE) * lanes
     while t < N:
-        _average_of_tile(min(lanes, N - t), taps, x, x_at + t, x_steps, shares, share, y, y_at + t)
+        n = min(lanes, N - t)
+        if n == lanes // 2:
+            _average_of_tile(NARROW, taps, x, x_at + t, x_steps, shares, share, y, y_at + t)
+        else:
+            _average_of_tile(n, taps, x, x_at + t, x_steps, shares, share, y, y_at + t)
         t += lanes
 
 
@@ -122,18 +127,20 @@ def _average_of_tile(breadth, taps, x, x_at, x_steps, shares, share, y, y_at):
 
 @compiled_kernel()
 def _avg_pool2d_grad(first, last, dy, rows, columns, shares, dx):
-    C, _, W, _ = dx.shape
+    (C, OH, OW, N), (_, H, W, _) = dy.shape, dx.shape
     for task in range(first, last):
         h, c = task // C, task % C
+        taps, p, dy_row, dx_row = rows[h, 1], rows[h, 2], (c * OH + rows[h, 2]) * OW, (c * H + h) * W
         for w in range(W):
-            if rows[h, 1] * columns[w, 1] == 0:  # between windows
+            q = columns[w, 2]
+            if taps == 1 and columns[w, 1] == 1:  # as nearly everywhere
+                _average((1, 1), dy, (dy_row + q) * N, (0, 0), shares, p * OW + q, dx, (dx_row + w) * N, N)
+                continue
+            if taps * columns[w, 1] == 0:  # between windows
                 dx[c, h, w] = 0
-        for i in range(rows[h, 1]):
-            p = rows[h, 2] - i  # through a later tap an earlier window sees
-            for w in range(W):
+            for i in range(taps):  # through a later tap an earlier window sees
                 for j in range(columns[w, 1]):
-                    q = columns[w, 2] - j
-                    _add(i == 0 and j == 0, dy[c, p, q], shares[p, q], dx[c, h, w])
+                    _add(i == 0 and j == 0, dy[c, p - i, q - j], shares[p - i, q - j], dx[c, h, w])
 
 
 @njit(inline="always")  # so that it is compiled with its kernel, and as that is
@@ -152,13 +159,13 @@ def _max_pool2d(first, last, x, rows, columns, KW, y, winners):
     (C, OH, OW, N), (_, H, W, _) = y.shape, x.shape
     for task in range(first, last):
         p, c = task // C, task % C
+        tap, taps, x_row, y_row = rows[p, 0] * KW, rows[p, 1], (c * H + rows[p, 2]) * W, (c * OH + p) * OW
         for q in range(OW):
-            place = rows[p, 0] * KW + columns[q, 0]
-            x_at, y_at = ((c * H + rows[p, 2]) * W + columns[q, 2]) * N, ((c * OH + p) * OW + q) * N
-            if rows[p, 1] == 2 and columns[q, 1] == 2:  # as above
+            place, x_at, y_at = tap + columns[q, 0], (x_row + columns[q, 2]) * N, (y_row + q) * N
+            if taps == 2 and columns[q, 1] == 2:  # as above
                 _largest((2, 2), x, x_at, (W * N, N), place, KW, y, winners, y_at, N)
             else:
-                _largest((rows[p, 1], columns[q, 1]), x, x_at, (W * N, N), place, KW, y, winners, y_at, N)
+                _largest((taps, columns[q, 1]), x, x_at, (W * N, N), place, KW, y, winners, y_at, N)
 
 
 @njit(inline="always")
@@ -169,7 +176,11 @@ def _largest(taps, x, x_at, x_steps, place, KW, y, winners, y_at, N):
         _largest_of_tile(WIDE, taps, x, x_at + t, x_steps, place, KW, y, winners, y_at + t)
         t += len(WIDE) * lanes
     while t < N:
-        _largest_of_tile(min(lanes, N - t), taps, x, x_at + t, x_steps, place, KW, y, winners, y_at + t)
+        n = min(lanes, N - t)
+        if n == lanes // 2:
+            _largest_of_tile(NARROW, taps, x, x_at + t, x_steps, place, KW, y, winners, y_at + t)
+        else:
+            _largest_of_tile(n, taps, x, x_at + t, x_steps, place, KW, y, winners, y_at + t)
         t += lanes
 
 

@@ -49,7 +49,7 @@ class Tile(types.Type):
         super().__init__(f"Tile({element}, {rows}, {vectors}, {lanes})")
 
 
-def lanes_of(element: types.Float) -> int:
+def lanes_of(element: Any) -> int:
     """How many numbers one vector holds."""
     return REGISTER_BYTES * 8 // element.bitwidth
 
