@@ -41,13 +41,13 @@ class Conv2d(_Convolution):
         return self.kernels.conv2d(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)
 
     def backward(self, dy):
-        (x, weight), geometry = self.inputs[:2], self.geometry
+        (x, weight), geometry, needs = self.inputs[:2], self.geometry, self.needs
         dx = dweight = dbias = None
-        if self.needs[0]:
+        if needs[0]:
             dx = Conv2dGradInput.apply(dy, weight, image=x.shape[2:], **geometry)
-        if True in self.needs[1:]:  # one kernel for both, so that no bit depends on which are wanted
+        if True in needs[1:]:  # one kernel for both, so that no bit depends on which are wanted
             dweight, dbias = Conv2dGradWeight.apply(dy, x, kernel=weight.shape[2:], **geometry)
-        return (dx, dweight, dbias)[: len(self.needs)]  # two where there is no bias
+        return (dx, dweight, dbias)[: len(needs)]  # two where there is no bias
 
 
 class Conv2dGradInput(_Convolution):

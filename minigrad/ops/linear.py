@@ -36,16 +36,16 @@ class Linear(Function):
         return self.kernels.linear(x, weight, bias)
 
     def backward(self, dy):
-        x, weight = self.inputs[:2]
+        (x, weight), needs = self.inputs[:2], self.needs
         is_matrix = x.ndim == 2
         x_rows, dy_rows = (x, dy) if is_matrix else (_as_rows(x), _as_rows(dy))
         dx = dweight = dbias = None
-        if self.needs[0]:
+        if needs[0]:
             dx = Matmul.apply(dy_rows, weight)  # (R, I) = (R, O) @ (O, I)
             dx = dx if is_matrix else reshape(dx, x.shape)
-        if True in self.needs[1:]:  # one kernel for both, so that no bit depends on which are wanted
+        if True in needs[1:]:  # one kernel for both, so that no bit depends on which are wanted
             dweight, dbias = LinearGradWeight.apply(dy_rows, x_rows)
-        return (dx, dweight, dbias)[: len(self.needs)]  # two where there is no bias
+        return (dx, dweight, dbias)[: len(needs)]  # two where there is no bias
 
 
 class LinearGradWeight(Function):
