@@ -15,7 +15,18 @@ from ..numpy.layout import Pair, batch_first, output_size
 from .compiler import compiled_kernel
 from .copies import batch_innermost
 from .memory import check_shape, empty
-from .tile import NARROW, ONE, REGISTER_BYTES, WIDE, add_products, keep_larger, load_tile, no_sums, spread_place, store_tile
+from .tile import (
+    NARROW,
+    ONE,
+    REGISTER_BYTES,
+    WIDE,
+    add_products,
+    keep_larger,
+    load_tile,
+    no_sums,
+    spread_place,
+    store_tile,
+)
 from .views import inputs_view, outputs_view
 
 WINNER = np.dtype(np.int32)
