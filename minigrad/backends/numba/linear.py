@@ -2,8 +2,9 @@
 
 Three layouts of two matrices are the loops of sums.py and dots.py, as a convolution's are. Behind an image layer the
 batch lies innermost: the columns of a matrix (N, I) lie in memory as runs of N numbers, and what comes out has the
-batch innermost again; for the weight's gradient the examples have to become runs first. Small products are the plain
-loops below, done before threads would be under way. All others are left to the BLAS, held to one thread. See ways.py.
+batch innermost again; for the weight's gradient the examples have to become runs first. Small products are done by the
+functions below, on one thread, before others would be under way. All else is left to the BLAS, held to one thread,
+too. See ways.py.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from ..numpy.linear import matmul as reference_matmul
 from .compiler import SUMS_IN_ANY_ORDER, compiled_function
 from .dots import Dots, dot_products, plan_dots, total_of
 from .memory import check_shape, contiguous, empty
-from .sums import Sums, plan_sums, tile_sums, weighted_sums
+from .sums import Sums, plan_sums, short_tile_sums, tile_sums, weighted_sums
 from .threads import one_blas_thread
 from .tile import NARROW, REGISTER_BYTES, SIX, TWO, WIDE, numbers_of
 from .views import outputs_view
@@ -161,24 +162,20 @@ def _weight_gradients(dy, x, dweight, dbias):
 @compiled_function(for_python=True)
 def _sums_of_rows(rows, weight, by_output, bias, y):
     """y[k] = bias[k] + sum over j of w[j, k] rows[j], where the weight is w, or w.T if it lies by output"""
-    J, (K, length), lanes, zero, one = len(rows), y.shape, REGISTER_BYTES // y.itemsize, np.int64(0), np.int64(1)
+    J, (K, length), lanes = len(rows), y.shape, REGISTER_BYTES // y.itemsize
+    zero, one = np.int64(0), np.int64(1)  # no literals: with such, the tiles would be compiled once more
     w_steps = (one, zero, zero, J) if by_output else (K, zero, zero, one)
-    terms, t, all_steps = (zero, J, one, one), zero, ((length, zero, zero, lanes), w_steps, length)
+    terms, steps, t = (zero, J, one, one), ((length, zero, zero, lanes), w_steps, length), zero
     x, weight, bias, sums = numbers_of(rows), numbers_of(weight), numbers_of(bias), numbers_of(y)
     while t < length:
-        at, n = (t, zero, t), min(lanes, length - t)
-        if length - t >= len(WIDE) * lanes:
-            n = len(WIDE) * lanes
-            k = tile_sums(SIX, WIDE, zero, K, terms, x, weight, bias, sums, at, all_steps)
+        at, n = (t, zero, t), min(len(WIDE) * lanes, length - t)
+        if n == len(WIDE) * lanes:
+            k = tile_sums(SIX, WIDE, zero, K, terms, x, weight, bias, sums, at, steps)
             if k < K:
-                tile_sums(TWO, WIDE, k, K, terms, x, weight, bias, sums, at, all_steps)
+                tile_sums(TWO, WIDE, k, K, terms, x, weight, bias, sums, at, steps)
         else:
-            if n == lanes // 2:
-                k = tile_sums(SIX, NARROW, zero, K, terms, x, weight, bias, sums, at, all_steps)
-            else:
-                k = tile_sums(SIX, n, zero, K, terms, x, weight, bias, sums, at, all_steps)
-            if k < K:
-                tile_sums(TWO, n, k, K, terms, x, weight, bias, sums, at, all_steps)
+            n = min(lanes, n)
+            short_tile_sums(n, lanes, zero, K, terms, x, weight, bias, sums, at, steps)
         t += n
 
 

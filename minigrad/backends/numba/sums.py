@@ -195,13 +195,8 @@ def _row_of_sums(place, x, weight, shape, steps, bias, tables, row_steps, column
                         t += lanes
                 else:
                     n = min(lanes, length - t)
-                    if n == lanes // 2:
-                        o = tile_sums(SIX, NARROW, first, last, terms, pixels, weight, bias, y, at, all_steps)
-                    else:
-                        o = tile_sums(SIX, n, first, last, terms, pixels, weight, bias, y, at, all_steps)
-                    if o < last:
-                        tile_sums(TWO, n, o, last, terms, pixels, weight, bias, y, at, all_steps)
-                    t += lanes
+                    short_tile_sums(n, lanes, first, last, terms, pixels, weight, bias, y, at, all_steps)
+                    t += n
 
 
 @njit(inline="always")
@@ -210,6 +205,17 @@ def in_sixes(outputs):
     as many as there are sixes in them."""
     fives = -outputs % len(SIX) * len(FIVE)
     return outputs - (fives if fives <= outputs else outputs % len(SIX))
+
+
+@njit(inline="always")
+def short_tile_sums(n, lanes, first, last, terms, x, weight, bias, y, at, steps):
+    """What tile_sums says for n numbers, at most a register of so many lanes, and all outputs before the last one."""
+    if n == lanes // 2:
+        o = tile_sums(SIX, NARROW, first, last, terms, x, weight, bias, y, at, steps)
+    else:
+        o = tile_sums(SIX, n, first, last, terms, x, weight, bias, y, at, steps)
+    if o < last:
+        tile_sums(TWO, n, o, last, terms, x, weight, bias, y, at, steps)
 
 
 @compiled_function()
@@ -292,10 +298,8 @@ def _band_of_products(place, channels, y, x, taps, image, stride, dilation, rows
                                 tile_sums(TWO, WIDE, c, last, terms, y, x, x, sums, at, steps)
                             t += len(WIDE) * lanes
                         else:
-                            c = tile_sums(SIX, n, first, last, terms, y, x, x, sums, at, steps)
-                            if c < last:
-                                tile_sums(TWO, n, c, last, terms, y, x, x, sums, at, steps)
-                            t += lanes
+                            short_tile_sums(n, lanes, first, last, terms, y, x, x, sums, at, steps)
+                            t += n
 
 
 @compiled_function()
