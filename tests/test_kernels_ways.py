@@ -146,9 +146,14 @@ def test_a_weight_gradient_lies_in_memory_as_the_weight_does(way: str) -> None:
 LAYOUTS = {"rows": lambda a: a, "columns": np.asfortranarray, "reversed": lambda a: a[::-1, ::-1].copy()[::-1, ::-1]}
 
 
-@pytest.mark.parametrize("way", ["loops", "columns", "rows", "dots", "BLAS"])
+@pytest.mark.parametrize("way", ["few columns", "few rows", "loops", "columns", "rows", "dots", "BLAS"])
 @pytest.mark.parametrize(
-    "sizes", [(1, 1, 1), (5, 3, 13), (19, 7, 2), (2, 70, 5), (3, 5, 40), (0, 3, 5), (3, 0, 5), (3, 5, 0)]
+    "sizes",
+    [
+        *((1, 1, 1), (5, 3, 13), (19, 7, 2), (2, 70, 5), (3, 5, 40), (70, 3, 9)),
+        *((8, 5, 4), (4, 2, 8)),  # runs of half a register
+        *((0, 3, 5), (3, 0, 5), (3, 5, 0)),
+    ],
 )
 def test_all_ways_of_a_product_are_the_reference(sizes: tuple[int, int, int], way: str) -> None:
     (I, J, K), bias = sizes, numbers(sizes[2], dtype="float32")
@@ -161,9 +166,9 @@ def test_all_ways_of_a_product_are_the_reference(sizes: tuple[int, int, int], wa
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("way", ["loops", "columns", "turned columns", "rows", "dots", "BLAS"])
+@pytest.mark.parametrize("way", ["few columns", "loops", "columns", "turned columns", "rows", "dots", "BLAS"])
 @pytest.mark.parametrize(
-    "sizes", [(1, 1, 1), (5, 3, 13), (19, 7, 2), (2, 70, 5), (0, 3, 5), (33, 20, 150), (70, 7, 130)]
+    "sizes", [(1, 1, 1), (5, 3, 13), (19, 7, 2), (2, 70, 5), (4, 6, 8), (0, 3, 5), (33, 20, 150), (70, 7, 130)]
 )
 def test_all_ways_of_a_linear_layers_gradients_are_the_reference(
     sizes: tuple[int, int, int], way: str, dtype: str

@@ -19,7 +19,7 @@ from .dots import Dots, dot_products, plan_dots, total_of
 from .memory import check_shape, contiguous, empty
 from .sums import Sums, plan_sums, short_tile_sums, tile_sums, weighted_sums
 from .threads import one_blas_thread
-from .tile import NARROW, REGISTER_BYTES, SIX, TWO, WIDE, numbers_of
+from .tile import REGISTER_BYTES, SIX, TWO, WIDE, numbers_of
 from .views import outputs_view
 from .ways import product_of, weight_gradient_of
 
@@ -165,18 +165,16 @@ def _sums_of_rows(rows, weight, by_output, bias, y):
     J, (K, length), lanes = len(rows), y.shape, REGISTER_BYTES // y.itemsize
     zero, one = np.int64(0), np.int64(1)  # no literals: with such, the tiles would be compiled once more
     w_steps = (one, zero, zero, J) if by_output else (K, zero, zero, one)
-    terms, steps, t = (zero, J, one, one), ((length, zero, zero, lanes), w_steps, length), zero
+    terms, steps, size = (zero, J, one, one), ((length, zero, zero, lanes), w_steps, length), len(WIDE) * lanes
     x, weight, bias, sums = numbers_of(rows), numbers_of(weight), numbers_of(bias), numbers_of(y)
-    while t < length:
-        at, n = (t, zero, t), min(len(WIDE) * lanes, length - t)
-        if n == len(WIDE) * lanes:
-            k = tile_sums(SIX, WIDE, zero, K, terms, x, weight, bias, sums, at, steps)
-            if k < K:
-                tile_sums(TWO, WIDE, k, K, terms, x, weight, bias, sums, at, steps)
-        else:
-            n = min(lanes, n)
-            short_tile_sums(n, lanes, zero, K, terms, x, weight, bias, sums, at, steps)
-        t += n
+    whole = length // size * size
+    for t in range(0, whole, size):
+        k = tile_sums(SIX, WIDE, zero, K, terms, x, weight, bias, sums, (t, zero, t), steps)
+        if k < K:
+            tile_sums(TWO, WIDE, k, K, terms, x, weight, bias, sums, (t, zero, t), steps)
+    for t in range(whole, length, lanes):
+        n = min(lanes, length - t)
+        short_tile_sums(n, lanes, zero, K, terms, x, weight, bias, sums, (t, zero, t), steps)
 
 
 @compiled_function(for_python=True)

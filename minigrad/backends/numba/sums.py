@@ -227,33 +227,43 @@ def tile_sums(rows, breadth, o, last, terms, x, weight, bias, y, at, steps):
     Returns the first output that is left, if any is.
 
     Args:
-        breadth: WIDE, HALF, or of a tile that is cut short the number of t.
+        breadth: WIDE, HALF, NARROW, or of a tile that is cut short the number of t.
         terms: the first input c and the one behind the last, how many i, how many j. Inputs before are in y already.
         at: x_at, w_at, y_at.
         steps: x_steps, from c, i and j to the next, and from one vector of a tile to the next; w_steps; y_step.
     """
-    (first, behind, KI, KJ), (x_steps, w_steps, y_step) = terms, steps
-    while o < last and (last - o >= len(rows) or len(rows) == len(TWO)):
-        step = 1 if last - o > 1 else 0
-        w_step, store_step = step * w_steps[3], step * y_step
-        x_place, place = at[0] + first * x_steps[0], at[2] + o * y_step
-        w_place = at[1] + o * w_steps[3] + first * w_steps[0]
-        tile = spread(rows, breadth, bias, o, step) if first == 0 else load_tile(rows, breadth, y, place, store_step)
-        if KI * KJ == 1:  # a linear layer's above all: two loops less around each term
-            for _ in range(first, behind):
-                tile = add_products(tile, breadth, weight, w_place, w_step, x, x_place, x_steps[3])
-                x_place, w_place = x_place + x_steps[0], w_place + w_steps[0]
+    (x_steps, w_steps, y_step), outputs = steps, last - o
+    behind = o + (-(-outputs // len(TWO)) if len(rows) == len(TWO) else outputs // len(rows)) * len(rows)
+    x_at = at[0] + terms[0] * x_steps[0]
+    for k in range(o, behind, len(rows)):
+        step = 1 if last - k > 1 else 0
+        place, w_at = at[2] + k * y_step, at[1] + k * w_steps[3] + terms[0] * w_steps[0]
+        if terms[0] == 0:
+            tile = spread(rows, breadth, bias, k, step)
         else:
-            for _ in range(first, behind):
-                for i in range(KI):
-                    w, at_pixel = w_place + i * w_steps[1], x_place + i * x_steps[1]
-                    for _ in range(KJ):
-                        tile = add_products(tile, breadth, weight, w, w_step, x, at_pixel, x_steps[3])
-                        w, at_pixel = w + w_steps[2], at_pixel + x_steps[2]
-                x_place, w_place = x_place + x_steps[0], w_place + w_steps[0]
-        store_tile(tile, breadth, y, place, store_step)
-        o += len(rows)
-    return o
+            tile = load_tile(rows, breadth, y, place, step * y_step)
+        tile = _add_terms(tile, breadth, terms, x, x_at, x_steps, weight, w_at, w_steps, step * w_steps[3])
+        store_tile(tile, breadth, y, place, step * y_step)
+    return behind
+
+
+@njit(inline="always")
+def _add_terms(tile, breadth, terms, x, x_at, x_steps, weight, w_at, w_steps, w_step):
+    """The tile with all its terms; w_step is how far the weights of its rows are apart."""
+    first, behind, KI, KJ = terms
+    if KI * KJ == 1:  # a linear layer's above all: two loops less around each term
+        for _ in range(first, behind):
+            tile = add_products(tile, breadth, weight, w_at, w_step, x, x_at, x_steps[3])
+            x_at, w_at = x_at + x_steps[0], w_at + w_steps[0]
+        return tile
+    for _ in range(first, behind):
+        for i in range(KI):
+            w, place = w_at + i * w_steps[1], x_at + i * x_steps[1]
+            for _ in range(KJ):
+                tile = add_products(tile, breadth, weight, w, w_step, x, place, x_steps[3])
+                w, place = w + w_steps[2], place + x_steps[2]
+        x_at, w_at = x_at + x_steps[0], w_at + w_steps[0]
+    return tile
 
 
 @compiled_kernel()
