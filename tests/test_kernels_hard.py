@@ -37,7 +37,7 @@ def kernel(backend: str, name: str) -> Callable[..., Any]:
         *(((5, 2), (1, 1), (2, 0)), ((2, 5), (1, 1), (0, 2))),
     ],
 )
-@pytest.mark.parametrize("images", [9, 141])  # 141 are two broad tiles or more, and a rest
+@pytest.mark.parametrize("images", [9, 72, 100, 141])  # a rest of half a register; 141 are two broad tiles, and a rest
 def test_max_pooling_of_ties_nan_and_infinities(
     dtype: str, backend: str, kernel_size, stride, padding, images: int
 ) -> None:
@@ -58,7 +58,7 @@ def test_max_pooling_of_ties_nan_and_infinities(
         *(((5, 2), (1, 1), (2, 0)), ((2, 5), (1, 1), (0, 2))),
     ],
 )
-@pytest.mark.parametrize("images", [9, 100, 141])
+@pytest.mark.parametrize("images", [9, 72, 100, 141])
 def test_averages_of_nan_and_infinities(dtype: str, backend: str, kernel_size, stride, padding, images: int) -> None:
     values = [*np.arange(-8, 9) / 4, math.inf, math.nan]
     x = np.random.default_rng(0).choice(values, (2, 5, 7, images)).astype(dtype).transpose(3, 0, 1, 2)
@@ -138,13 +138,14 @@ def test_cross_entropy_of_huge_logits(backend: str) -> None:
     assert probabilities.tolist() == [[1.0, 0.0], [0.0, 1.0]]
 
 
+@pytest.mark.parametrize("lie", [np.ascontiguousarray, np.asfortranarray])
 @pytest.mark.parametrize("K", [1, 2, 5, 33, 70])
 @each_dtype
-def test_cross_entropy_of_one_large_logit_wherever_it_is(dtype: str, K: int, backend: str) -> None:
+def test_cross_entropy_of_one_large_logit_wherever_it_is(dtype: str, K: int, lie, backend: str) -> None:
     """Were another one taken for the largest, something would overflow, or all of a row vanish."""
     row_of_each_class, labels = np.eye(K).astype(dtype), np.arange(K)
     for others, largest in ((0.0, 1e4), (-1e4, 0.0), (-2e4, -1e4)):
-        logits = np.where(row_of_each_class == 1, largest, others).astype(dtype)
+        logits = lie(np.where(row_of_each_class == 1, largest, others).astype(dtype))
         losses, probabilities = kernel(backend, "softmax_cross_entropy")(logits, labels)
         np.testing.assert_array_equal(probabilities, row_of_each_class)
         assert losses.tolist() == [0] * K
