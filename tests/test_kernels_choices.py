@@ -123,7 +123,9 @@ LAYOUTS = {
         ("columns", "columns", (8, 500, 101), "columns"),
         ("columns", "columns", (8, 1000, 10), "few columns"),
         ("columns", "columns", (7, 500, 114), "loops"),  # too short a run
-        ("columns", "columns", (7, 500, 115), "BLAS"),  # 402,500
+        ("columns", "columns", (7, 500, 115), "columns"),  # 402,500
+        ("columns", "columns", (5, 1000, 81), "columns"),
+        ("columns", "columns", (4, 1000, 101), "BLAS"),
         ("columns", "columns", (7, 512, 10), "loops"),
         ("columns", "columns", (7, 513, 10), "BLAS"),  # long sums
         ("columns", "rows", (7, 500, 115), "rows"),
@@ -149,7 +151,6 @@ LAYOUTS = {
         ("rows", "columns", (10, 513, 10), "dots"),
         ("rows", "columns", (100, 128, 100), "dots"),
         ("rows", "columns", (100, 127, 100), "BLAS"),
-        ("columns", "columns", (7, 1000, 60), "BLAS"),
         ("rows", "neither", (30, 1000, 30), "BLAS"),
     ],
 )

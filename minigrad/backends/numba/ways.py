@@ -38,6 +38,7 @@ WORTH_COLUMNS = 5_000_000  # products that take as long as im2col does by itself
 TINY_PRODUCT = 200_000  # multiply-adds of plain loops that one thread has done before others are under way
 SMALL_PRODUCT = 400_000  # the same for tiles, and for the BLAS, which wants its other threads to be put to sleep first
 SHORTEST_RUN = 8  # numbers that are worth a register, or half of one
+SHORTEST_COLUMN = 5  # the same for large products of a weight that lies by output, at which the BLAS is slow
 FEW_IMAGES, SUMS_IN_CACHE, LONG_ROW = 64, 1 << 16, 64  # for outer products; the second and third in numbers
 LONG_DOT = 128  # numbers beside which summing the lanes of a register in the end is little
 LONG_BATCH = 256  # examples beside which that is so little that they need not be turned around
@@ -92,10 +93,10 @@ def product_of(a: np.ndarray, b: np.ndarray) -> str:
     if a.shape[1] != b.shape[0]:  # compiled code would read on
         raise ValueError(f"matrices of shapes {a.shape} and {b.shape} have no product")
     products, naive = a.size * b.shape[1], a.shape[1] <= LONG_NAIVE_SUM
-    small = products <= SMALL_PRODUCT
-    if _has_runs(a.T, SHORTEST_RUN):
+    small, by_output = products <= SMALL_PRODUCT, b.T.flags.c_contiguous
+    if _has_runs(a.T, SHORTEST_COLUMN if by_output and not small else SHORTEST_RUN):
         return _said("few columns" if small else "columns")
-    if small and naive and (_has_runs(b, SHORTEST_RUN) or not b.T.flags.c_contiguous):
+    if small and naive and (_has_runs(b, SHORTEST_RUN) or not by_output):
         return _said("few rows")
     if a.flags.forc and _has_runs(b, SHORTEST_RUN):
         return _said("rows")
