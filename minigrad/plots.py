@@ -149,7 +149,8 @@ def plot_confusion(counts: np.ndarray, names: Sequence[str], title: str = "") ->
         if count:
             colour = "white" if shares[row, column] > 0.55 else "black"
             weight = "bold" if row == column else "normal"
-            axes.text(column, row, f"{count:,}", ha="center", va="center", color=colour, fontsize=9, fontweight=weight)
+            text = axes.text(column, row, f"{count:,}", ha="center", va="center", color=colour, fontsize=9)
+            text.set(fontweight=weight, in_layout=False)  # it lies inside: measuring a hundred would take a while
     axes.set_xticks(range(K), names, rotation=40, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(K), names)
     axes.set_xticks(np.arange(K - 1) + 0.5, minor=True)

@@ -40,10 +40,11 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
                 dynamic_ncols=True,
             )
             self._started, self._images = time.perf_counter(), 0
-        self._images += step.images
-        speed = self._images / max(time.perf_counter() - self._started, 1e-9)
-        self._bar.set_postfix_str(f"loss {step.loss:.3f}, {speed:,.0f} images/s", refresh=False)
-        self._bar.update()
+        if not self._bar.disable:
+            self._images += step.images
+            speed = self._images / max(time.perf_counter() - self._started, 1e-9)
+            self._bar.set_postfix_str(f"loss {step.loss:.3f}, {speed:,.0f} images/s", refresh=False)
+            self._bar.update()
         if step.number == step.steps:
             self.close()
 
