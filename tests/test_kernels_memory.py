@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import types
+import weakref
 
 import numpy as np
 import pytest
@@ -31,6 +33,102 @@ def test_only_what_is_not_small_takes_more_memory_by_a_cache_line(
 ) -> None:
     array = memory.empty((nbytes // dtype.itemsize,), dtype)
     assert (None if array.base is None else array.base.nbytes - nbytes) == beyond
+
+
+FLOAT32 = np.dtype("float32")
+KEPT = 100_000  # numbers whose memory is kept for the next array of that size
+
+
+@pytest.fixture
+def blocks(monkeypatch) -> memory._Blocks:
+    """Those of a new thread: none."""
+    monkeypatch.setattr(memory, "_blocks", memory._Blocks())
+    return memory._blocks
+
+
+def address(array: np.ndarray) -> int:
+    return array.__array_interface__["data"][0]
+
+
+def test_a_result_lies_where_one_of_its_size_was_and_no_other(blocks) -> None:
+    first = memory.empty((KEPT,), FLOAT32)
+    place = address(first)
+    del first
+    others = [memory.empty((KEPT - 1,), FLOAT32), memory.empty((KEPT + 1,), FLOAT32)]
+    again = memory.empty((10, KEPT // 10), FLOAT32)
+    assert address(again) == place
+    assert not any(np.shares_memory(again, other) for other in others)
+    assert address(memory.empty((KEPT // 2,), np.dtype("float64"))) != place  # of as many bytes, and in use
+
+
+@pytest.mark.parametrize(
+    "hold", [lambda a: a[7:9], lambda a: a.T, memoryview, np.from_dlpack, lambda a: np.frombuffer(a, np.uint8)]
+)
+def test_memory_in_which_anything_lies_is_nobody_elses(hold, blocks) -> None:
+    array = memory.empty((KEPT,), FLOAT32)
+    array[:] = 3
+    held = hold(array)
+    before = bytes(held)
+    del array
+    for _ in range(3):
+        memory.empty((KEPT,), FLOAT32)[:] = 5
+    assert bytes(held) == before
+
+
+@pytest.mark.parametrize(("nbytes", "kept"), [(2**18, 0), (2**18 + 4, 1), (2**22, 1), (2**22 + 4, 0)])
+def test_memory_is_kept_for_arrays_of_a_middle_size_alone(nbytes: int, kept: int, blocks) -> None:
+    memory.empty((nbytes // 4,), FLOAT32)
+    assert (len(blocks.of_size), blocks.bytes) == (kept, kept * nbytes)
+
+
+def test_unused_memory_is_found_among_much_that_is_in_use(blocks) -> None:
+    arrays = [memory.empty((KEPT,), FLOAT32) for _ in range(3 * memory.LOOKS)]
+    places = {address(arrays.pop()) for _ in range(2)}
+    found = [memory.empty((KEPT,), FLOAT32) for _ in range(5)]
+    assert places <= {address(array) for array in found}
+    assert len(blocks.of_size[4 * KEPT]) == len(arrays) + len(found)
+
+
+def test_no_more_than_some_blocks_are_looked_at_for_an_unused_one(blocks) -> None:
+    in_use = [memory.empty((KEPT,), FLOAT32) for _ in range(memory.LOOKS)]
+    last = address(memory.empty((KEPT,), FLOAT32))
+    arrays = [memory.empty((KEPT,), FLOAT32) for _ in range(2)]
+    assert [address(array) == last for array in arrays] == [False, True] and len(in_use) == memory.LOOKS
+
+
+def test_memory_is_given_back_once_there_is_twice_as_much_as_was_in_use(monkeypatch) -> None:
+    monkeypatch.setattr(memory, "UNUSED_BYTES", 1000)
+    blocks = memory._Blocks()
+
+    def take(size: int) -> np.ndarray:
+        return blocks.empty(size, (size,), memory.BYTE, None)
+
+    def known() -> dict[int, int]:
+        return {size: len(kept) for size, kept in blocks.of_size.items()}
+
+    in_use = [take(size) for size in (300, 300, 301)]
+    unused = [weakref.ref(take(size).base) for size in (40, 59)]
+    assert known() == {300: 2, 301: 1, 40: 1, 59: 1}  # up to the limit
+    assert (blocks.bytes, blocks.limit) == (1000, 1000) and all(ref() is not None for ref in unused)
+    last = take(10)
+    assert [ref() for ref in unused] == [None, None]
+    assert known() == {300: 2, 301: 1, 10: 1} and (blocks.bytes, blocks.limit) == (911, 1822)
+    take(911)
+    assert known() == {300: 2, 301: 1, 10: 1, 911: 1} and (blocks.bytes, blocks.limit) == (1822, 1822)
+    del in_use
+    one = take(1)
+    assert known() == {10: 1, 1: 1} and (blocks.bytes, blocks.limit) == (11, 1000)
+    assert len(last) == 10 and len(one) == 1
+
+
+def test_a_thread_takes_no_memory_of_anothers(blocks) -> None:
+    array = memory.empty((KEPT,), FLOAT32)
+    place, found = address(array), []
+    del array
+    thread = threading.Thread(target=lambda: found.append(address(memory.empty((KEPT,), FLOAT32))))
+    thread.start()
+    thread.join()
+    assert found != [place] and address(memory.empty((KEPT,), FLOAT32)) == place
 
 
 def test_what_compiled_code_would_tell_apart_is_copied() -> None:
