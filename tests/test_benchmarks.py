@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import bench
+import cores
 import machine
 import measure
 import process_rows
@@ -171,6 +172,19 @@ def test_a_busy_machine_is_said_to_be_one() -> None:
     assert "BUSY" in report.machine_lines({**MACHINE, "load": 1.5})
     assert "A processor, 2 cores" in report.machine_lines(MACHINE)
     assert "None" not in report.machine_lines(MACHINE)
+
+
+def test_the_distance_of_two_cores_is_measured(monkeypatch) -> None:
+    distance = cores.round_trip()
+    assert distance is None or distance > 1
+    monkeypatch.setattr(cores.os, "cpu_count", lambda: 1)
+    assert cores.round_trip() is None
+    assert "in 55 ns before this, in 330 after" in report.distance_line(55.4, 329.8)
+
+
+def test_two_threads_that_cannot_run_at_once_have_no_distance(monkeypatch) -> None:
+    monkeypatch.setattr(cores, "_time_of_a_round", lambda take_turns, rounds: 4e6)
+    assert cores.round_trip() is None
 
 
 def test_json_holds_the_rows_the_verdicts_and_the_machine(tmp_path) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import conv_rows
+import cores
 import gpu_rows
 import lenet_rows
 import machine
@@ -82,13 +83,15 @@ def main() -> None:
 def rows_of(group: Group, torch: Any, steps: int) -> list[Row]:
     """Measures a group and prints each row as soon as it is there."""
     print(f"\n{report.heading(group.title, group.against, group.detail)}", flush=True)
-    rows = []
+    before, rows = cores.round_trip(), []
     try:
         for work in group.rows(torch):
             rows.append(measured(work, steps, group.against) if isinstance(work, Pair) else work)
             print(report.line(rows[-1]), flush=True)
     except process_rows.ProcessFailed as error:  # what was measured before shall not be lost
         rows.append(Row("what follows", None, reason=str(error)))
+    if before and (after := cores.round_trip()):
+        print(report.distance_line(before, after), flush=True)
     return rows
 
 

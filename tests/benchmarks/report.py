@@ -84,6 +84,11 @@ def machine_lines(machine: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def distance_line(before: float, after: float) -> str:
+    """How far apart two cores were before a section and after it, in nanoseconds; see cores.py."""
+    return f"(a cache line went to another core and back in {before:.0f} ns before this, in {after:.0f} after it)"
+
+
 def write_json(path: Path, machine: Mapping[str, Any], sections: Sections, roofline: Mapping[str, Any] | None) -> None:
     rows = [
         {"section": title, **asdict(row), "ratio": row.ratio, "holds": row.holds}
