@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-FEW, MANY = 20, 2_000  # rounds
+FEW, MANY = 20, 20_000  # rounds
 TOO_LONG = 20_000  # ns for a round of two threads that run one after the other, on one core
 
 
