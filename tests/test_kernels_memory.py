@@ -36,7 +36,7 @@ def test_only_what_is_not_small_takes_more_memory_by_a_cache_line(
 
 
 FLOAT32 = np.dtype("float32")
-KEPT = 100_000  # numbers whose memory is kept for the next array of that size
+KEPT = 300_000  # numbers whose memory is kept for the next array of that size
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_memory_in_which_anything_lies_is_nobody_elses(hold, blocks) -> None:
     assert bytes(held) == before
 
 
-@pytest.mark.parametrize(("nbytes", "kept"), [(2**18, 0), (2**18 + 4, 1), (2**22, 1), (2**22 + 4, 0)])
+@pytest.mark.parametrize(("nbytes", "kept"), [(2**20, 0), (2**20 + 4, 1), (2**22, 1), (2**22 + 4, 0)])
 def test_memory_is_kept_for_arrays_of_a_middle_size_alone(nbytes: int, kept: int, blocks) -> None:
     memory.empty((nbytes // 4,), FLOAT32)
     assert (len(blocks.of_size), blocks.bytes) == (kept, kept * nbytes)

@@ -13,7 +13,7 @@ with a cache line.
 And they put a result where another of its size has been, and no other (`_Blocks`). A kernel's rows are always the same
 thread's, so its core finds the memory of the next such result in its own cache. Where the C library has cut that from
 what several smaller arrays held, half of it lies in the other core's: on a virtual machine whose two cores share no
-cache, a step of batch 128 took 4.2 ms like that, and takes 3.2.
+cache, a step of batch 128 took 4.2 ms like that, and takes 3.4.
 
 Compiled code looks at no shape: behind an array that is too short it reads, or writes, what belongs to somebody else.
 So whoever calls it compares shapes before.
@@ -38,7 +38,7 @@ M_MMAP_MAX, NO_BLOCKS = -4, 0
 BYTE = np.dtype(np.uint8)
 CACHE_LINE = 64  # bytes
 SMALL = 1 << 14  # bytes, below which finding the boundary takes longer than it saves
-LEAST, MOST = 1 << 18, 1 << 22  # bytes whose place matters: fewer are soon fetched, more leave the cache anyway
+LEAST, MOST = 1 << 20, 1 << 22  # bytes whose place matters: fewer are soon fetched, more leave the cache anyway
 UNUSED_BYTES = 1 << 26  # in all, which may always be kept
 LOOKS = 8  # blocks that are looked at for one that is unused
 
