@@ -110,6 +110,24 @@ def test_a_pixel_gets_the_gradients_of_all_windows_that_it_won(backend: str, ker
     np.testing.assert_array_equal(dx, expected)
 
 
+@each_dtype
+@pytest.mark.parametrize("kernel_size", [(2, 2), (1, 3), (3, 2)])
+@pytest.mark.parametrize("images", [1, 8, 9, 16, 72, 141])
+def test_windows_that_tile_the_image_pass_gradients_on(dtype: str, backend: str, kernel_size, images: int) -> None:
+    rng, (KH, KW) = np.random.default_rng(images), kernel_size
+    dy = rng.choice([1.5, -0.25, 0.0, math.inf, math.nan], (images, 3, 4, 5)).astype(dtype)
+    winners = rng.integers(0, KH * KW, dy.shape, np.int32)
+    window, image = (kernel_size, kernel_size, (0, 0)), (4 * KH, 5 * KW)
+    everywhere = dy.repeat(KH, axis=2).repeat(KW, axis=3)
+    share = np.asarray(1 / (KH * KW), dtype)
+    dx = kernel(backend, "avg_pool2d_grad")(dy, image, *window, True)
+    np.testing.assert_array_equal(dx, everywhere * share)
+    place = np.tile(np.arange(KH * KW).reshape(KH, KW), (4, 5))
+    won = winners.repeat(KH, axis=2).repeat(KW, axis=3) == place
+    dx = kernel(backend, "max_pool2d_scatter")(dy, winners, image, *window)
+    np.testing.assert_array_equal(dx, np.where(won, everywhere, 0))
+
+
 @pytest.mark.parametrize("name", ["sigmoid", "tanh", "softplus", "relu"])
 @each_dtype
 def test_activations_of_extreme_numbers(name: str, dtype: str, backend: str) -> None:

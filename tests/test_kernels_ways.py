@@ -241,6 +241,9 @@ def test_kernels_take_arrays_of_other_dtypes_beside_the_first_and_go_on_with_the
     expected = reference.max_pool2d_gather(y, winners.astype(np.int32), *window)
     for kind in (np.int32, np.int64, np.int32):
         np.testing.assert_array_equal(numba.max_pool2d_gather(y, winners.astype(kind), *window), expected)
+        spread = numba.max_pool2d_scatter(expected, winners.astype(kind), (4, 4), *window)
+        np.testing.assert_array_equal(numba.max_pool2d_gather(spread, winners.astype(kind), *window), expected)
+        assert np.count_nonzero(spread) == np.count_nonzero(expected)
 
 
 def test_activations_lie_in_memory_as_their_output_does() -> None:

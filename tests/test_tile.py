@@ -26,6 +26,7 @@ VECTORS = (0,), (0, 0), (0,) * 4
 SHAPES = [(dtype, breadth) for dtype in NUMBERS for breadth in (*VECTORS, compiled.NARROW, *NUMBERS[dtype])]
 each_shape = pytest.mark.parametrize(("dtype", "breadth"), SHAPES)
 LARGEST = ("load_tile", "store_tile", "spread_place", "keep_larger")
+WINNERS = ("load_tile", "store_tile", "where_won")
 BETWEEN = 5  # numbers between those that a tile reads or writes, so that no run lies on a boundary
 
 
@@ -114,6 +115,16 @@ def largest(*operations):
     return kernel
 
 
+def winners_get_all(*operations):
+    load_tile, store_tile, where_won = (operations[OPERATIONS.index(name)] for name in WINNERS)
+
+    def kernel(breadth, x, at, winners, y):
+        numbers = load_tile((0,), breadth, x, at, 0)
+        store_tile(where_won(numbers, breadth, winners, 5, 71), breadth, y, 5, 0)
+
+    return kernel
+
+
 def turning(*operations):
     turn_square = operations[-1]
 
@@ -174,6 +185,17 @@ def test_the_larger_are_kept_and_where_they_come_from(dtype: str, breadth: Any) 
     np.testing.assert_array_equal(expected[1][BETWEEN:-BETWEEN], rows.max(axis=0))
     for own, twin in zip(actual, expected, strict=True):
         np.testing.assert_array_equal(own, twin)
+
+
+@each_shape
+def test_numbers_are_kept_where_a_place_has_won(dtype: str, breadth: Any) -> None:
+    size = length(dtype, breadth)
+    x, at, _ = rows_of(1, size, dtype)
+    winners = target(1, size, "int32")
+    winners[5 : 5 + size] = 70 + np.arange(size) % 3
+    actual, expected = both(winners_get_all, breadth, x, at, winners, target(1, size, dtype))
+    np.testing.assert_array_equal(expected[5 : 5 + size], np.where(np.arange(size) % 3 == 1, x[at : at + size], 0))
+    np.testing.assert_array_equal(actual, expected)
 
 
 @pytest.mark.parametrize("dtype", NUMBERS)

@@ -127,6 +127,12 @@ def keep_larger(
     return np.where(larger, new, best), np.where(larger, winners.dtype.type(place), winners)
 
 
+def where_won(tile: np.ndarray, breadth: Any, winners: np.ndarray, at: int, place: int) -> np.ndarray:
+    size = tile.shape[1]
+    here = run(winners, at, size if isinstance(breadth, tuple) else breadth) == place
+    return np.where(np.pad(here, (0, size - len(here))), tile, tile.dtype.type(0))
+
+
 def turn_square(x: np.ndarray, x_at: int, x_step: int, y: np.ndarray, y_at: int, y_step: int) -> None:
     rows = np.stack([run(x, x_at + r * x_step, lanes(x)) for r in range(lanes(x))])
     for c in range(lanes(x)):
@@ -135,7 +141,7 @@ def turn_square(x: np.ndarray, x_at: int, x_step: int, y: np.ndarray, y_at: int,
 
 OPERATIONS = (
     *(spread, load_tile, store_tile, add_products, no_sums, add_dot_products, add_lanes),
-    *(numbers_of, spread_place, keep_larger, turn_square),
+    *(numbers_of, spread_place, keep_larger, where_won, turn_square),
 )
 # A kernel's address is the kernel, and the place of its arguments the arguments.
 CALLS: dict[str, Callable] = {

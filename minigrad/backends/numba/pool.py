@@ -6,6 +6,7 @@ pixel from the windows that cover it. Padding is never stored. Tasks go by rows 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -26,6 +27,7 @@ from .tile import (
     no_sums,
     spread_place,
     store_tile,
+    where_won,
 )
 from .views import inputs_view, outputs_view
 
@@ -49,8 +51,16 @@ def avg_pool2d_grad(
     shares = _shares(*image, kernel, stride, padding, count_include_pad, dy.dtype)
     check_shape("the gradient", dy, (N, C, *shares.shape))
     dx = empty((C, *image, N), dy.dtype)
-    _avg_pool2d_grad(image[0] * C, batch_innermost(dy), view.rows, view.columns, shares, dx)
+    if _tiles(image, (OH, OW), kernel, stride):
+        _avg_pool2d_grad_tiled(OH * C, batch_innermost(dy), kernel, shares, dx)
+    else:
+        _avg_pool2d_grad(image[0] * C, batch_innermost(dy), view.rows, view.columns, shares, dx)
     return batch_first(dx)
+
+
+def _tiles(image: Pair, output: Pair, kernel: Pair, stride: Pair) -> bool:
+    """Whether each pixel belongs to one window."""
+    return kernel == stride and image == (output[0] * kernel[0], output[1] * kernel[1])
 
 
 @lru_cache(maxsize=256)
@@ -90,11 +100,36 @@ def max_pool2d_scatter(
     output = output_size(image, kernel, stride, padding)
     check_shape("the gradient", dy, (N, C, *output))
     check_shape("the array of winners", winners, dy.shape)
-    view = inputs_view(image, output, kernel, stride, padding)
     dx = empty((C, *image, N), dy.dtype)
+    if _tiles(image, output, kernel, stride):
+        places = batch_innermost(winners.astype(WINNER, copy=False))
+        _max_pool2d_scatter_tiled(output[0] * C, batch_innermost(dy), places, kernel, dx)
+        return batch_first(dx)
+    view = inputs_view(image, output, kernel, stride, padding)
     tables = view.rows, view.columns, view.steps
     _choose(image[0] * C, batch_innermost(dy), batch_innermost(winners), True, *tables, kernel[1], dx)
     return batch_first(dx)
+
+
+def _for_each_tile(work: Callable[..., None]) -> Callable[..., None]:
+    """The decorator of what is done with a tile of a pixel's or a window's numbers, one for each of N images: makes it
+    work(breadth, t, arguments) for each of the tiles, which begins at the t-th number."""
+
+    @njit(inline="always")
+    def for_all(N, itemsize, arguments):
+        lanes, t = REGISTER_BYTES // itemsize, 0
+        while N - t >= len(WIDE) * lanes:
+            work(WIDE, t, arguments)
+            t += len(WIDE) * lanes
+        while t < N:
+            n = min(lanes, N - t)
+            if n == lanes // 2:
+                work(NARROW, t, arguments)
+            else:
+                work(n, t, arguments)
+            t += lanes
+
+    return for_all
 
 
 @compiled_kernel()
@@ -106,34 +141,21 @@ def _avg_pool2d(first, last, x, rows, columns, shares, y):
         for q in range(OW):
             x_at, y_at = (x_row + columns[q, 2]) * N, (y_row + q) * N
             if taps == 2 and columns[q, 1] == 2:  # as nearly everywhere: the compiler writes all four taps out
-                _average((2, 2), x, x_at, (W * N, N), shares, p * OW + q, y, y_at, N)
+                _average(N, x.itemsize, ((2, 2), x, x_at, (W * N, N), shares, p * OW + q, y, y_at))
             else:
-                _average((taps, columns[q, 1]), x, x_at, (W * N, N), shares, p * OW + q, y, y_at, N)
+                _average(N, x.itemsize, ((taps, columns[q, 1]), x, x_at, (W * N, N), shares, p * OW + q, y, y_at))
 
 
+@_for_each_tile
 @njit(inline="always")
-def _average(taps, x, x_at, x_steps, shares, share, y, y_at, N):
-    """y[y_at + :] = the sum over i, j of shares[share] x[x_at + i x_steps[0] + j x_steps[1] + :], for N numbers"""
-    lanes, t = REGISTER_BYTES // x.itemsize, 0
-    while N - t >= len(WIDE) * lanes:
-        _average_of_tile(WIDE, taps, x, x_at + t, x_steps, shares, share, y, y_at + t)
-        t += len(WIDE) * lanes
-    while t < N:
-        n = min(lanes, N - t)
-        if n == lanes // 2:
-            _average_of_tile(NARROW, taps, x, x_at + t, x_steps, shares, share, y, y_at + t)
-        else:
-            _average_of_tile(n, taps, x, x_at + t, x_steps, shares, share, y, y_at + t)
-        t += lanes
-
-
-@njit(inline="always")
-def _average_of_tile(breadth, taps, x, x_at, x_steps, shares, share, y, y_at):
+def _average(breadth, t, arguments):
+    """y[y_at + :] = the sum over i, j of shares[share] x[x_at + i x_steps[0] + j x_steps[1] + :]"""
+    taps, x, x_at, x_steps, shares, share, y, y_at = arguments
     total, lanes = no_sums(ONE, breadth, x), REGISTER_BYTES // x.itemsize
     for i in range(taps[0]):
         for j in range(taps[1]):
-            total = add_products(total, breadth, shares, share, 0, x, x_at + i * x_steps[0] + j * x_steps[1], lanes)
-    store_tile(total, breadth, y, y_at, 0)
+            total = add_products(total, breadth, shares, share, 0, x, x_at + t + i * x_steps[0] + j * x_steps[1], lanes)
+    store_tile(total, breadth, y, y_at + t, 0)
 
 
 @compiled_kernel()
@@ -145,7 +167,8 @@ def _avg_pool2d_grad(first, last, dy, rows, columns, shares, dx):
         for w in range(W):
             q = columns[w, 2]
             if taps == 1 and columns[w, 1] == 1:  # as nearly everywhere
-                _average((1, 1), dy, (dy_row + q) * N, (0, 0), shares, p * OW + q, dx, (dx_row + w) * N, N)
+                pixel, seen, share = (dx_row + w) * N, (dy_row + q) * N, p * OW + q
+                _average(N, dy.itemsize, ((1, 1), dy, seen, (0, 0), shares, share, dx, pixel))
                 continue
             if taps * columns[w, 1] == 0:  # between windows
                 dx[c, h, w] = 0
@@ -166,6 +189,32 @@ def _add(first, numbers, share, total):
 
 
 @compiled_kernel()
+def _avg_pool2d_grad_tiled(first, last, dy, taps, shares, dx):
+    """Where the windows tile the image: each spreads its average over its own pixels."""
+    (C, OH, OW, N), W = dy.shape, dx.shape[2]
+    for task in range(first, last):
+        p, c = task // C, task % C
+        for q in range(OW):
+            dy_at, dx_at = ((c * OH + p) * OW + q) * N, ((c * OH + p) * taps[0] * W + q * taps[1]) * N
+            if taps[0] == 2 and taps[1] == 2:
+                _spread(N, dy.itemsize, ((2, 2), dy, dy_at, shares, p * OW + q, dx, dx_at, (W * N, N)))
+            else:
+                _spread(N, dy.itemsize, (taps, dy, dy_at, shares, p * OW + q, dx, dx_at, (W * N, N)))
+
+
+@_for_each_tile
+@njit(inline="always")
+def _spread(breadth, t, arguments):
+    """dx[dx_at + i dx_steps[0] + j dx_steps[1] + :] = shares[share] dy[dy_at + :], for all i and j"""
+    taps, dy, dy_at, shares, share, dx, dx_at, dx_steps = arguments
+    lanes = REGISTER_BYTES // dy.itemsize
+    part = add_products(no_sums(ONE, breadth, dy), breadth, shares, share, 0, dy, dy_at + t, lanes)
+    for i in range(taps[0]):
+        for j in range(taps[1]):
+            store_tile(part, breadth, dx, dx_at + t + i * dx_steps[0] + j * dx_steps[1], 0)
+
+
+@compiled_kernel()
 def _max_pool2d(first, last, x, rows, columns, KW, y, winners):
     (C, OH, OW, N), (_, H, W, _) = y.shape, x.shape
     for task in range(first, last):
@@ -174,36 +223,51 @@ def _max_pool2d(first, last, x, rows, columns, KW, y, winners):
         for q in range(OW):
             place, x_at, y_at = tap + columns[q, 0], (x_row + columns[q, 2]) * N, (y_row + q) * N
             if taps == 2 and columns[q, 1] == 2:  # as above
-                _largest((2, 2), x, x_at, (W * N, N), place, KW, y, winners, y_at, N)
+                _largest(N, x.itemsize, ((2, 2), x, x_at, (W * N, N), place, KW, y, winners, y_at))
             else:
-                _largest((taps, columns[q, 1]), x, x_at, (W * N, N), place, KW, y, winners, y_at, N)
+                _largest(N, x.itemsize, ((taps, columns[q, 1]), x, x_at, (W * N, N), place, KW, y, winners, y_at))
 
 
+@_for_each_tile
 @njit(inline="always")
-def _largest(taps, x, x_at, x_steps, place, KW, y, winners, y_at, N):
-    """The largest of a window, and its place there, for each of N images."""
-    lanes, t = REGISTER_BYTES // x.itemsize, 0
-    while N - t >= len(WIDE) * lanes:
-        _largest_of_tile(WIDE, taps, x, x_at + t, x_steps, place, KW, y, winners, y_at + t)
-        t += len(WIDE) * lanes
-    while t < N:
-        n = min(lanes, N - t)
-        if n == lanes // 2:
-            _largest_of_tile(NARROW, taps, x, x_at + t, x_steps, place, KW, y, winners, y_at + t)
-        else:
-            _largest_of_tile(n, taps, x, x_at + t, x_steps, place, KW, y, winners, y_at + t)
-        t += lanes
-
-
-@njit(inline="always")
-def _largest_of_tile(breadth, taps, x, x_at, x_steps, place, KW, y, winners, y_at):
-    best = load_tile(ONE, breadth, x, x_at, 0)  # the first pixel inside, which wins where all is minus infinity
+def _largest(breadth, t, arguments):
+    """The largest of a window, and its place there."""
+    taps, x, x_at, x_steps, place, KW, y, winners, y_at = arguments
+    best = load_tile(ONE, breadth, x, x_at + t, 0)  # the first pixel inside, which wins where all is minus infinity
     won = spread_place(best, winners, place)
     for i in range(taps[0]):
         for j in range(taps[1]):
-            best, won = keep_larger(best, won, breadth, x, x_at + i * x_steps[0] + j * x_steps[1], place + i * KW + j)
-    store_tile(best, breadth, y, y_at, 0)
-    store_tile(won, breadth, winners, y_at, 0)
+            pixel = x_at + t + i * x_steps[0] + j * x_steps[1]
+            best, won = keep_larger(best, won, breadth, x, pixel, place + i * KW + j)
+    store_tile(best, breadth, y, y_at + t, 0)
+    store_tile(won, breadth, winners, y_at + t, 0)
+
+
+@compiled_kernel()
+def _max_pool2d_scatter_tiled(first, last, dy, winners, taps, dx):
+    """Where the windows tile the image, as above."""
+    (C, OH, OW, N), W = dy.shape, dx.shape[2]
+    for task in range(first, last):
+        p, c = task // C, task % C
+        for q in range(OW):
+            dy_at, dx_at = ((c * OH + p) * OW + q) * N, ((c * OH + p) * taps[0] * W + q * taps[1]) * N
+            if taps[0] == 2 and taps[1] == 2:
+                _send_to_winner(N, dy.itemsize, ((2, 2), dy, winners, dy_at, dx, dx_at, (W * N, N)))
+            else:
+                _send_to_winner(N, dy.itemsize, (taps, dy, winners, dy_at, dx, dx_at, (W * N, N)))
+
+
+@_for_each_tile
+@njit(inline="always")
+def _send_to_winner(breadth, t, arguments):
+    """dx = dy at the pixel of a window that won, and 0 at its others"""
+    taps, dy, winners, dy_at, dx, dx_at, dx_steps = arguments
+    gradient = load_tile(ONE, breadth, dy, dy_at + t, 0)
+    for i in range(taps[0]):
+        for j in range(taps[1]):
+            pixel = dx_at + t + i * dx_steps[0] + j * dx_steps[1]
+            part = where_won(gradient, breadth, winners, dy_at + t, i * taps[1] + j)
+            store_tile(part, breadth, dx, pixel, 0)
 
 
 @compiled_kernel()

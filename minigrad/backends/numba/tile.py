@@ -166,7 +166,7 @@ def add_lanes(_: Any, tile: Any, size: Any, array: Any, at: Any, steps: Any) -> 
         (rows, columns), (row, column) = ([build.element(pair, i) for i in range(2)] for pair in (size, steps))
         for r in range(tile.rows):
             for c in range(tile.vectors):
-                with build.where(build.ir.and_(build.more_than(rows, r), build.more_than(columns, c))):
+                with build.ir.if_then(build.ir.and_(build.more_than(rows, r), build.more_than(columns, c))):
                     place = build.pointer(array, build.plus(build.plus(at, r, row), c, column))
                     total = build.sum_of_lanes(build.element(sums, r * tile.vectors + c))
                     build.ir.store(build.ir.fadd(build.ir.load(place), total), place)
@@ -206,6 +206,21 @@ def keep_larger(_: Any, best: Any, winners: Any, breadth: Any, x: Any, at: Any, 
         return build.context.make_tuple(build.ir, both, tiles)
 
     return both(best, winners, breadth, x, at, place), _generated(code)
+
+
+@tile_operation
+def where_won(_: Any, tile: Any, breadth: Any, winners: Any, at: Any, place: Any) -> Any:
+    """tile[0, :] where winners[at + :], integers, is place, and else 0"""
+
+    def code(build: _Builder, numbers: Any, breadth: Any, winners: Any, at: Any, place: Any) -> Any:
+        vectors = []
+        for v, winner in enumerate(build.vectors(winners, at, tile.vectors, tile.lanes, breadth)):
+            here = build.ir.icmp_signed("==", winner, build.integers(place, winner.type))
+            number = build.element(numbers, v)
+            vectors.append(build.ir.select(here, number, ir.Constant(number.type, None)))
+        return build.tile(tile, vectors)
+
+    return tile(tile, breadth, winners, at, place), _generated(code)
 
 
 @tile_operation
@@ -289,10 +304,6 @@ class _Builder:
 
     def more_than(self, number: Any, least: int) -> Any:
         return self.ir.icmp_signed(">", number, ir.Constant(number.type, least))
-
-    def where(self, condition: Any) -> Any:
-        """A context: what is built in it runs where the condition holds."""
-        return self.ir.if_then(condition)
 
     def pointer(self, array: Any, index: Any) -> Any:
         return self.ir.gep(array, [index], inbounds=True)
