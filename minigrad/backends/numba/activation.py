@@ -63,12 +63,12 @@ def _elementwise(kernel: Callable[..., None], x: np.ndarray, dy: np.ndarray | No
     y = empty(x.shape, x.dtype, x.strides)
     tasks, run = -(-x.size // channels // PIECE), contiguous(x.ravel("K"))
     if dy is None:
-        kernel(tasks, channels, run, y.ravel("K"))
+        kernel(tasks, run, y.ravel("K"), channels)
         return y
     if dy.strides != x.strides:
         dy, other = empty(x.shape, x.dtype, x.strides), dy
         dy[...] = other
-    kernel(tasks, channels, run, contiguous(dy.ravel("K")), y.ravel("K"))
+    kernel(tasks, run, contiguous(dy.ravel("K")), y.ravel("K"), channels)
     return y
 
 
@@ -145,13 +145,13 @@ def _exp_float64(x):
 
 
 @compiled_kernel()
-def _sigmoid_float32(first, last, channels, x, y):
+def _sigmoid_float32(first, last, x, y, channels):
     for c in range(channels):
         _sigmoids_float32(_piece(x, channels, c, first, last), _piece(y, channels, c, first, last))
 
 
 @compiled_kernel()
-def _sigmoid_float64(first, last, channels, x, y):
+def _sigmoid_float64(first, last, x, y, channels):
     for c in range(channels):
         _sigmoids_float64(_piece(x, channels, c, first, last), _piece(y, channels, c, first, last))
 
@@ -172,8 +172,8 @@ def _sigmoids_float64(x, y):
         y[i] = 1.0 / (1.0 + _exp_float64(-x[i]))
 
 
-@compiled_kernel()
-def _sigmoid_grad(first, last, channels, y, dy, dx):
+@compiled_kernel(inputs=2)
+def _sigmoid_grad(first, last, y, dy, dx, channels):
     one = y.dtype.type(1)
     for c in range(channels):
         y_piece, dy_piece = _piece(y, channels, c, first, last), _piece(dy, channels, c, first, last)
@@ -183,7 +183,7 @@ def _sigmoid_grad(first, last, channels, y, dy, dx):
 
 
 @compiled_kernel()
-def _relu(first, last, channels, x, y):
+def _relu(first, last, x, y, channels):
     zero = x.dtype.type(0)
     for c in range(channels):
         x_piece, y_piece = _piece(x, channels, c, first, last), _piece(y, channels, c, first, last)
@@ -191,8 +191,8 @@ def _relu(first, last, channels, x, y):
             y_piece[i] = zero if x_piece[i] <= zero else x_piece[i]  # a NaN is not <= 0, and stays
 
 
-@compiled_kernel()
-def _relu_grad(first, last, channels, y, dy, dx):
+@compiled_kernel(inputs=2)
+def _relu_grad(first, last, y, dy, dx, channels):
     zero = y.dtype.type(0)
     for c in range(channels):
         y_piece, dy_piece = _piece(y, channels, c, first, last), _piece(dy, channels, c, first, last)

@@ -61,7 +61,7 @@ def dot_products(y: np.ndarray, x: np.ndarray, plan: Dots) -> tuple[np.ndarray, 
     return (np.add.reduce(sums), np.add.reduce(totals)) if len(sums) > 1 else (sums[0], totals[0])
 
 
-@compiled_kernel()
+@compiled_kernel(inputs=2)
 def _dot_products(first, last, y, x, totals, sums, shape, rows, columns, spans, view_steps, parts):
     (G, O, _), OH, B, (row_steps, column_steps) = shape, len(rows), len(sums), view_steps
     for task in range(first, last):

@@ -68,7 +68,7 @@ def _channel_moments(first, last, x, mean, variance):
         mean[c], variance[c] = middle, total / size
 
 
-@compiled_kernel()
+@compiled_kernel(inputs=4)
 def _channel_norm(first, last, x, mean, scale, bias, y):
     size = x.shape[1]
     for c in range(first, last):
@@ -77,7 +77,7 @@ def _channel_norm(first, last, x, mean, scale, bias, y):
             y_c[i] = (x_c[i] - mean_c) * scale_c + bias_c
 
 
-@compiled_kernel(fastmath=SUMS_IN_ANY_ORDER)
+@compiled_kernel(inputs=5, fastmath=SUMS_IN_ANY_ORDER)
 def _channel_norm_grad(first, last, dy, x, mean, deviation, weight, dx, dweight, dbias):
     size = x.shape[1]
     for c in range(first, last):

@@ -270,7 +270,7 @@ def _send_to_winner(breadth, t, arguments):
             store_tile(part, breadth, dx, pixel, 0)
 
 
-@compiled_kernel()
+@compiled_kernel(inputs=2)
 def _choose(first, last, x, winners, backwards, rows, columns, steps, KW, y):
     """Each pixel of y sums the pixels of x that it sees through a tap that won: in its own window, or, backwards, in
     the window of the pixel that it sees."""

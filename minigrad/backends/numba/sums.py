@@ -121,7 +121,7 @@ def outer_products(
     return np.ascontiguousarray(total.reshape(G, KH * KW, C, O).transpose(0, 3, 2, 1)).reshape(G * O, C, KH, KW)
 
 
-@compiled_kernel()
+@compiled_kernel(inputs=3)
 def _weighted_sums(first, last, x, weight, bias, y, shape, steps, rows, columns, runs, view_steps, cuts):
     (G, O, C), OH, N = shape, len(rows), y.shape[3]
     (blocks, bands, parts, turn, panel_size), (row_steps, column_steps) = cuts, view_steps
@@ -266,7 +266,7 @@ def _add_terms(tile, breadth, terms, x, x_at, x_steps, weight, w_at, w_steps, w_
     return tile
 
 
-@compiled_kernel()
+@compiled_kernel(inputs=2)
 def _outer_products(first, last, y, x, taps, image, stride, dilation, rows, columns, parts, sums):
     for task in range(first, last):
         channels = part_of(task % parts, parts, sums.shape[2], len(SIX))
