@@ -5,6 +5,7 @@ Arrays are full of NaN wherever an operation has nothing to read, and of -77 whe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from importlib.util import module_from_spec
 from typing import Any
@@ -170,6 +171,28 @@ def test_dot_products_are_added_for_as_many_rows_and_columns_as_count(dtype: str
     arguments = (y, y_at, y_step, x, x_at, x_step, size, (10, 3), target(1, 20, dtype))
     actual, expected = both(dots, (0,) * 2, (0,) * 3, breadth, *arguments)
     np.testing.assert_array_equal(actual, expected)
+
+
+@pytest.mark.parametrize("operation", ["add_products", "add_dot_products"])
+def test_the_loop_around_products_is_not_unrolled(operation: str) -> None:
+    def of_products(x, y):
+        tile, k = compiled.no_sums((0,) * 3, (0,) * 2, x), 0
+        while k < x.size:  # a long one
+            tile = compiled.add_products(tile, (0,) * 2, x, k, 1, y, 0, 16)
+            k += 64
+        compiled.store_tile(tile, (0,) * 2, y, 0, 32)
+
+    def of_dot_products(x, y):
+        tile, k = compiled.no_sums((0,) * 3, (0,) * 2, x), 0
+        while k < x.size:
+            tile = compiled.add_dot_products(tile, (0,), x, k, 1, y, 0, 16)
+            k += 64
+        compiled.store_tile(tile, (0,) * 2, y, 0, 32)
+
+    kernel = numba.njit(of_products if operation == "add_products" else of_dot_products)
+    kernel.compile((numba.float32[::1], numba.float32[::1]))
+    (code,) = kernel.inspect_llvm().values()
+    assert len(re.findall(r"call .*@llvm.fmuladd", code)) == 6
 
 
 @each_shape

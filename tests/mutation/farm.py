@@ -55,6 +55,7 @@ TESTS = (
 COMPILED = {
     "minigrad/backends/numba/calls.py": "tests/test_compiler.py",
     "minigrad/backends/numba/tile.py": "tests/test_tile.py",
+    "minigrad/backends/numba/vectors.py": "tests/test_tile.py",
     "minigrad/backends/numba/compiler.py": "tests/test_compiler.py",
 }
 COMPILING = 0.5  # seconds more that a test takes where a kernel has been changed

@@ -18,14 +18,15 @@ of which only so many numbers exist in memory: the others are neither read nor w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import llvmlite.binding
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
+
+from .vectors import Builder, generated
 
 tile_operation: Callable[[Callable], Callable[..., Any]] = intrinsic  # kernels leave out its first argument
 
@@ -46,6 +47,7 @@ class Tile(types.Type):
 
     def __init__(self, element: types.Number, rows: int, vectors: int, lanes: int) -> None:
         self.element, self.rows, self.vectors, self.lanes = element, rows, vectors, lanes
+        self.narrow = lanes < lanes_of(element)
         super().__init__(f"Tile({element}, {rows}, {vectors}, {lanes})")
 
 
@@ -61,18 +63,15 @@ class TileModel(models.PrimitiveModel):
         super().__init__(manager, tile, ir.ArrayType(ir.VectorType(element, tile.lanes), tile.rows * tile.vectors))
 
 
-# ---------------------------------------------------------------------------------------- what the kernels compute with
-
-
 @tile_operation
 def numbers_of(_: Any, array: Any) -> Any:
     """The array for the operations below, by nothing but the place where its numbers begin. A function that is called
     for each tile takes one word of it instead of ten; the array itself has to be kept meanwhile."""
 
-    def code(build: _Builder, array: Any) -> Any:
+    def code(build: Builder, array: Any) -> Any:
         return array
 
-    return types.CPointer(array.dtype)(array), _generated(code)
+    return types.CPointer(array.dtype)(array), generated(code)
 
 
 @tile_operation
@@ -80,12 +79,12 @@ def spread(_: Any, rows: Any, breadth: Any, values: Any, first: Any, step: Any) 
     """tile[r, :] = values[first + r step]"""
     tile = _tile_type(rows, breadth, values.dtype)
 
-    def code(build: _Builder, rows: Any, breadth: Any, values: Any, first: Any, step: Any) -> Any:
+    def code(build: Builder, rows: Any, breadth: Any, values: Any, first: Any, step: Any) -> Any:
         scalars = [build.scalar(values, build.plus(first, r, step)) for r in range(tile.rows)]
         vectors = [build.broadcast(scalar, tile.lanes) for scalar in scalars for _ in range(tile.vectors)]
         return build.tile(tile, vectors)
 
-    return tile(rows, breadth, values, first, step), _generated(code)
+    return tile(rows, breadth, values, first, step), generated(code)
 
 
 @tile_operation
@@ -93,25 +92,25 @@ def load_tile(_: Any, rows: Any, breadth: Any, array: Any, at: Any, step: Any) -
     """tile[r, :] = array[at + r step + :]"""
     tile = _tile_type(rows, breadth, array.dtype)
 
-    def code(build: _Builder, _: Any, breadth: Any, array: Any, at: Any, step: Any) -> Any:
+    def code(build: Builder, _: Any, breadth: Any, array: Any, at: Any, step: Any) -> Any:
         starts = [build.plus(at, r, step) for r in range(tile.rows)]
         rows = [build.vectors(array, start, tile.vectors, tile.lanes, breadth) for start in starts]
         return build.tile(tile, [vector for row in rows for vector in row])
 
-    return tile(rows, breadth, array, at, step), _generated(code)
+    return tile(rows, breadth, array, at, step), generated(code)
 
 
 @tile_operation
 def store_tile(_: Any, tile: Any, breadth: Any, array: Any, at: Any, step: Any) -> Any:
     """array[at + r step + :] = tile[r, :]"""
 
-    def code(build: _Builder, sums: Any, breadth: Any, array: Any, at: Any, step: Any) -> None:
+    def code(build: Builder, sums: Any, breadth: Any, array: Any, at: Any, step: Any) -> None:
         for r in range(tile.rows):
             for v in range(tile.vectors):
                 place = build.plus(build.plus(at, r, step), v * tile.lanes)
                 build.store(build.element(sums, r * tile.vectors + v), array, place, breadth)
 
-    return types.void(tile, breadth, array, at, step), _generated(code)
+    return types.void(tile, breadth, array, at, step), generated(code)
 
 
 @tile_operation
@@ -119,15 +118,14 @@ def add_products(_: Any, tile: Any, breadth: Any, weight: Any, w: Any, step: Any
     """tile[r, :] + weight[w + r step] x[at + :], where the vectors of x begin `apart` from each other"""
 
     def code(
-        build: _Builder, sums: Any, breadth: Any, weight: Any, w: Any, step: Any, x: Any, at: Any, apart: Any
+        build: Builder, sums: Any, breadth: Any, weight: Any, w: Any, step: Any, x: Any, at: Any, apart: Any
     ) -> Any:
         vectors = build.vectors(x, at, tile.vectors, tile.lanes, breadth, apart)
         first = build.pointer(weight, w)
         scalars = [build.broadcast(build.scalar(first, place), tile.lanes) for place in build.multiples(step, tile)]
-        products = [(scalar, vector) for scalar in scalars for vector in vectors]
-        return build.tile(tile, [build.multiply_add(a, b, sums, i) for i, (a, b) in enumerate(products)])
+        return build.add_products(tile, sums, [(scalar, vector) for scalar in scalars for vector in vectors])
 
-    return tile(tile, breadth, weight, w, step, x, at, apart), _generated(code)
+    return tile(tile, breadth, weight, w, step, x, at, apart), generated(code)
 
 
 @tile_operation
@@ -135,10 +133,10 @@ def no_sums(_: Any, rows: Any, columns: Any, array: Any) -> Any:
     """tile[r, c] = 0, a vector for each row and column, of the array's dtype; the columns may be a breadth"""
     tile = _tile_type(rows, columns, array.dtype)
 
-    def code(build: _Builder, *_: Any) -> Any:
+    def code(build: Builder, *_: Any) -> Any:
         return ir.Constant(build.context.get_value_type(tile), None)
 
-    return tile(rows, columns, array), _generated(code)
+    return tile(rows, columns, array), generated(code)
 
 
 @tile_operation
@@ -148,21 +146,20 @@ def add_dot_products(
     """tile[r, c] + y[y_at + r y_step + :] x[x_at + c x_step + :], lane by lane; one vector's length of both"""
 
     def code(
-        build: _Builder, sums: Any, breadth: Any, y: Any, y_at: Any, y_step: Any, x: Any, x_at: Any, x_step: Any
+        build: Builder, sums: Any, breadth: Any, y: Any, y_at: Any, y_step: Any, x: Any, x_at: Any, x_step: Any
     ) -> Any:
         left = [build.vectors(y, build.plus(y_at, r, y_step), 1, tile.lanes, breadth)[0] for r in range(tile.rows)]
         right = [build.vectors(x, build.plus(x_at, c, x_step), 1, tile.lanes, breadth)[0] for c in range(tile.vectors)]
-        products = [(a, b) for a in left for b in right]
-        return build.tile(tile, [build.multiply_add(a, b, sums, i) for i, (a, b) in enumerate(products)])
+        return build.add_products(tile, sums, [(a, b) for a in left for b in right])
 
-    return tile(tile, breadth, y, y_at, y_step, x, x_at, x_step), _generated(code)
+    return tile(tile, breadth, y, y_at, y_step, x, x_at, x_step), generated(code)
 
 
 @tile_operation
 def add_lanes(_: Any, tile: Any, size: Any, array: Any, at: Any, steps: Any) -> Any:
     """array[at + r steps[0] + c steps[1]] += the sum of tile[r, c]'s lanes, for r < size[0] and c < size[1]"""
 
-    def code(build: _Builder, sums: Any, size: Any, array: Any, at: Any, steps: Any) -> None:
+    def code(build: Builder, sums: Any, size: Any, array: Any, at: Any, steps: Any) -> None:
         (rows, columns), (row, column) = ([build.element(pair, i) for i in range(2)] for pair in (size, steps))
         for r in range(tile.rows):
             for c in range(tile.vectors):
@@ -171,7 +168,7 @@ def add_lanes(_: Any, tile: Any, size: Any, array: Any, at: Any, steps: Any) -> 
                     total = build.sum_of_lanes(build.element(sums, r * tile.vectors + c))
                     build.ir.store(build.ir.fadd(build.ir.load(place), total), place)
 
-    return types.void(tile, size, array, at, steps), _generated(code)
+    return types.void(tile, size, array, at, steps), generated(code)
 
 
 @tile_operation
@@ -179,11 +176,11 @@ def spread_place(_: Any, like: Any, array: Any, place: Any) -> Any:
     """tile[r, :] = place, as integers of the array's dtype, one for each number of another tile"""
     tile = Tile(array.dtype, like.rows, like.vectors, like.lanes)
 
-    def code(build: _Builder, like: Any, array: Any, place: Any) -> Any:
+    def code(build: Builder, like: Any, array: Any, place: Any) -> Any:
         vector = build.integers(place, build.context.get_value_type(tile).element)
         return build.tile(tile, [vector] * (tile.rows * tile.vectors))
 
-    return tile(like, array, place), _generated(code)
+    return tile(like, array, place), generated(code)
 
 
 @tile_operation
@@ -194,7 +191,7 @@ def keep_larger(_: Any, best: Any, winners: Any, breadth: Any, x: Any, at: Any, 
     """
     both = types.Tuple((best, winners))
 
-    def code(build: _Builder, largest: Any, won: Any, breadth: Any, x: Any, at: Any, place: Any) -> Any:
+    def code(build: Builder, largest: Any, won: Any, breadth: Any, x: Any, at: Any, place: Any) -> Any:
         numbers, integers = [], []
         for v, new in enumerate(build.vectors(x, at, best.vectors, best.lanes, breadth)):
             old, winner = build.element(largest, v), build.element(won, v)
@@ -205,14 +202,14 @@ def keep_larger(_: Any, best: Any, winners: Any, breadth: Any, x: Any, at: Any, 
         tiles = [build.tile(best, numbers), build.tile(winners, integers)]
         return build.context.make_tuple(build.ir, both, tiles)
 
-    return both(best, winners, breadth, x, at, place), _generated(code)
+    return both(best, winners, breadth, x, at, place), generated(code)
 
 
 @tile_operation
 def where_won(_: Any, tile: Any, breadth: Any, winners: Any, at: Any, place: Any) -> Any:
     """tile[0, :] where winners[at + :], integers, is place, and else 0"""
 
-    def code(build: _Builder, numbers: Any, breadth: Any, winners: Any, at: Any, place: Any) -> Any:
+    def code(build: Builder, numbers: Any, breadth: Any, winners: Any, at: Any, place: Any) -> Any:
         vectors = []
         for v, winner in enumerate(build.vectors(winners, at, tile.vectors, tile.lanes, breadth)):
             here = build.ir.icmp_signed("==", winner, build.integers(place, winner.type))
@@ -220,7 +217,7 @@ def where_won(_: Any, tile: Any, breadth: Any, winners: Any, at: Any, place: Any
             vectors.append(build.ir.select(here, number, ir.Constant(number.type, None)))
         return build.tile(tile, vectors)
 
-    return tile(tile, breadth, winners, at, place), _generated(code)
+    return tile(tile, breadth, winners, at, place), generated(code)
 
 
 @tile_operation
@@ -231,7 +228,7 @@ def turn_square(_: Any, x: Any, x_at: Any, x_step: Any, y: Any, y_at: Any, y_ste
     the bit s in their number with those of the second that have not: all bits of rows and columns change places.
     """
 
-    def code(build: _Builder, x: Any, x_at: Any, x_step: Any, y: Any, y_at: Any, y_step: Any) -> None:
+    def code(build: Builder, x: Any, x_at: Any, x_step: Any, y: Any, y_at: Any, y_step: Any) -> None:
         lanes = lanes_of(signature.args[0].dtype)
         rows = [build.vectors(x, build.plus(x_at, r, x_step), 1, lanes)[0] for r in range(lanes)]
         step = 1
@@ -247,10 +244,7 @@ def turn_square(_: Any, x: Any, x_at: Any, x_step: Any, y: Any, y_at: Any, y_ste
             build.store(row, y, build.plus(y_at, c, y_step))
 
     signature = types.void(x, x_at, x_step, y, y_at, y_step)
-    return signature, _generated(code)
-
-
-# -------------------------------------------------------------------------------------------- how LLVM is told about it
+    return signature, generated(code)
 
 
 def _tile_type(rows: Any, breadth: Any, element: Any) -> Tile:
@@ -258,141 +252,3 @@ def _tile_type(rows: Any, breadth: Any, element: Any) -> Tile:
         return Tile(element, len(rows), 1, lanes_of(element))
     lanes = lanes_of(element) // (2 if isinstance(breadth.dtype, types.Float) else 1)
     return Tile(element, len(rows), len(breadth), lanes)
-
-
-def _generated(code: Callable[..., Any]) -> Callable[..., Any]:
-    """The function that numba calls to generate an intrinsic's code: `code`, with a builder and the plain arguments."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        build = _Builder(context, builder)
-        values = [build.argument(kind, value) for kind, value in zip(signature.args, arguments, strict=True)]
-        result = code(build, *values)
-        return context.get_dummy_value() if result is None else result
-
-    return generate
-
-
-class _Builder:
-    """The few instructions needed, over llvmlite's builder. Arrays are pointers here, and indices LLVM integers."""
-
-    def __init__(self, context: Any, builder: ir.IRBuilder) -> None:
-        self.context, self.ir = context, builder
-
-    def argument(self, kind: types.Type, value: Any) -> Any:
-        if isinstance(kind, types.Array):
-            return self.context.make_array(kind)(self.context, self.ir, value).data
-        return value
-
-    def plus(self, index: Any, times: int, step: Any = None) -> Any:
-        """index + times step, or index + times."""
-        amount = ir.Constant(index.type, times)
-        return self.ir.add(index, amount if step is None else self.ir.mul(amount, step))
-
-    def multiples(self, step: Any, tile: Tile) -> list[Any]:
-        """0, step, 2 step and so on, one for each row of the tile.
-
-        LLVM finds each from the one before, which takes longer than the products of a narrow tile. So it is kept from
-        seeing how the odd ones are made: by an instruction of no text, which might change them.
-        """
-        found = [ir.Constant(step.type, 0), step]
-        for k in range(2, tile.rows):
-            multiple = self.ir.mul(step, ir.Constant(step.type, k))
-            if k % 2 and tile.lanes < lanes_of(tile.element):
-                multiple = self.ir.asm(ir.FunctionType(step.type, [step.type]), "", "=r,0", [multiple], False)
-            found.append(multiple)
-        return found[: tile.rows]
-
-    def more_than(self, number: Any, least: int) -> Any:
-        return self.ir.icmp_signed(">", number, ir.Constant(number.type, least))
-
-    def pointer(self, array: Any, index: Any) -> Any:
-        return self.ir.gep(array, [index], inbounds=True)
-
-    def scalar(self, array: Any, index: Any) -> Any:
-        return self.ir.load(self.pointer(array, index))
-
-    def integers(self, number: Any, kind: ir.VectorType) -> Any:
-        """A vector of that kind with the number, which is 64 bits wide, in each lane."""
-        return self.broadcast(self.ir.trunc(number, kind.element), kind.count)
-
-    def broadcast(self, scalar: Any, lanes: int) -> Any:
-        vector = ir.VectorType(scalar.type, lanes)
-        undefined, first = ir.Constant(vector, ir.Undefined), ir.Constant(ir.IntType(32), 0)
-        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), None)
-        return self.ir.shuffle_vector(self.ir.insert_element(undefined, scalar, first), undefined, everywhere)
-
-    def vectors(
-        self, array: Any, at: Any, number: int, lanes: int, breadth: Any = None, apart: Any = None
-    ) -> list[Any]:
-        """The `number` vectors that begin at array[at], one behind the other or so far apart; where the breadth is a
-        number, one that ends with zeros."""
-        kind = ir.VectorType(array.type.pointee, lanes)
-        first, apart = self.pointer(array, at), ir.Constant(at.type, lanes) if apart is None else apart
-        offsets = [self.ir.mul(ir.Constant(at.type, v), apart) for v in range(number)]
-        places = [self._as_vector(self.pointer(first, offset), kind) for offset in offsets]
-        if self._cut_short(breadth):
-            return [self._masked("load", kind, [places[0]], self._below(breadth, lanes), [ir.Constant(kind, None)])]
-        return [self.ir.load(place, align=self._bytes(kind.element)) for place in places]
-
-    def store(self, vector: Any, array: Any, at: Any, breadth: Any = None) -> None:
-        place = self._as_vector(self.pointer(array, at), vector.type)
-        if self._cut_short(breadth):
-            self._masked("store", vector.type, [vector, place], self._below(breadth, vector.type.count), [])
-        else:
-            self.ir.store(vector, place, align=self._bytes(vector.type.element))
-
-    def multiply_add(self, a: Any, b: Any, sums: Any, index: int) -> Any:
-        return self._call("llvm.fmuladd", a.type, a.type, [a, b, self.element(sums, index)])
-
-    def lanes_of_two(self, a: Any, b: Any, lanes: Sequence[int]) -> Any:
-        """The vector of these lanes; b's are numbered behind a's."""
-        numbers = [ir.Constant(ir.IntType(32), lane) for lane in lanes]
-        return self.ir.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), numbers))
-
-    def sum_of_lanes(self, vector: Any) -> Any:
-        """Halves are added until one lane is left, so the order is always the same."""
-        lanes = vector.type.count
-        while lanes > 1:
-            lanes //= 2
-            lower, upper = range(lanes), range(lanes, 2 * lanes)
-            vector = self.ir.fadd(*(self.lanes_of_two(vector, vector, half) for half in (lower, upper)))
-        return self.ir.extract_element(vector, ir.Constant(ir.IntType(32), 0))
-
-    def element(self, tile: Any, index: int) -> Any:
-        return self.ir.extract_value(tile, index)
-
-    def tile(self, kind: Tile, vectors: list[Any]) -> Any:
-        tile = ir.Constant(self.context.get_value_type(kind), ir.Undefined)
-        for index, vector in enumerate(vectors):
-            tile = self.ir.insert_value(tile, vector, index)
-        return tile
-
-    def _cut_short(self, breadth: Any) -> bool:
-        return breadth is not None and isinstance(breadth.type, ir.IntType)
-
-    def _below(self, breadth: Any, lanes: int) -> Any:
-        """The mask of the first `breadth` lanes."""
-        numbers = ir.Constant(ir.VectorType(breadth.type, lanes), list(range(lanes)))
-        undefined, zero = ir.Constant(numbers.type, ir.Undefined), ir.Constant(ir.IntType(32), 0)
-        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), lanes), None)
-        limit = self.ir.shuffle_vector(self.ir.insert_element(undefined, breadth, zero), undefined, everywhere)
-        return self.ir.icmp_signed("<", numbers, limit)
-
-    def _masked(self, what: str, kind: ir.VectorType, operands: list[Any], mask: Any, others: list[Any]) -> Any:
-        """LLVM's masked load or store: lanes outside the mask are not touched in memory."""
-        alignment = ir.Constant(ir.IntType(32), self._bytes(kind.element))
-        arguments = [*operands, alignment, mask, *others]
-        return self._call(f"llvm.masked.{what}", kind, kind if what == "load" else ir.VoidType(), arguments, ".p0")
-
-    def _call(self, name: str, kind: ir.VectorType, result: Any, arguments: list[Any], suffix: str = "") -> Any:
-        """LLVM's function of that name for vectors of that kind."""
-        letter = "i" if isinstance(kind.element, ir.IntType) else "f"
-        name = f"{name}.v{kind.count}{letter}{8 * self._bytes(kind.element)}{suffix}"
-        signature = ir.FunctionType(result, [argument.type for argument in arguments])
-        return self.ir.call(cgutils.get_or_insert_function(self.ir.module, signature, name), arguments)
-
-    def _as_vector(self, pointer: Any, kind: ir.VectorType) -> Any:
-        return self.ir.bitcast(pointer, kind.as_pointer())
-
-    def _bytes(self, element: Any) -> int:
-        return {ir.FloatType(): 4, ir.DoubleType(): 8}.get(element) or element.width // 8
