@@ -111,7 +111,7 @@ def test_a_pixel_gets_the_gradients_of_all_windows_that_it_won(backend: str, ker
 
 
 @each_dtype
-@pytest.mark.parametrize("kernel_size", [(2, 2), (1, 3), (3, 2)])
+@pytest.mark.parametrize("kernel_size", [(2, 2), (1, 2), (2, 1), (2, 3), (3, 2)])
 @pytest.mark.parametrize("images", [1, 8, 9, 16, 72, 141])
 def test_windows_that_tile_the_image_pass_gradients_on(dtype: str, backend: str, kernel_size, images: int) -> None:
     rng, (KH, KW) = np.random.default_rng(images), kernel_size
@@ -126,6 +126,16 @@ def test_windows_that_tile_the_image_pass_gradients_on(dtype: str, backend: str,
     won = winners.repeat(KH, axis=2).repeat(KW, axis=3) == place
     dx = kernel(backend, "max_pool2d_scatter")(dy, winners, image, *window)
     np.testing.assert_array_equal(dx, np.where(won, everywhere, 0))
+
+
+@pytest.mark.parametrize("kernel_size", [(2, 3), (3, 2)])
+def test_a_pixel_behind_the_last_window_gets_no_gradient(backend: str, kernel_size) -> None:
+    dy, expected = np.array([[[[6.0]]]]), np.zeros((1, 1, 3, 3))
+    expected[..., : kernel_size[0], : kernel_size[1]] = 1
+    window = kernel_size, kernel_size, (0, 0)
+    np.testing.assert_array_equal(kernel(backend, "avg_pool2d_grad")(dy, (3, 3), *window, True), expected)
+    dx = kernel(backend, "max_pool2d_scatter")(dy, np.array([[[[4]]]], np.int32), (3, 3), *window)
+    assert np.flatnonzero(dx).tolist() == [3 * (4 // kernel_size[1]) + 4 % kernel_size[1]]
 
 
 @pytest.mark.parametrize("name", ["sigmoid", "tanh", "softplus", "relu"])

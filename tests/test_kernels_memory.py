@@ -75,7 +75,7 @@ def test_memory_in_which_anything_lies_is_nobody_elses(hold, blocks) -> None:
     assert bytes(held) == before
 
 
-@pytest.mark.parametrize(("nbytes", "kept"), [(2**20, 0), (2**20 + 4, 1), (2**22, 1), (2**22 + 4, 0)])
+@pytest.mark.parametrize(("nbytes", "kept"), [(2**18, 0), (2**18 + 4, 1), (2**22, 1), (2**22 + 4, 0)])
 def test_memory_is_kept_for_arrays_of_a_middle_size_alone(nbytes: int, kept: int, blocks) -> None:
     memory.empty((nbytes // 4,), FLOAT32)
     assert (len(blocks.of_size), blocks.bytes) == (kept, kept * nbytes)

@@ -38,7 +38,7 @@ M_MMAP_MAX, NO_BLOCKS = -4, 0
 BYTE = np.dtype(np.uint8)
 CACHE_LINE = 64  # bytes
 SMALL = 1 << 14  # bytes, below which finding the boundary takes longer than it saves
-LEAST, MOST = 1 << 20, 1 << 22  # bytes whose place matters: fewer are soon fetched, more leave the cache anyway
+LEAST, MOST = 1 << 18, 1 << 22  # bytes whose place matters: fewer are soon fetched, more leave the cache anyway
 UNUSED_BYTES = 1 << 26  # in all, which may always be kept
 LOOKS = 8  # blocks that are looked at for one that is unused
 

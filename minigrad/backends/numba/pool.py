@@ -190,25 +190,25 @@ def _add(first, numbers, share, total):
 
 @compiled_kernel()
 def _avg_pool2d_grad_tiled(first, last, dy, taps, shares, dx):
-    """Where the windows tile the image: each spreads its average over its own pixels."""
+    """Where the windows tile the image: each spreads its gradient over its own pixels. All shares are the same."""
     (C, OH, OW, N), W = dy.shape, dx.shape[2]
     for task in range(first, last):
         p, c = task // C, task % C
         for q in range(OW):
             dy_at, dx_at = ((c * OH + p) * OW + q) * N, ((c * OH + p) * taps[0] * W + q * taps[1]) * N
             if taps[0] == 2 and taps[1] == 2:
-                _spread(N, dy.itemsize, ((2, 2), dy, dy_at, shares, p * OW + q, dx, dx_at, (W * N, N)))
+                _spread(N, dy.itemsize, ((2, 2), dy, dy_at, shares, dx, dx_at, (W * N, N)))
             else:
-                _spread(N, dy.itemsize, (taps, dy, dy_at, shares, p * OW + q, dx, dx_at, (W * N, N)))
+                _spread(N, dy.itemsize, (taps, dy, dy_at, shares, dx, dx_at, (W * N, N)))
 
 
 @_for_each_tile
 @njit(inline="always")
 def _spread(breadth, t, arguments):
-    """dx[dx_at + i dx_steps[0] + j dx_steps[1] + :] = shares[share] dy[dy_at + :], for all i and j"""
-    taps, dy, dy_at, shares, share, dx, dx_at, dx_steps = arguments
+    """dx[dx_at + i dx_steps[0] + j dx_steps[1] + :] = the share of dy[dy_at + :], for all i and j"""
+    taps, dy, dy_at, shares, dx, dx_at, dx_steps = arguments
     lanes = REGISTER_BYTES // dy.itemsize
-    part = add_products(no_sums(ONE, breadth, dy), breadth, shares, share, 0, dy, dy_at + t, lanes)
+    part = add_products(no_sums(ONE, breadth, dy), breadth, shares, 0, 0, dy, dy_at + t, lanes)
     for i in range(taps[0]):
         for j in range(taps[1]):
             store_tile(part, breadth, dx, dx_at + t + i * dx_steps[0] + j * dx_steps[1], 0)
