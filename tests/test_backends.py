@@ -390,6 +390,9 @@ def test_a_kernel_is_compiled_once_for_each_dtype_whatever_the_arguments_layout(
                 dy, winners = kernels.max_pool2d(a, *window)
                 kernels.max_pool2d_scatter(dy, winners, (5, 6), *window)
                 kernels.max_pool2d_gather(a, winners, *window)
+                tiles = ((10, 12), (2, 2), (2, 2), (0, 0))
+                kernels.avg_pool2d_grad(a, *tiles, True)
+                kernels.max_pool2d_scatter(a, np.zeros(a.shape, np.int32), *tiles)
                 for kernel in (kernels.sigmoid, kernels.relu):
                     kernel(a)
                 for kernel in (kernels.sigmoid_grad, kernels.relu_grad):

@@ -128,14 +128,29 @@ def test_windows_that_tile_the_image_pass_gradients_on(dtype: str, backend: str,
     np.testing.assert_array_equal(dx, np.where(won, everywhere, 0))
 
 
-@pytest.mark.parametrize("kernel_size", [(2, 3), (3, 2)])
-def test_a_pixel_behind_the_last_window_gets_no_gradient(backend: str, kernel_size) -> None:
-    dy, expected = np.array([[[[6.0]]]]), np.zeros((1, 1, 3, 3))
-    expected[..., : kernel_size[0], : kernel_size[1]] = 1
-    window = kernel_size, kernel_size, (0, 0)
-    np.testing.assert_array_equal(kernel(backend, "avg_pool2d_grad")(dy, (3, 3), *window, True), expected)
-    dx = kernel(backend, "max_pool2d_scatter")(dy, np.array([[[[4]]]], np.int32), (3, 3), *window)
-    assert np.flatnonzero(dx).tolist() == [3 * (4 // kernel_size[1]) + 4 % kernel_size[1]]
+@pytest.mark.parametrize(
+    ("kernel_size", "padding", "image"),
+    [((2, 3), (0, 0), (3, 3)), ((3, 2), (0, 0), (3, 3)), ((3, 3), (1, 1), (6, 6)), ((2, 3), (1, 0), (4, 6))],
+)
+@pytest.mark.parametrize("padded", [True, False])
+def test_windows_side_by_side_that_do_not_tile_the_image(
+    backend: str, kernel_size, padding, image, padded: bool
+) -> None:
+    (KH, KW), window = kernel_size, (kernel_size, kernel_size, padding)
+    output = tuple((size + 2 * p) // k for size, p, k in zip(image, padding, kernel_size, strict=True))
+    dy = np.random.default_rng(0).integers(1, 9, (2, 3, *output)) * 1.0
+    average, maximum = np.zeros((2, 3, *image)), np.zeros((2, 3, *image))
+    winners = np.empty(dy.shape, np.int32)
+    for p, q in np.ndindex(*output):
+        top, left = p * KH - padding[0], q * KW - padding[1]
+        pixels = [(h, w) for h, w in np.ndindex(*image) if 0 <= h - top < KH and 0 <= w - left < KW]
+        for h, w in pixels:
+            average[:, :, h, w] += dy[:, :, p, q] / (KH * KW if padded else len(pixels))
+        h, w = pixels[-1]
+        winners[:, :, p, q] = (h - top) * KW + w - left
+        maximum[:, :, h, w] += dy[:, :, p, q]
+    np.testing.assert_allclose(kernel(backend, "avg_pool2d_grad")(dy, image, *window, padded), average, rtol=1e-12)
+    np.testing.assert_array_equal(kernel(backend, "max_pool2d_scatter")(dy, winners, image, *window), maximum)
 
 
 @pytest.mark.parametrize("name", ["sigmoid", "tanh", "softplus", "relu"])

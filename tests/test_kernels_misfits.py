@@ -65,6 +65,7 @@ MISFITS = [
     ),
     ("channel_norm_grad", ones(4, 3, 2, 1), ones(4, 3, 2, 2), ones(3), ones(3), ones(3)),
     ("sgd", ones(5), ones(4), None, 0.1, 0.0, 0.0, 0.0, False),
+    ("gather_images", np.zeros((5, 1, 4, 4), np.uint8), labels(0, 1).reshape(2, 1)),
 ]
 
 
@@ -76,6 +77,18 @@ def test_arrays_that_do_not_fit_are_refused(name: str, arguments: list[Any]) -> 
     if "groups" in str(caught.value):
         shapes = f"{arguments[0].shape} and {arguments[1].shape}"
         assert str(caught.value) == f"shapes {shapes} do not fit each other, with {arguments[-1]} groups"
+
+
+@pytest.mark.parametrize("window", [((2.0, 2.0), (0, 0)), ((2, 2), (0.0, 0.0))])
+def test_a_table_of_who_sees_whom_is_of_integers(window) -> None:
+    """Of sizes that no other test has: tables are kept, and 2.0 finds those of 2."""
+    pytest.importorskip("numba")
+    kernels, (stride, padding) = get_backend("numba").kernels, window
+    with pytest.raises(TypeError, match="float"):
+        kernels.avg_pool2d(ones(2, 3, 35, 37), (2, 2), stride, padding, True)
+    with pytest.raises(TypeError, match="float"):
+        winners = np.zeros((2, 3, 17, 19), np.int32)
+        kernels.max_pool2d_scatter(ones(*winners.shape), winners, (34, 38), (2, 2), stride, padding)
 
 
 @pytest.mark.parametrize("label", [3, 10**12])

@@ -244,6 +244,9 @@ def test_kernels_take_arrays_of_other_dtypes_beside_the_first_and_go_on_with_the
         spread = numba.max_pool2d_scatter(expected, winners.astype(kind), (4, 4), *window)
         np.testing.assert_array_equal(numba.max_pool2d_gather(spread, winners.astype(kind), *window), expected)
         assert np.count_nonzero(spread) == np.count_nonzero(expected)
+    spread = numba.max_pool2d_scatter(np.ones((5, 2, 2, 2), bool), winners, (4, 4), *window)
+    assert spread.dtype == bool
+    assert spread.sum() == 40
 
 
 def test_activations_lie_in_memory_as_their_output_does() -> None:

@@ -29,7 +29,6 @@ from pathlib import Path
 from typing import Any
 
 import numba
-import numpy as np
 from llvmlite.binding import load_library_permanently
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.cpu_options import ParallelOptions
@@ -48,7 +47,7 @@ PRANGE_ONLY = ParallelOptions({"prange": True, **dict.fromkeys(OTHERS, False)})
 SOURCES = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
 KERNELS: list[Any] = []  # all that there are, for the test that counts their versions
 
-dtype_of = operator.attrgetter("dtype")
+kind_of = operator.attrgetter("dtype", "ndim")
 threads_of_numba = ExternalFunction("get_num_threads", int32())  # that this Python thread may use
 OF_SHARING = (int64,) * 4  # the arguments of _by_openmp and _by_prange
 
@@ -57,16 +56,16 @@ def compiled_kernel(inputs: int = 1, fastmath: frozenset[str] = ROUNDING_ONLY) -
     """The decorator of each kernel that runs on numba's threads.
 
     Called with a number of tasks and arguments, it runs on each thread that gets some of the tasks: from `first` to the
-    one before `last`. There is a version for the dtypes of its inputs. All else about the arguments is taken as it was
-    in the version's first call, and looked at no more: arrays are contiguous, aligned and writable, and have as many
-    axes; what was an integer or a tuple of some integers is that again. A call that breaks this reads or writes
-    anywhere.
+    one before `last`. There is a version for the dtypes and dimensions of its inputs. All else about the arguments
+    is taken as it was in the version's first call, and looked at no more: arrays are contiguous, aligned and writable,
+    and what was an integer or a tuple of some integers is that again. A call that breaks this reads or writes anywhere.
 
     Args:
         inputs: how many of the first arguments are arrays of dtypes that the user chooses; those of all others follow.
 
     Raises MemoryError where the kernel fails: only an array of its own may be too much for it.
 
+    >>> import numpy as np
     >>> @compiled_kernel()
     ... def double(first, last, x, y):
     ...     for i in range(first, last):
@@ -79,14 +78,14 @@ def compiled_kernel(inputs: int = 1, fastmath: frozenset[str] = ROUNDING_ONLY) -
 
     def decorate(function: Callable) -> Any:
         kernel, run = compiled_function(fastmath)(function), compiled_function(for_python=True)(_run_for(function))
-        versions: dict[tuple[np.dtype, ...], tuple[Callable, tuple[int, int]]] = {}
+        versions: dict[tuple[Any, ...], tuple[Callable, tuple[int, int]]] = {}
         KERNELS.append(kernel)
 
         @functools.wraps(function)
         def call(tasks: int, *arguments: Any) -> None:
-            dtypes = tuple(map(dtype_of, arguments[:inputs]))
-            if (version := versions.get(dtypes)) is None:
-                version = versions[dtypes] = _version(kernel, run, arguments)
+            kinds = tuple(map(kind_of, arguments[:inputs]))
+            if (version := versions.get(kinds)) is None:
+                version = versions[kinds] = _version(kernel, run, arguments)
             code, addresses = version
             with threads.turn:
                 if threads.number is not None:  # none is set most often

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..numpy import images as reference
 from .compiler import compiled_kernel
-from .memory import contiguous, empty
+from .memory import check_shape, contiguous, empty
 from .tile import REGISTER_BYTES, turn_square
 
 PIXELS = 64  # of an image that a task handles, and of each row of floats that is turned: some whole registers
@@ -15,6 +15,7 @@ PIXELS = 64  # of an image that a task handles, and of each row of floats that i
 def gather_images(images: np.ndarray, indices: np.ndarray) -> np.ndarray:
     if images.dtype != np.uint8:
         return reference.gather_images(images, indices)
+    check_shape("the array of indices", indices, (len(indices),))
     if not images.flags.carray:  # read-only for example, a file mapped into memory: not to be copied for each batch
         images, indices = images.take(indices, axis=0), np.arange(len(indices))
     D, C, H, W = images.shape

@@ -51,16 +51,16 @@ def avg_pool2d_grad(
     shares = _shares(*image, kernel, stride, padding, count_include_pad, dy.dtype)
     check_shape("the gradient", dy, (N, C, *shares.shape))
     dx = empty((C, *image, N), dy.dtype)
-    if _tiles(image, (OH, OW), kernel, stride):
+    if _tiles(image, (OH, OW), kernel, stride, padding):
         _avg_pool2d_grad_tiled(OH * C, batch_innermost(dy), kernel, shares, dx)
     else:
         _avg_pool2d_grad(image[0] * C, batch_innermost(dy), view.rows, view.columns, shares, dx)
     return batch_first(dx)
 
 
-def _tiles(image: Pair, output: Pair, kernel: Pair, stride: Pair) -> bool:
-    """Whether each pixel belongs to one window."""
-    return kernel == stride and image == (output[0] * kernel[0], output[1] * kernel[1])
+def _tiles(image: Pair, output: Pair, kernel: Pair, stride: Pair, padding: Pair) -> bool:
+    """Whether each pixel belongs to one window, and each window lies in the image."""
+    return kernel == stride and padding == (0, 0) and image == (output[0] * kernel[0], output[1] * kernel[1])
 
 
 @lru_cache(maxsize=256)
@@ -100,12 +100,12 @@ def max_pool2d_scatter(
     output = output_size(image, kernel, stride, padding)
     check_shape("the gradient", dy, (N, C, *output))
     check_shape("the array of winners", winners, dy.shape)
+    view = inputs_view(image, output, kernel, stride, padding)
     dx = empty((C, *image, N), dy.dtype)
-    if _tiles(image, output, kernel, stride):
+    if dy.dtype.kind == "f" and _tiles(image, output, kernel, stride, padding):
         places = batch_innermost(winners.astype(WINNER, copy=False))
         _max_pool2d_scatter_tiled(output[0] * C, batch_innermost(dy), places, kernel, dx)
         return batch_first(dx)
-    view = inputs_view(image, output, kernel, stride, padding)
     tables = view.rows, view.columns, view.steps
     _choose(image[0] * C, batch_innermost(dy), batch_innermost(winners), True, *tables, kernel[1], dx)
     return batch_first(dx)

@@ -8,6 +8,7 @@ stride, padding and dilation are in the table, and nothing outside the image is 
 from __future__ import annotations
 
 import math
+import operator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -48,7 +49,7 @@ def inputs_view(image: Pair, output: Pair, kernel: Pair, stride: Pair, padding: 
 def _view(backwards: bool, to: Pair, of: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> View:
     direction = _backwards if backwards else _forwards
     (rows, row_steps), (columns, column_steps) = (
-        direction(*sizes) for sizes in zip(to, of, kernel, stride, padding, dilation, strict=True)
+        direction(*map(operator.index, sizes)) for sizes in zip(to, of, kernel, stride, padding, dilation, strict=True)
     )
     runs = _stretches(columns[1:] - columns[:-1] == (0, 0, 1))
     spans = _stretches(columns[1:, :2] == columns[:-1, :2])
