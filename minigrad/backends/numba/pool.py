@@ -1,7 +1,8 @@
 """Pooling; the twin of numpy/pool.py. The batch lies innermost, so each window is handled for all images at once.
 
-All kernels gather, along the tables of views.py: an output pixel from its window, and in a backward kernel an input
-pixel from the windows that cover it. Padding is never stored. Tasks go by rows before channels, as in activation.py.
+Kernels gather, along the tables of views.py: an output pixel from its window, and in a backward kernel an input pixel
+from the windows that cover it. Only where the windows tile the image does a backward kernel go from window to window,
+since each has its pixels for itself. Padding is never stored. Tasks go by rows before channels, as in activation.py.
 """
 
 from __future__ import annotations
