@@ -129,20 +129,21 @@ def test_windows_that_tile_the_image_pass_gradients_on(dtype: str, backend: str,
 
 
 @pytest.mark.parametrize(
-    ("kernel_size", "padding", "image"),
-    [((2, 3), (0, 0), (3, 3)), ((3, 2), (0, 0), (3, 3)), ((3, 3), (1, 1), (6, 6)), ((2, 3), (1, 0), (4, 6))],
+    ("kernel_size", "stride", "padding", "image"),
+    [
+        *(((2, 3), (2, 3), (0, 0), (3, 3)), ((3, 2), (3, 2), (0, 0), (3, 3)), ((3, 3), (3, 3), (1, 1), (6, 6))),
+        *(((3, 2), (3, 2), (1, 0), (6, 4)), ((2, 3), (2, 3), (0, 1), (4, 6)), ((4, 1), (3, 1), (0, 0), (8, 5))),
+    ],
 )
 @pytest.mark.parametrize("padded", [True, False])
-def test_windows_side_by_side_that_do_not_tile_the_image(
-    backend: str, kernel_size, padding, image, padded: bool
-) -> None:
-    (KH, KW), window = kernel_size, (kernel_size, kernel_size, padding)
-    output = tuple((size + 2 * p) // k for size, p, k in zip(image, padding, kernel_size, strict=True))
+def test_windows_that_nearly_tile_the_image(backend: str, kernel_size, stride, padding, image, padded: bool) -> None:
+    (KH, KW), window = kernel_size, (kernel_size, stride, padding)
+    output = reference.output_size(image, kernel_size, stride, padding, (1, 1))
     dy = np.random.default_rng(0).integers(1, 9, (2, 3, *output)) * 1.0
     average, maximum = np.zeros((2, 3, *image)), np.zeros((2, 3, *image))
     winners = np.empty(dy.shape, np.int32)
     for p, q in np.ndindex(*output):
-        top, left = p * KH - padding[0], q * KW - padding[1]
+        top, left = p * stride[0] - padding[0], q * stride[1] - padding[1]
         pixels = [(h, w) for h, w in np.ndindex(*image) if 0 <= h - top < KH and 0 <= w - left < KW]
         for h, w in pixels:
             average[:, :, h, w] += dy[:, :, p, q] / (KH * KW if padded else len(pixels))
