@@ -26,6 +26,7 @@ from .tile import (
     keep_larger,
     load_tile,
     no_sums,
+    numbers_of,
     spread_place,
     store_tile,
     where_won,
@@ -117,14 +118,16 @@ def _for_each_tile(work: Callable[..., None]) -> Callable[..., None]:
     work(breadth, t, arguments) for each of the tiles, which begins at the t-th number."""
 
     @njit(inline="always")
-    def for_all(N, itemsize, arguments):
-        lanes, t = REGISTER_BYTES // itemsize, 0
+    def for_all(N, lanes, arguments):
+        t = 0
         while N - t >= len(WIDE) * lanes:
             work(WIDE, t, arguments)
             t += len(WIDE) * lanes
         while t < N:
             n = min(lanes, N - t)
-            if n == lanes // 2:
+            if n == lanes:  # AVX2 takes ten times as long to store some lanes
+                work(ONE, t, arguments)
+            elif n == lanes // 2:
                 work(NARROW, t, arguments)
             else:
                 work(n, t, arguments)
@@ -135,33 +138,36 @@ def _for_each_tile(work: Callable[..., None]) -> Callable[..., None]:
 
 @compiled_kernel()
 def _avg_pool2d(first, last, x, rows, columns, shares, y):
-    (C, OH, OW, N), (_, H, W, _) = y.shape, x.shape
+    (C, OH, OW, N), (_, H, W, _), lanes = y.shape, x.shape, REGISTER_BYTES // x.itemsize
+    x, shares, y = numbers_of(x), numbers_of(shares), numbers_of(y)
     for task in range(first, last):
         p, c = task // C, task % C
         taps, x_row, y_row = rows[p, 1], (c * H + rows[p, 2]) * W, (c * OH + p) * OW
         for q in range(OW):
             x_at, y_at = (x_row + columns[q, 2]) * N, (y_row + q) * N
             if taps == 2 and columns[q, 1] == 2:  # as nearly everywhere: the compiler writes all four taps out
-                _average(N, x.itemsize, ((2, 2), x, x_at, (W * N, N), shares, p * OW + q, y, y_at))
+                _average(N, lanes, ((2, 2), lanes, x, x_at, (W * N, N), shares, p * OW + q, y, y_at))
             else:
-                _average(N, x.itemsize, ((taps, columns[q, 1]), x, x_at, (W * N, N), shares, p * OW + q, y, y_at))
+                _average(N, lanes, ((taps, columns[q, 1]), lanes, x, x_at, (W * N, N), shares, p * OW + q, y, y_at))
 
 
 @_for_each_tile
 @njit(inline="always")
 def _average(breadth, t, arguments):
     """y[y_at + :] = the sum over i, j of shares[share] x[x_at + i x_steps[0] + j x_steps[1] + :]"""
-    taps, x, x_at, x_steps, shares, share, y, y_at = arguments
-    total, lanes = no_sums(ONE, breadth, x), REGISTER_BYTES // x.itemsize
+    taps, lanes, x, x_at, x_steps, shares, share, y, y_at = arguments
+    total = no_sums(ONE, breadth, x)
     for i in range(taps[0]):
         for j in range(taps[1]):
-            total = add_products(total, breadth, shares, share, 0, x, x_at + t + i * x_steps[0] + j * x_steps[1], lanes)
+            pixel = x_at + t + i * x_steps[0] + j * x_steps[1]
+            total = add_products(total, breadth, shares, share, 0, x, pixel, lanes)
     store_tile(total, breadth, y, y_at + t, 0)
 
 
 @compiled_kernel()
 def _avg_pool2d_grad(first, last, dy, rows, columns, shares, dx):
-    (C, OH, OW, N), (_, H, W, _) = dy.shape, dx.shape
+    (C, OH, OW, N), (_, H, W, _), lanes = dy.shape, dx.shape, REGISTER_BYTES // dy.itemsize
+    numbers, parts, sums = numbers_of(dy), numbers_of(shares), numbers_of(dx)
     for task in range(first, last):
         h, c = task // C, task % C
         taps, p, dy_row, dx_row = rows[h, 1], rows[h, 2], (c * OH + rows[h, 2]) * OW, (c * H + h) * W
@@ -169,7 +175,7 @@ def _avg_pool2d_grad(first, last, dy, rows, columns, shares, dx):
             q = columns[w, 2]
             if taps == 1 and columns[w, 1] == 1:  # as nearly everywhere
                 pixel, seen, share = (dx_row + w) * N, (dy_row + q) * N, p * OW + q
-                _average(N, dy.itemsize, ((1, 1), dy, seen, (0, 0), shares, share, dx, pixel))
+                _average(N, lanes, ((1, 1), lanes, numbers, seen, (0, 0), parts, share, sums, pixel))
                 continue
             if taps * columns[w, 1] == 0:  # between windows
                 dx[c, h, w] = 0
@@ -192,23 +198,23 @@ def _add(first, numbers, share, total):
 @compiled_kernel()
 def _avg_pool2d_grad_tiled(first, last, dy, taps, shares, dx):
     """Where the windows tile the image: each spreads its gradient over its own pixels. All shares are the same."""
-    (C, OH, OW, N), W = dy.shape, dx.shape[2]
+    (C, OH, OW, N), W, lanes = dy.shape, dx.shape[2], REGISTER_BYTES // dy.itemsize
+    dy, shares, dx = numbers_of(dy), numbers_of(shares), numbers_of(dx)
     for task in range(first, last):
         p, c = task // C, task % C
         for q in range(OW):
             dy_at, dx_at = ((c * OH + p) * OW + q) * N, ((c * OH + p) * taps[0] * W + q * taps[1]) * N
             if taps[0] == 2 and taps[1] == 2:
-                _spread(N, dy.itemsize, ((2, 2), dy, dy_at, shares, dx, dx_at, (W * N, N)))
+                _spread(N, lanes, ((2, 2), lanes, dy, dy_at, shares, dx, dx_at, (W * N, N)))
             else:
-                _spread(N, dy.itemsize, (taps, dy, dy_at, shares, dx, dx_at, (W * N, N)))
+                _spread(N, lanes, (taps, lanes, dy, dy_at, shares, dx, dx_at, (W * N, N)))
 
 
 @_for_each_tile
 @njit(inline="always")
 def _spread(breadth, t, arguments):
     """dx[dx_at + i dx_steps[0] + j dx_steps[1] + :] = the share of dy[dy_at + :], for all i and j"""
-    taps, dy, dy_at, shares, dx, dx_at, dx_steps = arguments
-    lanes = REGISTER_BYTES // dy.itemsize
+    taps, lanes, dy, dy_at, shares, dx, dx_at, dx_steps = arguments
     part = add_products(no_sums(ONE, breadth, dy), breadth, shares, 0, 0, dy, dy_at + t, lanes)
     for i in range(taps[0]):
         for j in range(taps[1]):
@@ -217,16 +223,17 @@ def _spread(breadth, t, arguments):
 
 @compiled_kernel()
 def _max_pool2d(first, last, x, rows, columns, KW, y, winners):
-    (C, OH, OW, N), (_, H, W, _) = y.shape, x.shape
+    (C, OH, OW, N), (_, H, W, _), lanes = y.shape, x.shape, REGISTER_BYTES // x.itemsize
+    x, y, winners = numbers_of(x), numbers_of(y), numbers_of(winners)
     for task in range(first, last):
         p, c = task // C, task % C
         tap, taps, x_row, y_row = rows[p, 0] * KW, rows[p, 1], (c * H + rows[p, 2]) * W, (c * OH + p) * OW
         for q in range(OW):
             place, x_at, y_at = tap + columns[q, 0], (x_row + columns[q, 2]) * N, (y_row + q) * N
             if taps == 2 and columns[q, 1] == 2:  # as above
-                _largest(N, x.itemsize, ((2, 2), x, x_at, (W * N, N), place, KW, y, winners, y_at))
+                _largest(N, lanes, ((2, 2), x, x_at, (W * N, N), place, KW, y, winners, y_at))
             else:
-                _largest(N, x.itemsize, ((taps, columns[q, 1]), x, x_at, (W * N, N), place, KW, y, winners, y_at))
+                _largest(N, lanes, ((taps, columns[q, 1]), x, x_at, (W * N, N), place, KW, y, winners, y_at))
 
 
 @_for_each_tile
@@ -247,15 +254,16 @@ def _largest(breadth, t, arguments):
 @compiled_kernel()
 def _max_pool2d_scatter_tiled(first, last, dy, winners, taps, dx):
     """Where the windows tile the image, as above."""
-    (C, OH, OW, N), W = dy.shape, dx.shape[2]
+    (C, OH, OW, N), W, lanes = dy.shape, dx.shape[2], REGISTER_BYTES // dy.itemsize
+    dy, winners, dx = numbers_of(dy), numbers_of(winners), numbers_of(dx)
     for task in range(first, last):
         p, c = task // C, task % C
         for q in range(OW):
             dy_at, dx_at = ((c * OH + p) * OW + q) * N, ((c * OH + p) * taps[0] * W + q * taps[1]) * N
             if taps[0] == 2 and taps[1] == 2:
-                _send_to_winner(N, dy.itemsize, ((2, 2), dy, winners, dy_at, dx, dx_at, (W * N, N)))
+                _send_to_winner(N, lanes, ((2, 2), dy, winners, dy_at, dx, dx_at, (W * N, N)))
             else:
-                _send_to_winner(N, dy.itemsize, (taps, dy, winners, dy_at, dx, dx_at, (W * N, N)))
+                _send_to_winner(N, lanes, (taps, dy, winners, dy_at, dx, dx_at, (W * N, N)))
 
 
 @_for_each_tile
