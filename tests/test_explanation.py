@@ -63,7 +63,7 @@ def test_an_operation_without_kernels_says_so(on_backend) -> None:
 def test_numba_says_which_way_it_takes_and_why() -> None:
     pytest.importorskip("numba")
     with minigrad.use_backend("numba"):
-        weight = minigrad.ones(200, 100, 5, 5)
+        weight = minigrad.ones(300, 100, 5, 5)
         many = minigrad.explain(minigrad.conv2d, minigrad.ones(32, 100, 6, 6), weight)
         few = minigrad.explain(minigrad.conv2d, minigrad.ones(1, 100, 6, 6), weight)
     assert "pieces of up to 64 numbers, read where they lie" in many

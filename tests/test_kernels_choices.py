@@ -84,16 +84,23 @@ def test_the_log_tells_the_longest_piece(caplog, products: int, said: str) -> No
 @pytest.mark.parametrize(
     ("weight", "columns", "batch", "itemsize", "expected"),
     [
-        ((16, 3, 1, 1), 1, 24, 4, True),  # outputs for two registers, three channels, an eighth as many as images
-        ((15, 3, 1, 1), 1, 24, 4, False),
-        ((8, 3, 1, 1), 1, 24, 8, True),
-        ((7, 3, 1, 1), 1, 24, 8, False),
-        ((16, 2, 1, 1), 1, 1, 4, False),
-        ((16, 3, 1, 1), 1, 25, 4, False),
-        ((16, 8, 1, 1), 1, 64, 4, True),  # few images
-        ((16, 9, 1, 1), 1, 65, 4, False),
-        ((16, 3, 1, 1), 1, 1, 4, True),
-        ((16, 3, 1, 1), 1, 0, 4, False),  # that way cannot do without images
+        ((32, 3, 1, 1), 1, 24, 4, True),  # 128 bytes of outputs, three channels, an eighth as many as images
+        ((31, 3, 1, 1), 1, 24, 4, False),
+        ((16, 3, 1, 1), 1, 24, 8, True),
+        ((15, 3, 1, 1), 1, 24, 8, False),
+        ((16, 3, 1, 1), 1, 8, 4, True),  # outputs for two registers, beside pieces of one
+        ((15, 3, 1, 1), 1, 8, 4, False),
+        ((16, 3, 1, 1), 1, 9, 4, False),
+        ((16, 3, 1, 1), 2, 4, 4, True),
+        ((16, 3, 1, 1), 2, 5, 4, False),
+        ((8, 3, 1, 1), 1, 4, 8, True),
+        ((8, 3, 1, 1), 1, 5, 8, False),
+        ((32, 2, 1, 1), 1, 1, 4, False),
+        ((32, 3, 1, 1), 1, 25, 4, False),
+        ((32, 8, 1, 1), 1, 64, 4, True),  # few images
+        ((32, 9, 1, 1), 1, 65, 4, False),
+        ((32, 3, 1, 1), 1, 1, 4, True),
+        ((32, 3, 1, 1), 1, 0, 4, False),  # that way cannot do without images
         ((64, 64, 4, 4), 1, 1, 4, True),  # 2^16 sums stay in the cache
         ((64, 64, 1, 17), 1, 1, 4, False),
         ((64, 64, 1, 17), 4, 16, 4, True),  # long rows
