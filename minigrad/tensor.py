@@ -93,7 +93,7 @@ class Tensor:
         """
         if type(array) not in backend.result_types:
             array = as_result(array, backend)
-        tensor = _new(kind or Tensor)
+        tensor = _new(Tensor if kind is None else kind)
         tensor._data, tensor.backend = array, backend
         tensor.grad = tensor.requests = None
         tensor.output_index = index

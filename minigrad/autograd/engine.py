@@ -264,18 +264,19 @@ class _Pass:
         grad_outputs = [self.arrived.pop(node, None)]
         if node._outputs > 1:
             grad_outputs += [self.arrived.pop((node, index), None) for index in range(1, node._outputs)]
-        if True in needs and not node._inputs:  # another pass came in between two steps of this one
+        needed = True in needs
+        if needed and not node._inputs:  # another pass came in between two steps of this one
             raise _released(node)
         if node.requests or self.targets is not None:
             self._hand_out(node, grad_outputs)
-        if True not in needs:
+        if not needed:
             return node, grad_outputs, [], []
         if (o := function.observer) is None:
             grad_inputs = self._apply_rule(node, grad_outputs, needs)
         else:
             grad_inputs = o.watching(self._apply_rule)(node, grad_outputs, needs)
         if not self.retain_graph:
-            node.release()
+            node._inputs = node._arrays = node._result = ()  # released: another pass through it is an error
         return node, grad_outputs, grad_inputs, self._pass_on(inputs, grad_inputs, needs)
 
     def _hand_out(self, node: Function, gradients: list[Tensor | None]) -> None:
@@ -337,7 +338,13 @@ class _Pass:
                 key = tensor if node is None else (node, tensor.output_index) if tensor.output_index else node
                 before = total = arrived.get(key)
                 if gradient is not None:
-                    arrived[key] = total = gradient if before is None else self._sum(before, gradient)
+                    if before is None:
+                        total = gradient
+                    elif self.create_graph or function.observer is not None:
+                        total = before + gradient  # recorded, and seen by the observer
+                    else:
+                        total = _wrap(before._data + gradient._data, before.backend)  # others may hold the old ones
+                    arrived[key] = total
                 if node is None:
                     self.uses_left[tensor] = left = self.uses_left[tensor] - 1
                     if left == 0 and total is not None:
@@ -346,10 +353,6 @@ class _Pass:
                 sums.append((before, total))
             index += 1
         return sums
-
-    def _sum(self, a: Tensor, b: Tensor) -> Tensor:
-        """A new tensor: others may hold the old ones. Recorded, and seen by an observer, where that is asked for."""
-        return a + b if self.create_graph or function.observer else _wrap(a._data + b._data, a.backend)
 
     def _finish_leaf(self, leaf: Tensor, gradient: Tensor) -> None:
         gradient = _run_hooks(asked.hooks, gradient) if (asked := leaf.requests) and asked.hooks else gradient

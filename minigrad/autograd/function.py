@@ -122,18 +122,27 @@ class Function:
             node.__dict__.update(parameters)
         try:
             backend = node.backend = inputs[0].backend
-            arrays, needs, scalars = [], [], cls._takes_scalars
-            for tensor in inputs:
-                if tensor.backend is not backend:
-                    raise _mixed_backends(cls, inputs)
-                array = tensor._data
-                arrays.append(array if scalars or type(array) is backend.array_type else tensor.data)
-                needs.append(tensor._requires_grad)
+            if len(inputs) == 2:  # most often; a loop takes as long as the product of two scalars
+                a, b = inputs
+                alike, arrays, needs = b.backend is backend, (a._data, b._data), (a._requires_grad, b._requires_grad)
+            else:
+                alike, arrays, needs = True, [], []
+                for tensor in inputs:
+                    alike = alike and tensor.backend is backend
+                    arrays.append(tensor._data)
+                    needs.append(tensor._requires_grad)
         except (AttributeError, IndexError):
             raise _not_tensors(cls, inputs) from None
+        if not alike:
+            raise _mixed_backends(cls, inputs)
+        if not cls._takes_scalars:
+            for array in arrays:
+                if type(array) is not backend.array_type:
+                    arrays = [tensor.data for tensor in inputs]
+                    break
         maker = node if True in needs and grad_mode.enabled else None
         try:
-            # a star takes as long as the product of two scalars, and two inputs are the most frequent
+            # a star takes as long as that, too
             result = node.forward(arrays[0], arrays[1]) if len(arrays) == 2 else node.forward(*arrays)
             if type(result) is tuple:
                 outputs: Any = tuple([_wrap(array, node.backend, maker, index) for index, array in enumerate(result)])
@@ -148,10 +157,6 @@ class Function:
             node._needs, node._inputs, node._arrays = tuple(needs), inputs, arrays
             node._result, node._outputs = result, len(result) if type(result) is tuple else 1
         return outputs if watcher is None else watcher.computed(node, parameters, inputs, outputs)
-
-    def release(self) -> None:
-        """Lets go of inputs and results; what forward has set stays. Another pass through it is an error."""
-        self._inputs = self._arrays = self._result = ()
 
     @classmethod
     def name(cls) -> str:

@@ -212,6 +212,8 @@ def short_tile_sums(n, lanes, first, last, terms, x, weight, bias, y, at, steps)
     """What tile_sums says for n numbers, at most a register of so many lanes, and all outputs before the last one."""
     if n == lanes // 2:
         o = tile_sums(SIX, NARROW, first, last, terms, x, weight, bias, y, at, steps)
+    elif n == len(HALF) * lanes:  # AVX2, where half a tile is one register
+        o = tile_sums(SIX, HALF, first, last, terms, x, weight, bias, y, at, steps)
     else:
         o = tile_sums(SIX, n, first, last, terms, x, weight, bias, y, at, steps)
     if o < last:
