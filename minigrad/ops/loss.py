@@ -45,11 +45,12 @@ class CrossEntropyGrad(Function):
     dL/de = the reduction of sum dL/dg (p - onehot), one for each row;   dL/dp = dL/dg d
     """
 
+    takes_scalars = True
     labels: Any
     reduction: str
 
     def forward(self, e, p):
-        d = self.xp.asarray(e / len(p)) if self.reduction == "mean" else e
+        d = self.xp.asarray(e / len(p) if self.reduction == "mean" else e)
         return self.kernels.softmax_cross_entropy_grad(d, p, self.labels)
 
     def backward(self, dg):
