@@ -117,6 +117,8 @@ class Function:
         Tensor, ValueError (with the operation's name) for shapes that `forward` cannot combine, and RuntimeError for
         inputs of different backends.
         """
+        arrays: Any  # by input, as `needs`
+        needs: Any
         node, watcher = cls(), observer
         if parameters:
             node.__dict__.update(parameters)
