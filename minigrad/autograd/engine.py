@@ -6,9 +6,7 @@ shows or checks backpropagation reads the steps it yields.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from types import NoneType
 from typing import Any, NamedTuple
 
 from ..backends import SCALARS
@@ -21,8 +19,6 @@ _wrap = Tensor._wrap
 
 Tensors = Sequence[Tensor]
 Gradients = Sequence[Tensor | None]
-Visit = tuple[int, Function, tuple[Tensor, ...], tuple[bool, ...]]  # a node's number, the node, its inputs and needs
-Sums = list[tuple[Tensor | None, Tensor | None]]  # for each input of a node: before a contribution, and after it
 
 
 class Step(NamedTuple):
@@ -172,27 +168,27 @@ def topological_order(roots: Tensors) -> list[Function]:
     return [node for _, node, _, _ in _search(roots, 0)[0]]
 
 
-def _search(roots: Tensors, oldest: int) -> tuple[list[Visit], dict[Tensor, int], list[Function]]:
-    """What a pass reads of the nodes below the roots, numbered from `oldest` on: their visits, the oldest first; how
-    often each leaf is used where it needs a gradient; and which nodes have been released."""
+def _search(roots: Tensors, oldest: int) -> tuple[list[Any], dict[Tensor, int], list[Function]]:
+    """What a pass reads of the nodes below the roots, numbered from `oldest` on: their visits, the oldest first, each a
+    node's number, the node, its inputs and its needs; how often each leaf is used where it needs a gradient; and which
+    nodes have been released."""
     found: set[Function] = set()
-    visits, released = [], []
-    uses = dict(Counter([root for root in roots if root.grad_fn is None]))
-    stack = [root.grad_fn for root in roots if root.grad_fn is not None]
-    while stack:
-        node = stack.pop()
-        if node not in found and (number := node._number) >= oldest:
-            found.add(node)
-            inputs, needs, index = node._inputs, node._needs, 0
-            visits.append((number, node, inputs, needs))
-            if not inputs and number > oldest:
-                released.append(node)
-            for tensor in inputs:
-                if (maker := tensor.grad_fn) is not None:
-                    stack.append(maker)
-                elif needs[index]:
+    uses: dict[Tensor, int] = {}
+    visits: list[Any] = [(0, None, roots, (True,) * len(roots))]  # as if the roots were the inputs of a node
+    released = []
+    for _, _, tensors, needed in visits:  # and those that are found on the way
+        index = 0
+        for tensor in tensors:
+            if (node := tensor.grad_fn) is None:
+                if needed[index]:
                     uses[tensor] = uses.get(tensor, 0) + 1
-                index += 1
+            elif node not in found and (number := node._number) >= oldest:
+                found.add(node)
+                visits.append((number, node, node._inputs, node._needs))
+                if not node._inputs and number > oldest:
+                    released.append(node)
+            index += 1
+    del visits[0]
     visits.sort()  # no two have the same number
     return visits, uses, released
 
@@ -203,7 +199,7 @@ class _Pass:
     def __init__(
         self, roots: Tensors, seeds: Tensors, retain_graph: bool | None, create_graph: bool, targets: Tensors | None
     ) -> None:
-        if not isinstance(create_graph, bool) or not isinstance(retain_graph, (bool, NoneType)):
+        if not isinstance(create_graph, bool) or not isinstance(retain_graph, bool | None):
             raise TypeError(f"graph flags are True or False, got {create_graph=} and {retain_graph=}")
         self.roots, self.seeds = roots, seeds if create_graph else [_wrap(seed._data, seed.backend) for seed in seeds]
         self.create_graph = create_graph
@@ -258,18 +254,17 @@ class _Pass:
     def _start(self) -> None:
         self._pass_on(self.roots, self.seeds, (True,) * len(self.roots))
 
-    def _visit(self) -> tuple[Function, Gradients, Gradients, Sums]:
+    def _visit(self) -> tuple[Function, Gradients, Gradients, list[Any]]:
         """Applies the next node's rule and passes its gradients on. Returns what a `Step` tells."""
         _, node, inputs, needs = self.plan.pop()
         grad_outputs = [self.arrived.pop(node, None)]
         if node._outputs > 1:
             grad_outputs += [self.arrived.pop((node, index), None) for index in range(1, node._outputs)]
-        needed = True in needs
-        if needed and not node._inputs:  # another pass came in between two steps of this one
+        if True in needs and not node._inputs:  # another pass came in between two steps of this one
             raise _released(node)
         if node.requests or self.targets is not None:
             self._hand_out(node, grad_outputs)
-        if not needed:
+        if True not in needs:
             return node, grad_outputs, [], []
         if (o := function.observer) is None:
             grad_inputs = self._apply_rule(node, grad_outputs, needs)
@@ -326,7 +321,7 @@ class _Pass:
         # It may be a saved tensor as it is.
         return gradient if self.create_graph else _wrap(gradient._data, gradient.backend)
 
-    def _pass_on(self, tensors: Tensors, gradients: Gradients, needs: Sequence[bool]) -> Sums:
+    def _pass_on(self, tensors: Tensors, gradients: Gradients, needs: Sequence[bool]) -> list[Any]:
         """Adds a contribution to what has arrived for each of the tensors that need one. A leaf that has all of its own
         gets its `grad`. Returns the sums before and after, for who watches."""
         arrived, watched, sums, index = self.arrived, self.watched, [], 0
@@ -338,13 +333,10 @@ class _Pass:
                 key = tensor if node is None else (node, tensor.output_index) if tensor.output_index else node
                 before = total = arrived.get(key)
                 if gradient is not None:
-                    if before is None:
-                        total = gradient
-                    elif self.create_graph or function.observer is not None:
-                        total = before + gradient  # recorded, and seen by the observer
-                    else:
-                        total = _wrap(before._data + gradient._data, before.backend)  # others may hold the old ones
-                    arrived[key] = total
+                    if before is not None:  # a new tensor: others may hold the old ones
+                        seen = self.create_graph or function.observer  # the sum is recorded, or observed
+                        gradient = before + gradient if seen else _wrap(before._data + gradient._data, before.backend)
+                    arrived[key] = total = gradient
                 if node is None:
                     self.uses_left[tensor] = left = self.uses_left[tensor] - 1
                     if left == 0 and total is not None:

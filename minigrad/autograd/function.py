@@ -117,8 +117,6 @@ class Function:
         Tensor, ValueError (with the operation's name) for shapes that `forward` cannot combine, and RuntimeError for
         inputs of different backends.
         """
-        arrays: Any  # by input, as `needs`
-        needs: Any
         node, watcher = cls(), observer
         if parameters:
             node.__dict__.update(parameters)
@@ -126,7 +124,7 @@ class Function:
             backend = node.backend = inputs[0].backend
             if len(inputs) == 2:  # most often; a loop takes as long as the product of two scalars
                 a, b = inputs
-                alike, arrays, needs = b.backend is backend, (a._data, b._data), (a._requires_grad, b._requires_grad)
+                alike, arrays, needs = b.backend is backend, [a._data, b._data], [a._requires_grad, b._requires_grad]
             else:
                 alike, arrays, needs = True, [], []
                 for tensor in inputs:
@@ -137,11 +135,8 @@ class Function:
             raise _not_tensors(cls, inputs) from None
         if not alike:
             raise _mixed_backends(cls, inputs)
-        if not cls._takes_scalars:
-            for array in arrays:
-                if type(array) is not backend.array_type:
-                    arrays = [tensor.data for tensor in inputs]
-                    break
+        if not (cls._takes_scalars or SCALARS.isdisjoint(map(type, arrays))):
+            arrays = [tensor.data for tensor in inputs]
         maker = node if True in needs and grad_mode.enabled else None
         try:
             # a star takes as long as that, too
