@@ -114,6 +114,13 @@ def test_outer_products_are_taken_for_many_channels_and_few_images(
     assert ("outer products" in caplog.text) is expected
 
 
+def test_outer_products_look_at_the_longest_piece() -> None:
+    view = outputs_view((4, 7), (4, 7), (3, 3), (1, 1), (1, 1))
+    assert view.lengths == (1, 5, 1)
+    assert not ways.takes_outer_products((16, 3, 3, 3), view, 2, 4)  # 40 bytes
+    assert ways.takes_outer_products((16, 3, 3, 3), view, 1, 4)
+
+
 LAYOUTS = {
     "rows": lambda *shape: np.empty(shape, np.float32),
     "columns": lambda *shape: np.empty(shape, np.float32, order="F"),

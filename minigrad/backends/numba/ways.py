@@ -40,7 +40,7 @@ SMALL_PRODUCT = 400_000  # the same for tiles, and for the BLAS, which wants its
 SHORTEST_RUN = 8  # numbers that are worth a register, or half of one
 SHORTEST_COLUMN = 5  # the same for large products of a weight that lies by output, at which the BLAS is slow
 FEW_IMAGES, SUMS_IN_CACHE, LONG_ROW = 64, 1 << 16, 64  # for outer products; the second and third in numbers
-MANY_OUTPUTS = 128  # bytes: for outer products, too
+MANY_OUTPUTS = 128  # bytes, two of the largest registers: for outer products, too
 LONG_DOT = 128  # numbers beside which summing the lanes of a register in the end is little
 LONG_BATCH = 256  # examples beside which that is so little that they need not be turned around
 LONG_NAIVE_SUM = 512  # numbers that may be added up one by one
@@ -76,7 +76,7 @@ def takes_outer_products(weight: tuple[int, ...], view: View, batch: int, itemsi
     """
     outputs, channels = weight[:2]
     short = max(view.lengths) * batch * itemsize <= REGISTER_BYTES
-    enough = 2 * REGISTER_BYTES if short else max(2 * REGISTER_BYTES, MANY_OUTPUTS)
+    enough = 2 * REGISTER_BYTES if short else MANY_OUTPUTS
     many = outputs * itemsize >= enough and channels >= 3 and 8 * channels >= batch
     few_images = 0 < batch <= FEW_IMAGES
     worth_it = math.prod(weight) <= SUMS_IN_CACHE or len(view.columns) * batch >= LONG_ROW
