@@ -201,6 +201,27 @@ def test_the_dtypes_of_the_inputs_choose_the_version(kernel_of_two_inputs, kerne
     assert len(kernels[0].signatures) == 4
 
 
+def repeats(first, last, x, y, number):
+    for i in range(first, last):
+        y[i] = x[0] + number
+
+
+@pytest.fixture
+def kernel_of_one_input(kernels, shared_out_anew) -> Callable:
+    kernel = compiled_kernel()(repeats)
+    for dtype in ("float64", "float32"):
+        kernel(1, np.ones(1, dtype), np.ones(1), 1)
+    return kernel
+
+
+def test_one_input_alone_chooses_the_version(kernel_of_one_input, kernels) -> None:
+    for dtype in ("float64", "float32"):
+        y = np.empty(2)
+        kernel_of_one_input(2, np.array([1 / 3], dtype), y, 1)
+        np.testing.assert_array_equal(y, np.repeat(np.array([1 / 3], dtype).astype("float64") + 1, 2))
+    assert len(kernels[0].signatures) == 2
+
+
 def fails(first, last, x):
     if x[first] == 0.0:
         raise ValueError("numba's threads tell nobody")
