@@ -139,7 +139,7 @@ class Function:
             arrays = [tensor.data for tensor in inputs]
         maker = node if True in needs and grad_mode.enabled else None
         try:
-            # a star takes as long as that, too
+            # a star, too, takes as long as the product of two scalars
             result = node.forward(arrays[0], arrays[1]) if len(arrays) == 2 else node.forward(*arrays)
             if type(result) is tuple:
                 outputs: Any = tuple([_wrap(array, node.backend, maker, index) for index, array in enumerate(result)])

@@ -142,8 +142,7 @@ class Optimizer:
         return states
 
     def _options(self, group: dict[str, Any]) -> dict[str, Any]:
-        """Python's numbers for NumPy's, which would make float64 of float32 arrays."""
-        return {name: value.item() if isinstance(value := group[name], np.generic) else value for name in self.defaults}
+        return {name: python_number(group[name]) for name in self.defaults}
 
     def _with_gradients(self, group: dict[str, Any]) -> list[Tensor]:
         """The group's parameters that have a gradient, which is one of theirs."""
