@@ -104,19 +104,15 @@ class FlatOptimizer(Optimizer):
         before, self._flats = self._flats, {}
         for group in self.param_groups:
             options = self._options(group)
-            alike: dict[tuple[Any, ...], tuple[list[Tensor], list[dict[str, Any]]]] = {}  # what one kernel call updates
-            last: tuple[Any, ...] = ()
+            alike: dict[tuple[Any, ...], list[Tensor]] = {}  # parameters that one kernel call can update
             parameters = self._with_gradients(group)
             for parameter, state in zip(parameters, self._states_of(parameters), strict=True):
                 key = parameter.backend, parameter._data.dtype, state.get("step"), *state
-                if key != last:  # most are like the one before
-                    members, states = alike.setdefault(last := key, ([], []))
-                members.append(parameter)
-                states.append(state)
-            for (backend, dtype, *_), (members, states) in alike.items():
+                alike.setdefault(key, []).append(parameter)
+            for (backend, dtype, *_), members in alike.items():
                 place = backend, dtype, *members
                 self._flats[place] = flat = before.get(place) or self._lay_out(backend, dtype, members)
-                self._update_members(flat, members, states, options)
+                self._update_members(flat, members, options)
 
     def _lay_out(self, backend: Backend, dtype: np.dtype, members: list[Tensor]) -> Flat:
         flat = Flat(backend, dtype, [parameter.shape for parameter in members])
@@ -125,9 +121,8 @@ class FlatOptimizer(Optimizer):
             requests_of(parameter).copy = partial(_place_gradient, ref(flat), index)
         return flat
 
-    def _update_members(
-        self, flat: Flat, members: list[Tensor], states: list[dict[str, Any]], options: dict[str, Any]
-    ) -> None:
+    def _update_members(self, flat: Flat, members: list[Tensor], options: dict[str, Any]) -> None:
+        states = [self.state[parameter] for parameter in members]
         state = {
             name: value if isinstance(value, int) else flat.whole(name, [state[name] for state in states])
             for name, value in states[0].items()
