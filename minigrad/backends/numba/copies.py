@@ -12,9 +12,11 @@ from .views import View
 
 BLOCK = 256  # bytes: 64 images in float32
 LARGE, MANY = 4096, 64  # from how many bytes a batch, from how many pieces a sum is worth copying
+TILE = len(WIDE) * REGISTER_BYTES  # bytes: with AVX2 less than a block, and blocks of so much are worth it earlier
 ENOUGH_OUTPUTS = 24  # so many take each copied piece that the copy is little beside that
 TURNED = 4  # blocks of what is turned around, at most
 CACHED = 1 << 20  # bytes of a block that stay in the second-level cache
+LARGE_IN_TILES, CACHED_IN_TILES = LARGE >> 3, CACHED >> 3  # likewise, for blocks that are one tile wide
 ALIKE = 4096  # bytes: what lies a multiple of them apart has the same few places in a first-level cache
 
 
@@ -65,9 +67,12 @@ def blocks_of(x_shape: tuple[int, ...], itemsize: int, channels: int, view: View
     """Into how many blocks of images a large batch is cut. A task then lays its block's pieces side by side: in x they
     are so far apart, and at such regular distances, that a cache has places for few of them at a time."""
     _, H, W, N = x_shape
-    if N * itemsize < LARGE or channels * view.taps < MANY or channels * H * W * BLOCK > CACHED:
+    block, large, cached = BLOCK, LARGE, CACHED
+    if TILE < BLOCK and N * itemsize < LARGE and view.taps > 1:
+        block, large, cached = TILE, LARGE_IN_TILES, CACHED_IN_TILES
+    if N * itemsize < large or channels * view.taps < MANY or channels * H * W * block > cached:
         return 1
-    return -(-N * itemsize // BLOCK)
+    return -(-N * itemsize // block)
 
 
 def turned_blocks(x_shape: tuple[int, ...], itemsize: int) -> int:
@@ -84,33 +89,29 @@ def is_packed(x_shape: tuple[int, ...], itemsize: int, channels: int, outputs: i
 
 
 @compiled_function()
-def pack(terms, x, x_at, steps, run, tiles, panel):
-    """Copies what the terms of some tiles take of x, in their order, into the panel, tile by tile.
+def pack(terms, x, x_at, x_steps, run, tiles, steps, tile_step, panel):
+    """Copies what the terms of some tiles take of x into the panel, tile by tile.
 
     Args:
-        x_at, steps: the place in x that the run's first number sees through the first term, and how far it is from an
-            input, a row and a column to the next.
+        terms: how many inputs, rows and columns.
+        x_at, x_steps: the place in x that the run's first number sees through the first term, and how far it is from an
+            input, a row and a column to the next; likewise `steps` in a tile of the panel.
         run: t, N, shift: the first tile begins with number t of the run; a pixel has N numbers, and what neighbouring
             pixels see is `shift` apart.
-
-    Returns the panel's steps from an input, a row, a column and a register to the next; and its step from tile to tile.
     """
     lanes = REGISTER_BYTES // x.itemsize
-    (t, N, shift), size = run, len(WIDE) * lanes
-    places = np.empty(tiles * len(WIDE), np.int64)  # of the registers of each term
+    (t, N, shift), places = run, np.empty(tiles * len(WIDE), np.int64)  # of the registers of each term
     for v in range(len(places)):
         places[v] = x_at + seen_at(t + v * lanes, N, shift)
-    tile_step, k = (terms[1] - terms[0]) * terms[2] * terms[3] * size, 0
-    for c in range(terms[0], terms[1]):
-        for i in range(terms[2]):
-            for j in range(terms[3]):
-                term = c * steps[0] + i * steps[1] + j * steps[2]
+    for c in range(terms[0]):  # the outermost: what neighbouring terms of an input see are mostly the same cache lines
+        for i in range(terms[1]):
+            for j in range(terms[2]):
+                seen = c * x_steps[0] + i * x_steps[1] + j * x_steps[2]
+                at = c * steps[0] + i * steps[1] + j * steps[2]
                 for tile in range(tiles):
                     for v in range(len(WIDE)):
-                        register = load_tile(ONE, ONE, x, places[tile * len(WIDE) + v] + term, 0)
-                        store_tile(register, ONE, panel, k + tile * tile_step + v * lanes, 0)
-                k += size
-    return (terms[2] * terms[3] * size, terms[3] * size, size, lanes), tile_step
+                        register = load_tile(ONE, ONE, x, places[tile * len(WIDE) + v] + seen, 0)
+                        store_tile(register, ONE, panel, at + tile * tile_step + v * lanes, 0)
 
 
 @njit(inline="always")

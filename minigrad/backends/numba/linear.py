@@ -164,17 +164,18 @@ def _sums_of_rows(rows, weight, by_output, bias, y):
     """y[k] = bias[k] + sum over j of w[j, k] rows[j], where the weight is w, or w.T if it lies by output"""
     J, (K, length), lanes = len(rows), y.shape, REGISTER_BYTES // y.itemsize
     zero, one = np.int64(0), np.int64(1)  # no literals: with such, the tiles would be compiled once more
-    w_steps = (one, zero, zero, J) if by_output else (K, zero, zero, one)
-    terms, steps, size = (zero, J, one, one), ((length, zero, zero, lanes), w_steps, length), len(WIDE) * lanes
+    w_step, w_next = (one, J) if by_output else (K, one)
+    work, size = ((one, one, J), np.bool_(False)), len(WIDE) * lanes
+    steps = ((zero, zero, length), lanes), ((zero, zero, w_step), w_next), length
     x, weight, bias, sums = numbers_of(rows), numbers_of(weight), numbers_of(bias), numbers_of(y)
     whole = length // size * size
     for t in range(0, whole, size):
-        k = tile_sums(SIX, WIDE, zero, K, terms, x, weight, bias, sums, (t, zero, t), steps)
+        k = tile_sums(SIX, WIDE, zero, K, work, x, weight, bias, sums, (t, zero, t), steps)
         if k < K:
-            tile_sums(TWO, WIDE, k, K, terms, x, weight, bias, sums, (t, zero, t), steps)
+            tile_sums(TWO, WIDE, k, K, work, x, weight, bias, sums, (t, zero, t), steps)
     for t in range(whole, length, lanes):
         n = min(lanes, length - t)
-        short_tile_sums(n, lanes, zero, K, terms, x, weight, bias, sums, (t, zero, t), steps)
+        short_tile_sums(n, lanes, zero, K, work, x, weight, bias, sums, (t, zero, t), steps)
 
 
 @compiled_function(for_python=True)

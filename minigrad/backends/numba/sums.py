@@ -14,7 +14,7 @@ from numba import njit
 
 from ..numpy.layout import Pair
 from .compiler import compiled_function, compiled_kernel
-from .copies import BLOCK, block_of, blocks_of, is_packed, pack, seen_at, turned, turned_blocks
+from .copies import ALIKE, TILE, block_of, blocks_of, is_packed, pack, seen_at, turned, turned_blocks
 from .memory import check_shape, contiguous, empty
 from .tasks import BANDS_SIZE, TASKS, part_of, parts_of
 from .tile import (
@@ -35,7 +35,7 @@ from .tile import (
 from .views import View
 
 DEPTH = 160  # terms of a sum taken at a time, so that their pieces stay in the first-level cache for all outputs
-TOGETHER = 4  # tiles whose pieces are packed at a time, so that they come from memory as longer runs
+TOGETHER = 1024 // TILE  # tiles whose pieces are packed at a time, so that they come from memory as longer runs
 
 
 class Sums(NamedTuple):
@@ -73,7 +73,7 @@ def plan_sums(
     # a tile's registers may lie anywhere where they are packed, and at regular distances where each is a pixel
     if pixel == REGISTER_BYTES or (packs and pixel % REGISTER_BYTES == 0):
         runs = view.spans
-    panel = TOGETHER * max(DEPTH, view.taps) * len(WIDE) * REGISTER_BYTES // itemsize if packs else 0
+    panel = TOGETHER * max(DEPTH, view.taps) * TILE // itemsize if packs else 0
     cuts = blocks, bands, parts, turn, panel
     arguments = shape, steps, view.rows, view.columns, runs, view.steps, cuts
     return Sums(blocks * G * bands * parts, arguments, output, no_bias)
@@ -127,7 +127,7 @@ def _weighted_sums(first, last, x, weight, bias, y, shape, steps, rows, columns,
     (blocks, bands, parts, turn, panel_size), (row_steps, column_steps) = cuts, view_steps
     for task in range(first, last):
         block, g, band = task // (parts * bands * G), task // (parts * bands) % G, task // parts % bands
-        images, seen = part_of(block, blocks, N, BLOCK // x.itemsize), x[g * C : (g + 1) * C]
+        images, seen = part_of(block, blocks, N, TILE // x.itemsize), x[g * C : (g + 1) * C]
         if blocks > 1 or turn:
             seen = block_of(seen, images, turn)
         outputs, panel = part_of(task % parts, parts, O, len(SIX)), np.empty(panel_size, x.dtype)
@@ -148,55 +148,68 @@ def _row_of_sums(place, x, weight, shape, steps, bias, tables, row_steps, column
             they lie.
     """
     (_, O, C), (_, OH, OW, N), (_, H, W, B), (g, p, images, (first, last)) = shape, y.shape, x.shape, place
-    w_steps = (steps[2], row_steps[0] * steps[3], column_steps[0], steps[1])  # to the next input, row, column, output
     y_step, lanes, (rows, columns, runs) = OH * OW * N, REGISTER_BYTES // x.itemsize, tables
-    size, pixels, packed = len(WIDE) * lanes, numbers_of(x), numbers_of(panel)
+    size, pixels, packed, packs = len(WIDE) * lanes, numbers_of(x), numbers_of(panel), panel.size > 0
     weight, bias, y = numbers_of(weight), numbers_of(bias[g * O :]), numbers_of(y)
     behind_sixes = first + in_sixes(last - first)
+    # to the next input, row and column: in x, and in the weight
+    x_steps = H * W * B, row_steps[1] * W * B, column_steps[1] * B
+    w_steps = steps[2], row_steps[0] * steps[3], column_steps[0]
     for run in range(len(runs)):
         q, length = runs[run, 0], (runs[run, 1] - runs[run, 0]) * B
         shift = (columns[q + 1, 2] - columns[q, 2]) * B if length > B else B  # from what a pixel sees to the next one's
         apart = shift if B == lanes else lanes  # a tile's vectors in x
         # whether those of half a tile are as far apart wherever it begins; plan_sums sees to it for whole tiles
         halves = shift == B or B == lanes or B % (len(HALF) * lanes) == 0
-        x_steps = (H * W * B, row_steps[1] * W * B, column_steps[1] * B, apart)  # likewise, to what they see
-        all_steps = (x_steps, w_steps, y_step)
-        x_at = (rows[p, 2] * W + columns[q, 2]) * B
-        w_at = g * steps[0] + rows[p, 0] * steps[3] + columns[q, 0]
-        y_at = ((g * O * OH + p) * OW + q) * N + images[0]
-        depth = max(DEPTH // max(rows[p, 1] * columns[q, 1], 1), 1)
+        KI, KJ = rows[p, 1], columns[q, 1]
+        depth = max(DEPTH // max(KI * KJ, 1), 1)
         for c in range(0, max(C, 1), depth):
-            terms = (c, min(c + depth, C), rows[p, 1], columns[q, 1])
+            terms = min(depth, C - c), KI, KJ
+            # the longest loop innermost; but not over inputs that drive each other out of the cache
+            inputs_last = terms[0] > KJ and (packs or x_steps[0] * x.itemsize % ALIKE > 0)
+            work, in_weight = (in_order(terms, inputs_last), c > 0), (in_order(w_steps, inputs_last), steps[1])
+            all_steps = (in_order(x_steps, inputs_last), apart), in_weight, y_step
+            x_at = c * x_steps[0] + (rows[p, 2] * W + columns[q, 2]) * B
+            w_at = g * steps[0] + c * steps[2] + rows[p, 0] * steps[3] + columns[q, 0]
+            y_at = ((g * O * OH + p) * OW + q) * N + images[0]
             # each pair of shapes is compiled apart, which takes a second: the rare ones make do with fewer
             t = np.int64(0)
             while t < length:
                 at = (x_at + seen_at(t, B, shift), w_at, y_at + t)
                 if length - t >= size:
                     tiles, seen, seen_steps, tile_step = (length - t) // size, pixels, all_steps, len(WIDE) * apart
-                    if panel.size > 0:
-                        seen, tiles = packed, min(TOGETHER, tiles)
-                        panel_steps, tile_step = pack(terms, x.reshape(-1), x_at, x_steps, (t, B, shift), tiles, panel)
-                        seen_steps = (panel_steps, w_steps, y_step)
-                        at = (-c * panel_steps[0], w_at, y_at + t)  # the panel begins with input c
+                    if packs:
+                        seen, tiles, tile_step = packed, min(TOGETHER, tiles), terms[0] * KI * KJ * size
+                        laid = (size, KJ * terms[0] * size, terms[0] * size)  # as the loops over them go
+                        if not inputs_last:
+                            laid = (KI * KJ * size, KJ * size, size)
+                        pack(terms, x.reshape(-1), x_at, x_steps, (t, B, shift), tiles, laid, tile_step, panel)
+                        at, seen_steps = (0, w_at, y_at + t), ((in_order(laid, inputs_last), lanes), in_weight, y_step)
                     for tile in range(tiles):
                         here = (at[0] + tile * tile_step, w_at, at[2] + tile * size)
-                        o = tile_sums(SIX, WIDE, first, behind_sixes, terms, seen, weight, bias, y, here, seen_steps)
+                        o = tile_sums(SIX, WIDE, first, behind_sixes, work, seen, weight, bias, y, here, seen_steps)
                         if behind_sixes < last:
-                            o = tile_sums(FIVE, WIDE, o, last, terms, seen, weight, bias, y, here, seen_steps)
+                            o = tile_sums(FIVE, WIDE, o, last, work, seen, weight, bias, y, here, seen_steps)
                         if o < last:
-                            tile_sums(TWO, WIDE, o, last, terms, seen, weight, bias, y, here, seen_steps)
+                            tile_sums(TWO, WIDE, o, last, work, seen, weight, bias, y, here, seen_steps)
                     t += tiles * size
                 elif length - t >= len(HALF) * lanes and halves:
-                    o = tile_sums(SIX, HALF, first, last, terms, pixels, weight, bias, y, at, all_steps)
+                    o = tile_sums(SIX, HALF, first, last, work, pixels, weight, bias, y, at, all_steps)
                     for _ in range(len(HALF)):
                         at = (x_at + seen_at(t, B, shift), w_at, y_at + t)
                         if o < last:
-                            tile_sums(TWO, lanes, o, last, terms, pixels, weight, bias, y, at, all_steps)
+                            tile_sums(TWO, lanes, o, last, work, pixels, weight, bias, y, at, all_steps)
                         t += lanes
                 else:
                     n = min(lanes, length - t)
-                    short_tile_sums(n, lanes, first, last, terms, pixels, weight, bias, y, at, all_steps)
+                    short_tile_sums(n, lanes, first, last, work, pixels, weight, bias, y, at, all_steps)
                     t += n
+
+
+@njit(inline="always")
+def in_order(terms, inputs_last):
+    """What is said of inputs, rows and columns in the order of their loops, the innermost last."""
+    return (terms[1], terms[2], terms[0]) if inputs_last else terms
 
 
 @njit(inline="always")
@@ -208,61 +221,59 @@ def in_sixes(outputs):
 
 
 @njit(inline="always")
-def short_tile_sums(n, lanes, first, last, terms, x, weight, bias, y, at, steps):
+def short_tile_sums(n, lanes, first, last, work, x, weight, bias, y, at, steps):
     """What tile_sums says for n numbers, at most a register of so many lanes, and all outputs before the last one."""
     if n == lanes // 2:
-        o = tile_sums(SIX, NARROW, first, last, terms, x, weight, bias, y, at, steps)
+        o = tile_sums(SIX, NARROW, first, last, work, x, weight, bias, y, at, steps)
     elif n == len(HALF) * lanes:  # AVX2, where half a tile is one register
-        o = tile_sums(SIX, HALF, first, last, terms, x, weight, bias, y, at, steps)
+        o = tile_sums(SIX, HALF, first, last, work, x, weight, bias, y, at, steps)
     else:
-        o = tile_sums(SIX, n, first, last, terms, x, weight, bias, y, at, steps)
+        o = tile_sums(SIX, n, first, last, work, x, weight, bias, y, at, steps)
     if o < last:
-        tile_sums(TWO, n, o, last, terms, x, weight, bias, y, at, steps)
+        tile_sums(TWO, n, o, last, work, x, weight, bias, y, at, steps)
 
 
 @compiled_function()
-def tile_sums(rows, breadth, o, last, terms, x, weight, bias, y, at, steps):
-    """y[y_at + o y_step + t] = bias[o] + sum over c, i, j of weight[w_at + o w_steps[3] + ...] x[x_at + t + ...]
+def tile_sums(rows, breadth, o, last, work, x, weight, bias, y, at, steps):
+    """y[y_at + o y_step + t] = bias[o] + sum over a, b, c of weight[w_at + o w_step + ...] x[x_at + t + ...]
 
-    for each t of a tile's breadth, where "..." is c, i, j times their steps, and for outputs from o to the one before
+    for each t of a tile's breadth, where "..." is a, b, c times their steps, and for outputs from o to the one before
     `last`, as long as there are as many as the tile has rows; a tile of two is also taken for one alone, in both rows.
     Returns the first output that is left, if any is.
 
     Args:
         breadth: WIDE, HALF, NARROW, or of a tile that is cut short the number of t.
-        terms: the first input c and the one behind the last, how many i, how many j. Inputs before are in y already.
+        work: how many a, b and c, of which c is the innermost loop; and whether y has sums of terms before these, to
+            which they are added, instead of the bias.
         at: x_at, w_at, y_at.
-        steps: x_steps, from c, i and j to the next, and from one vector of a tile to the next; w_steps; y_step.
+        steps: in x, of a, b and c, and from one vector of a tile to the next; in the weight, of a, b and c, and w_step;
+            y_step.
     """
-    (x_steps, w_steps, y_step), outputs = steps, last - o
+    (rounds, begun), (in_x, (w_steps, w_step), y_step), outputs = work, steps, last - o
     behind = o + (-(-outputs // len(TWO)) if len(rows) == len(TWO) else outputs // len(rows)) * len(rows)
-    x_at = at[0] + terms[0] * x_steps[0]
     for k in range(o, behind, len(rows)):
-        step = 1 if last - k > 1 else 0
-        place, w_at = at[2] + k * y_step, at[1] + k * w_steps[3] + terms[0] * w_steps[0]
-        if terms[0] == 0:
-            tile = spread(rows, breadth, bias, k, step)
-        else:
-            tile = load_tile(rows, breadth, y, place, step * y_step)
-        tile = _add_terms(tile, breadth, terms, x, x_at, x_steps, weight, w_at, w_steps, step * w_steps[3])
-        store_tile(tile, breadth, y, place, step * y_step)
+        one = 1 if last - k > 1 else 0  # to the next output, or the same once more
+        place, w_at = at[2] + k * y_step, at[1] + k * w_step
+        tile = load_tile(rows, breadth, y, place, one * y_step) if begun else spread(rows, breadth, bias, k, one)
+        tile = _add_terms(tile, breadth, rounds, x, at[0], in_x, weight, w_at, w_steps, one * w_step)
+        store_tile(tile, breadth, y, place, one * y_step)
     return behind
 
 
 @njit(inline="always")
-def _add_terms(tile, breadth, terms, x, x_at, x_steps, weight, w_at, w_steps, w_step):
+def _add_terms(tile, breadth, rounds, x, x_at, in_x, weight, w_at, w_steps, w_step):
     """The tile with all its terms; w_step is how far the weights of its rows are apart."""
-    first, behind, KI, KJ = terms
-    if KI * KJ == 1:  # a linear layer's above all: two loops less around each term
-        for _ in range(first, behind):
-            tile = add_products(tile, breadth, weight, w_at, w_step, x, x_at, x_steps[3])
-            x_at, w_at = x_at + x_steps[0], w_at + w_steps[0]
+    (A, B, C), (x_steps, apart) = rounds, in_x
+    if A * B == 1:  # a linear layer's above all: two loops less around each term
+        for _ in range(C):
+            tile = add_products(tile, breadth, weight, w_at, w_step, x, x_at, apart)
+            x_at, w_at = x_at + x_steps[2], w_at + w_steps[2]
         return tile
-    for _ in range(first, behind):
-        for i in range(KI):
-            w, place = w_at + i * w_steps[1], x_at + i * x_steps[1]
-            for _ in range(KJ):
-                tile = add_products(tile, breadth, weight, w, w_step, x, place, x_steps[3])
+    for _ in range(A):
+        for b in range(B):
+            w, place = w_at + b * w_steps[1], x_at + b * x_steps[1]
+            for _ in range(C):
+                tile = add_products(tile, breadth, weight, w, w_step, x, place, apart)
                 w, place = w + w_steps[2], place + x_steps[2]
         x_at, w_at = x_at + x_steps[0], w_at + w_steps[0]
     return tile
@@ -285,7 +296,7 @@ def _band_of_products(place, channels, y, x, taps, image, stride, dilation, rows
     y, x, sums = numbers_of(y), numbers_of(x), numbers_of(sums)
     # of what the sums are made of: of pixels in y, which is what weighted sums call x; of factors in x, their weight;
     # and from a channel's sums to the next one's
-    steps = (0, N * GO, GO, lanes), (0, stride[1] * N, 1, H * W * N), O
+    steps = ((0, N * GO, GO), lanes), ((0, stride[1] * N, 1), H * W * N), O
     for p in range(band * OH // B, (band + 1) * OH // B):
         for start in range(0, OW, pixels):
             for row in range(rows[p, 1]):
@@ -296,21 +307,20 @@ def _band_of_products(place, channels, y, x, taps, image, stride, dilation, rows
                     h, w = rows[p, 2] + row * dilation[0], columns[q, 2] + (j - columns[q, 0]) * dilation[1]
                     y_at, x_at = (p * OW + q) * N * GO + g * O, ((g * C * H + h) * W + w) * N
                     s_at = (((band * G + g) * KH + rows[p, 0] + row) * KW + j) * C * O
-                    # from 1 to 2, as if there were sums of an input before: they are added to what is there, and no
-                    # bias is read, for which x stands once more
-                    terms = (1, 2, 1, (behind - q) * N) if stride[1] == 1 else (1, 2, behind - q, N)
+                    rounds = (1, 1, (behind - q) * N) if stride[1] == 1 else (1, behind - q, N)
+                    work = rounds, np.bool_(True)  # the sums are zeros before: no bias is read, for which x stands
                     t = 0
                     while t < O:
                         at, n = (y_at + t, x_at, s_at + t), min(lanes, O - t)
                         if O - t >= len(WIDE) * lanes:
-                            c = tile_sums(SIX, WIDE, first, last, terms, y, x, x, sums, at, steps)
+                            c = tile_sums(SIX, WIDE, first, last, work, y, x, x, sums, at, steps)
                             if (last - c) % 2 == 1:  # the three channels of a colour image, above all
-                                c = tile_sums(THREE, WIDE, c, last, terms, y, x, x, sums, at, steps)
+                                c = tile_sums(THREE, WIDE, c, last, work, y, x, x, sums, at, steps)
                             if c < last:
-                                tile_sums(TWO, WIDE, c, last, terms, y, x, x, sums, at, steps)
+                                tile_sums(TWO, WIDE, c, last, work, y, x, x, sums, at, steps)
                             t += len(WIDE) * lanes
                         else:
-                            short_tile_sums(n, lanes, first, last, terms, y, x, x, sums, at, steps)
+                            short_tile_sums(n, lanes, first, last, work, y, x, x, sums, at, steps)
                             t += n
 
 
