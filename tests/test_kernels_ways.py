@@ -442,7 +442,7 @@ def test_a_large_batch_is_cut_into_blocks_where_its_sums_have_many_pieces(g: Geo
         (Geometry(1023, 8, 6, 1, (7, 5), (3, 3)), (64, 1, 1)),
         (Geometry(1024, 8, 6, 1, (7, 5), (3, 3)), (16, 1, 1)),  # a large batch: of 64
         (Geometry(128, 7, 6, 1, (7, 5), (3, 3)), (1, 5, 1)),  # 63 pieces a sum
-        (Geometry(1023, 64, 1, 1, (7, 5), (1, 1)), (1, 7, 1)),  # each is seen by one pixel
+        (Geometry(1023, 64, 1, 1, (7, 4), (1, 1)), (1, 7, 1)),  # each is seen by one pixel
         (Geometry(128, 32, 1, 1, (8, 8), (2, 1)), (8, 1, 1)),  # a block is 128 KiB
         (Geometry(128, 32, 1, 1, (8, 9), (2, 1)), (1, 7, 1)),
     ],
