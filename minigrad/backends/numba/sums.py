@@ -151,7 +151,6 @@ def _row_of_sums(place, x, weight, shape, steps, bias, tables, row_steps, column
     y_step, lanes, (rows, columns, runs) = OH * OW * N, REGISTER_BYTES // x.itemsize, tables
     size, pixels, packed, packs = len(WIDE) * lanes, numbers_of(x), numbers_of(panel), panel.size > 0
     weight, bias, y = numbers_of(weight), numbers_of(bias[g * O :]), numbers_of(y)
-    behind_sixes = first + in_sixes(last - first)
     # to the next input, row and column: in x, and in the weight
     x_steps = H * W * B, row_steps[1] * W * B, column_steps[1] * B
     w_steps = steps[2], row_steps[0] * steps[3], column_steps[0]
@@ -165,14 +164,13 @@ def _row_of_sums(place, x, weight, shape, steps, bias, tables, row_steps, column
         depth = max(DEPTH // max(KI * KJ, 1), 1)
         for c in range(0, max(C, 1), depth):
             terms = min(depth, C - c), KI, KJ
-            # the longest loop innermost; but not over inputs that drive each other out of the cache
-            inputs_last = terms[0] > KJ and (packs or x_steps[0] * x.itemsize % ALIKE > 0)
+            # a much longer loop innermost; but not over inputs that drive each other out of the cache
+            inputs_last = terms[0] > 2 * KJ and (packs or x_steps[0] * x.itemsize % ALIKE > 0)
             work, in_weight = (in_order(terms, inputs_last), c > 0), (in_order(w_steps, inputs_last), steps[1])
             all_steps = (in_order(x_steps, inputs_last), apart), in_weight, y_step
             x_at = c * x_steps[0] + (rows[p, 2] * W + columns[q, 2]) * B
             w_at = g * steps[0] + c * steps[2] + rows[p, 0] * steps[3] + columns[q, 0]
             y_at = ((g * O * OH + p) * OW + q) * N + images[0]
-            # each pair of shapes is compiled apart, which takes a second: the rare ones make do with fewer
             t = np.int64(0)
             while t < length:
                 at = (x_at + seen_at(t, B, shift), w_at, y_at + t)
@@ -180,18 +178,15 @@ def _row_of_sums(place, x, weight, shape, steps, bias, tables, row_steps, column
                     tiles, seen, seen_steps, tile_step = (length - t) // size, pixels, all_steps, len(WIDE) * apart
                     if packs:
                         seen, tiles, tile_step = packed, min(TOGETHER, tiles), terms[0] * KI * KJ * size
-                        laid = (size, KJ * terms[0] * size, terms[0] * size)  # as the loops over them go
-                        if not inputs_last:
-                            laid = (KI * KJ * size, KJ * size, size)
-                        pack(terms, x.reshape(-1), x_at, x_steps, (t, B, shift), tiles, laid, tile_step, panel)
-                        at, seen_steps = (0, w_at, y_at + t), ((in_order(laid, inputs_last), lanes), in_weight, y_step)
+                        in_panel = (KI * KJ * size, KJ * size, size)  # as the loops over them go
+                        if inputs_last:
+                            in_panel = (size, KJ * terms[0] * size, terms[0] * size)
+                        pack(terms, x.reshape(-1), x_at, x_steps, (t, B, shift), tiles, in_panel, tile_step, panel)
+                        at = (0, w_at, y_at + t)
+                        seen_steps = (in_order(in_panel, inputs_last), lanes), in_weight, y_step
                     for tile in range(tiles):
                         here = (at[0] + tile * tile_step, w_at, at[2] + tile * size)
-                        o = tile_sums(SIX, WIDE, first, behind_sixes, work, seen, weight, bias, y, here, seen_steps)
-                        if behind_sixes < last:
-                            o = tile_sums(FIVE, WIDE, o, last, work, seen, weight, bias, y, here, seen_steps)
-                        if o < last:
-                            tile_sums(TWO, WIDE, o, last, work, seen, weight, bias, y, here, seen_steps)
+                        wide_tile_sums(first, last, work, seen, weight, bias, y, here, seen_steps)
                     t += tiles * size
                 elif length - t >= len(HALF) * lanes and halves:
                     o = tile_sums(SIX, HALF, first, last, work, pixels, weight, bias, y, at, all_steps)
@@ -210,6 +205,18 @@ def _row_of_sums(place, x, weight, shape, steps, bias, tables, row_steps, column
 def in_order(terms, inputs_last):
     """What is said of inputs, rows and columns in the order of their loops, the innermost last."""
     return (terms[1], terms[2], terms[0]) if inputs_last else terms
+
+
+@njit(inline="always")
+def wide_tile_sums(first, last, work, x, weight, bias, y, at, steps):
+    """What tile_sums says for a whole tile of numbers, and all outputs before the last one. Each pair of shapes is
+    compiled apart, which takes a second: tiles that are cut short make do with fewer."""
+    behind_sixes = first + in_sixes(last - first)
+    o = tile_sums(SIX, WIDE, first, behind_sixes, work, x, weight, bias, y, at, steps)
+    if behind_sixes < last:
+        o = tile_sums(FIVE, WIDE, o, last, work, x, weight, bias, y, at, steps)
+    if o < last:
+        tile_sums(TWO, WIDE, o, last, work, x, weight, bias, y, at, steps)
 
 
 @njit(inline="always")
