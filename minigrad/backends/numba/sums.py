@@ -181,7 +181,7 @@ def _row_of_sums(place, x, weight, shape, steps, bias, tables, row_steps, column
                         in_panel = (KI * KJ * size, KJ * size, size)  # as the loops over them go
                         if inputs_last:
                             in_panel = (size, KJ * terms[0] * size, terms[0] * size)
-                        pack(terms, x.reshape(-1), x_at, x_steps, (t, B, shift), tiles, in_panel, tile_step, panel)
+                        pack(terms, x, x_at, x_steps, (t, B, shift), tiles, in_panel, tile_step, panel)
                         at = (0, w_at, y_at + t)
                         seen_steps = (in_order(in_panel, inputs_last), lanes), in_weight, y_step
                     for tile in range(tiles):
