@@ -436,15 +436,15 @@ def test_a_large_batch_is_cut_into_blocks_where_its_sums_have_many_pieces(g: Geo
 @pytest.mark.parametrize(
     ("g", "cuts"),
     [
-        (Geometry(128, 8, 6, 1, (7, 5), (3, 3)), (8, 1, 1)),  # blocks of 16 images
-        (Geometry(129, 8, 6, 1, (7, 5), (3, 3)), (9, 1, 1)),
-        (Geometry(127, 8, 6, 1, (7, 5), (3, 3)), (1, 5, 1)),
+        (Geometry(256, 8, 6, 1, (7, 5), (3, 3)), (16, 1, 1)),  # blocks of 16 images
+        (Geometry(257, 8, 6, 1, (7, 5), (3, 3)), (17, 1, 1)),
+        (Geometry(255, 8, 6, 1, (7, 5), (3, 3)), (1, 5, 1)),
         (Geometry(1023, 8, 6, 1, (7, 5), (3, 3)), (64, 1, 1)),
         (Geometry(1024, 8, 6, 1, (7, 5), (3, 3)), (16, 1, 1)),  # a large batch: of 64
-        (Geometry(128, 7, 6, 1, (7, 5), (3, 3)), (1, 5, 1)),  # 63 pieces a sum
+        (Geometry(256, 7, 6, 1, (7, 5), (3, 3)), (1, 5, 1)),  # 63 pieces a sum
         (Geometry(1023, 64, 1, 1, (7, 4), (1, 1)), (1, 7, 1)),  # each is seen by one pixel
-        (Geometry(128, 32, 1, 1, (8, 8), (2, 1)), (8, 1, 1)),  # a block is 128 KiB
-        (Geometry(128, 32, 1, 1, (8, 9), (2, 1)), (1, 7, 1)),
+        (Geometry(256, 32, 1, 1, (8, 8), (2, 1)), (16, 1, 1)),  # a block is 128 KiB
+        (Geometry(256, 32, 1, 1, (8, 9), (2, 1)), (1, 7, 1)),
     ],
 )
 def test_smaller_batches_are_cut_into_blocks_where_tiles_are_narrow(g: Geometry, cuts: tuple[int, ...]) -> None:

@@ -16,7 +16,7 @@ TILE = len(WIDE) * REGISTER_BYTES  # bytes: with AVX2 less than a block, and blo
 ENOUGH_OUTPUTS = 24  # so many take each copied piece that the copy is little beside that
 TURNED = 4  # blocks of what is turned around, at most
 CACHED = 1 << 20  # bytes of a block that stay in the second-level cache
-LARGE_IN_TILES, CACHED_IN_TILES = LARGE >> 3, CACHED >> 3  # likewise, for blocks that are one tile wide
+LARGE_IN_TILES, CACHED_IN_TILES = LARGE >> 2, CACHED >> 3  # likewise, for blocks that are one tile wide
 ALIKE = 4096  # bytes: what lies a multiple of them apart has the same few places in a first-level cache
 
 
