@@ -64,6 +64,8 @@ def prepare(options: argparse.Namespace) -> TrainingRun:
         minigrad.use_backend(options.backend)
         minigrad.manual_seed(options.seed)
         model = lenet5(options.variant)
+        if options.backend == "numba":
+            compile_on_another_core(options.variant)
         make_first_step(model, options.batch_size)
     run = TrainingRun(
         model,
@@ -198,6 +200,13 @@ def progress_bar() -> AbstractContextManager[ProgressBar | None]:
     except ImportError as error:
         print(f"no progress bar: {error}", flush=True)
         return nullcontext()
+
+
+def compile_on_another_core(variant: str) -> None:
+    """Shortens the wait for numba at the first start on a machine; later kernels lie on disk, and this does nothing."""
+    from minigrad.backends.numba.ahead import compile_ahead  # fails where there is no numba
+
+    compile_ahead({"book": "avg_pool2d", "modern": "max_pool2d"}[variant])
 
 
 def make_first_step(model: nn.Module, batch_size: int) -> None:

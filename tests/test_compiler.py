@@ -32,6 +32,7 @@ from minigrad.backends.numba.compiler import (
     SUMS_IN_ANY_ORDER,
     compiled_function,
     compiled_kernel,
+    is_to_be_compiled,
 )
 from minigrad.backends.numba.threads import threads
 
@@ -458,12 +459,22 @@ def test_what_calls_a_kernel_is_kept_on_disk_under_the_kernels_name(
         assert not isinstance(function._cache, NullCache)
 
 
-def test_a_function_of_no_file_is_compiled_though_it_cannot_be_kept() -> None:
+def test_a_function_of_no_file_is_compiled_though_it_cannot_be_kept(kernels) -> None:
     names: dict = {}
     exec("def product(x):\n    return x[0] * x[1]", names)
     product = compiled_function(for_python=True)(names["product"])
     assert isinstance(product._cache, NullCache)
+    kernels.append(product)
+    assert not is_to_be_compiled("product")  # for no other process could make it sooner
     assert product(np.array([2.0, 3.0])) == 6.0
+
+
+def test_a_kernel_is_to_be_compiled_until_it_is_on_disk() -> None:
+    kernel = compiled_kernel()(reciprocals)
+    assert is_to_be_compiled("reciprocals")
+    kernel(1, np.ones(1), np.empty(1))
+    compiled_kernel()(bounds)
+    assert (is_to_be_compiled("reciprocals"), is_to_be_compiled("bounds")) == (False, True)
 
 
 def test_nothing_is_kept_by_a_numba_that_cannot_be_told_of_the_other_files(monkeypatch) -> None:

@@ -122,6 +122,12 @@ def compiled_function(
     return decorate
 
 
+def is_to_be_compiled(name: str) -> bool:
+    """Whether the kernel of that name has yet to be compiled on this machine, and will then be kept on disk."""
+    cache = next(kernel for kernel in KERNELS if kernel.__name__ == name)._cache
+    return isinstance(cache, _Cache) and cache.is_empty()
+
+
 class _Cache(FunctionCache):
     """What numba keeps of a function on disk. Trouble with its files costs time only: then the function is compiled."""
 
@@ -129,6 +135,9 @@ class _Cache(FunctionCache):
         super().__init__(function)
         stamp = numba.__version__, self._cache_file._source_stamp, SOURCES
         self._cache_file = _Files(self._cache_path, self._impl.filename_base, stamp)
+
+    def is_empty(self) -> bool:
+        return not self._cache_file._load_index()
 
     def save_overload(self, signature: Any, compiled: Any) -> None:
         with suppress(OSError):  # a full disk

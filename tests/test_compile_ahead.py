@@ -1,0 +1,139 @@
+"""The second process that compiles kernels while a program waits for its first step."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+pytest.importorskip("numba")
+
+from minigrad.backends.numba import ahead, dots, pool
+from minigrad.backends.numba.threads import threads
+
+FRESH_CACHE = """
+import threading
+from minigrad.backends.numba import ahead, dots, pool
+names = "_dot_products", "_avg_pool2d", "_avg_pool2d_grad_tiled", "_avg_pool2d_grad", "_max_pool2d"
+print(*map(ahead.is_to_be_compiled, names))
+ahead.compile_ahead("avg_pool2d")
+[waiting] = [thread for thread in threading.enumerate() if thread.daemon]
+waiting.join()
+print(*map(ahead.is_to_be_compiled, names))
+"""
+
+
+class Started(list):
+    """What processes were started, in the place of subprocess.run."""
+
+    def __call__(self, command: list[str], **options: object) -> None:
+        self.append((command, options))
+
+
+@pytest.fixture
+def started(monkeypatch) -> Started:
+    processes = Started()
+    monkeypatch.setattr(subprocess, "run", processes)
+    monkeypatch.setattr(threads, "parts", 2)
+    monkeypatch.setattr(ahead, "is_to_be_compiled", lambda name: True)
+    return processes
+
+
+def compile_ahead(pooling: str) -> None:
+    """As compile_ahead does, and waits for the thread that it starts."""
+    before = set(threading.enumerate())
+    ahead.compile_ahead(pooling)
+    for thread in set(threading.enumerate()) - before:
+        assert thread.daemon  # no program has to wait for it at its end
+        thread.join(timeout=60)
+        assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("pooling", ahead.POOLINGS)
+def test_a_process_is_started_with_one_thread_and_says_nothing(pooling: str, started, monkeypatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path, "somewhere"])
+    compile_ahead(pooling)
+    [(command, options)] = started
+    assert command == [sys.executable, "-m", "minigrad.backends.numba.ahead", pooling]
+    environment = options.pop("env")
+    changed = {name: value for name, value in environment.items() if os.environ.get(name) != value}
+    path = os.pathsep.join(sys.path)
+    one_thread = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+    assert environment == {**os.environ, **changed, "PYTHONPATH": path, **one_thread}
+    assert changed.keys() <= {"PYTHONPATH", *one_thread}
+    assert options == dict.fromkeys(["stdin", "stdout", "stderr"], subprocess.DEVNULL)
+
+
+def test_no_process_is_started_on_one_core_or_where_the_kernels_are_on_disk(started, monkeypatch) -> None:
+    asked = []
+    monkeypatch.setattr(ahead, "is_to_be_compiled", asked.append)
+    compile_ahead("avg_pool2d")
+    assert asked == ["_dot_products"]
+    monkeypatch.setattr(ahead, "is_to_be_compiled", lambda name: True)
+    monkeypatch.setattr(threads, "parts", 1)
+    compile_ahead("avg_pool2d")
+    assert not started
+
+
+def test_where_no_process_can_be_started_the_program_goes_on(started, monkeypatch, recwarn) -> None:
+    def run(*arguments: object, **options: object) -> None:
+        raise OSError("no memory")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    compile_ahead("max_pool2d")
+    assert not recwarn.list
+
+
+def test_an_unknown_pooling_is_refused_at_once(started) -> None:
+    with pytest.raises(ValueError, match="compile_ahead: pooling must be one of avg_pool2d, max_pool2d, got 'median'"):
+        ahead.compile_ahead("median")
+    assert not started
+
+
+@pytest.mark.parametrize(
+    ("pooling", "kernels"),
+    [
+        ("avg_pool2d", ["_avg_pool2d", "_avg_pool2d_grad_tiled"]),
+        ("max_pool2d", ["_max_pool2d", "_max_pool2d_scatter_tiled"]),
+    ],
+)
+def test_the_process_calls_the_kernels_of_the_way_back(pooling: str, kernels: list[str], monkeypatch) -> None:
+    called = []
+
+    def record(module: object, name: str) -> None:
+        kernel = getattr(module, name)
+
+        def recorded(tasks: int, *arguments: object) -> None:
+            called.append((name, *(array.shape for array in arguments[:2] if isinstance(array, np.ndarray))))
+            assert arguments[0].dtype == np.float32
+            kernel(tasks, *arguments)
+
+        monkeypatch.setattr(module, name, recorded)
+
+    record(dots, "_dot_products")
+    for kernel in ("_avg_pool2d", "_avg_pool2d_grad", "_avg_pool2d_grad_tiled"):
+        record(pool, kernel)
+    for kernel in ("_max_pool2d", "_max_pool2d_scatter_tiled", "_choose"):
+        record(pool, kernel)
+    ahead.compile_now(pooling)
+    images, halves = (6, 8, 8, 8), (6, 4, 4, 8)
+    assert [name for name, *_ in called] == ["_dot_products", *kernels]
+    assert called[0][1:] == (halves, images)
+    assert called[1][1] == images
+    assert called[2][1] == halves
+
+
+def test_what_it_compiles_is_found_on_disk(tmp_path) -> None:
+    environment = {"PYTHONPATH": os.pathsep.join(sys.path), "NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_NUM_THREADS": "2"}
+    output = subprocess.run(
+        [sys.executable, "-W", "error", "-c", FRESH_CACHE],
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout
+    assert output.splitlines() == ["True True True True True", "False False False True True"]
