@@ -97,31 +97,24 @@ def test_an_unknown_pooling_is_refused_at_once(started) -> None:
 @pytest.mark.parametrize(
     ("pooling", "kernels"),
     [
-        ("avg_pool2d", ["_avg_pool2d", "_avg_pool2d_grad_tiled"]),
-        ("max_pool2d", ["_max_pool2d", "_max_pool2d_scatter_tiled"]),
+        ("avg_pool2d", ["avg_pool2d", "avg_pool2d_grad_tiled"]),
+        ("max_pool2d", ["max_pool2d", "max_pool2d_scatter_tiled"]),
     ],
 )
 def test_the_process_calls_the_kernels_of_the_way_back(pooling: str, kernels: list[str], monkeypatch) -> None:
     called = []
+    pooling_kernels = "avg_pool2d", "avg_pool2d_grad", "avg_pool2d_grad_tiled", "max_pool2d", "max_pool2d_scatter_tiled"
+    for module, names in ((dots, ["dot_products"]), (pool, [*pooling_kernels, "choose"])):
+        for name in names:
 
-    def record(module: object, name: str) -> None:
-        kernel = getattr(module, name)
+            def record(tasks: int, *arguments: np.ndarray, name: str = name) -> None:
+                assert arguments[0].dtype == np.float32
+                called.append((name, *(array.shape for array in arguments[:2] if isinstance(array, np.ndarray))))
 
-        def recorded(tasks: int, *arguments: object) -> None:
-            called.append((name, *(array.shape for array in arguments[:2] if isinstance(array, np.ndarray))))
-            assert arguments[0].dtype == np.float32
-            kernel(tasks, *arguments)
-
-        monkeypatch.setattr(module, name, recorded)
-
-    record(dots, "_dot_products")
-    for kernel in ("_avg_pool2d", "_avg_pool2d_grad", "_avg_pool2d_grad_tiled"):
-        record(pool, kernel)
-    for kernel in ("_max_pool2d", "_max_pool2d_scatter_tiled", "_choose"):
-        record(pool, kernel)
+            monkeypatch.setattr(module, f"_{name}", record)
     ahead.compile_now(pooling)
     images, halves = (6, 8, 8, 8), (6, 4, 4, 8)
-    assert [name for name, *_ in called] == ["_dot_products", *kernels]
+    assert [name for name, *_ in called] == ["dot_products", *kernels]
     assert called[0][1:] == (halves, images)
     assert called[1][1] == images
     assert called[2][1] == halves
