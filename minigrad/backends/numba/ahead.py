@@ -48,13 +48,13 @@ def _wait_for_process(pooling: str) -> None:
 
 
 def compile_now(pooling: str) -> None:
-    """What the other process does: it calls each kernel once, with a small image of 8 in a batch."""
-    x, windows = np.zeros((6, 8, 8, 8), np.float32).transpose(3, 0, 1, 2), ((2, 2), (2, 2), (0, 0))
-    conv2d_grad_weight(x[:, :, :4, :4], x, (5, 5), (1, 1), (0, 0), (1, 1), 1)
+    """What the other process does: it calls each kernel once, with 8 small images of any numbers."""
+    x, windows = np.empty((6, 8, 10, 8), np.float32).transpose(3, 0, 1, 2), ((2, 2), (2, 2), (0, 0))
+    conv2d_grad_weight(x[:, :, :4, :6], x, (5, 5), (1, 1), (0, 0), (1, 1), 1)
     if pooling == "avg_pool2d":
-        avg_pool2d_grad(avg_pool2d(x, *windows, True), (8, 8), *windows, True)
+        avg_pool2d_grad(avg_pool2d(x, *windows, True), (8, 10), *windows, True)
     else:
-        max_pool2d_scatter(*max_pool2d(x, *windows), (8, 8), *windows)
+        max_pool2d_scatter(*max_pool2d(x, *windows), (8, 10), *windows)
 
 
 if __name__ == "__main__":
