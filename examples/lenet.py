@@ -203,7 +203,7 @@ def progress_bar() -> AbstractContextManager[ProgressBar | None]:
 
 
 def compile_on_another_core(variant: str) -> None:
-    """Shortens the wait for numba at the first start on a machine; later kernels lie on disk, and this does nothing."""
+    """Shortens the wait for numba at a machine's first start; at later ones this does nothing, as all is on disk."""
     from minigrad.backends.numba.ahead import compile_ahead  # fails where there is no numba
 
     compile_ahead({"book": "avg_pool2d", "modern": "max_pool2d"}[variant])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,6 +26,12 @@ ahead.compile_ahead("avg_pool2d")
 [waiting] = [thread for thread in threading.enumerate() if thread.daemon]
 waiting.join()
 print(*map(ahead.is_to_be_compiled, names))
+"""
+DEAF = """
+from contextlib import suppress
+print("ready", flush=True)
+with suppress(BaseException):
+    input()
 """
 
 
@@ -55,26 +63,28 @@ def compile_ahead(pooling: str) -> None:
 
 @pytest.mark.parametrize("pooling", ahead.POOLINGS)
 def test_a_process_is_started_with_one_thread_and_says_nothing(pooling: str, started, monkeypatch) -> None:
-    monkeypatch.setattr(sys, "path", [*sys.path, "somewhere"])
+    monkeypatch.setattr(sys, "path", [Path("somewhere"), "it's here"])
     compile_ahead(pooling)
-    [(command, options)] = started
-    assert command == [sys.executable, "-m", "minigrad.backends.numba.ahead", pooling]
-    environment = options.pop("env")
-    changed = {name: value for name, value in environment.items() if os.environ.get(name) != value}
-    path = os.pathsep.join(sys.path)
-    one_thread = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
-    assert environment == {**os.environ, **changed, "PYTHONPATH": path, **one_thread}
-    assert changed.keys() <= {"PYTHONPATH", *one_thread}
+    [([python, option, program], options)] = started
+    assert (python, option) == (sys.executable, "-c")
+    assert "sys.path[:] = ['somewhere', \"it's here\"]\n" in program
+    assert program.endswith(f"from minigrad.backends.numba.ahead import compile_now\ncompile_now('{pooling}')\n")
+    assert options.pop("env") == {**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
     assert options == dict.fromkeys(["stdin", "stdout", "stderr"], subprocess.DEVNULL)
 
 
-def test_no_process_is_started_on_one_core_or_where_the_kernels_are_on_disk(started, monkeypatch) -> None:
+def test_no_process_is_started_on_one_core_or_without_python_or_where_the_kernels_are_on_disk(
+    started, monkeypatch
+) -> None:
     asked = []
     monkeypatch.setattr(ahead, "is_to_be_compiled", asked.append)
     compile_ahead("avg_pool2d")
     assert asked == ["_dot_products"]
     monkeypatch.setattr(ahead, "is_to_be_compiled", lambda name: True)
     monkeypatch.setattr(threads, "parts", 1)
+    compile_ahead("avg_pool2d")
+    monkeypatch.setattr(threads, "parts", 2)
+    monkeypatch.setattr(sys, "executable", None)  # of a program that has Python inside
     compile_ahead("avg_pool2d")
     assert not started
 
@@ -123,12 +133,28 @@ def test_the_process_calls_the_kernels_of_the_way_back(pooling: str, kernels: li
 
 
 def test_what_it_compiles_is_found_on_disk(tmp_path) -> None:
-    environment = {"PYTHONPATH": os.pathsep.join(sys.path), "NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_NUM_THREADS": "2"}
+    """Wherever it is started: here beside a file that nobody should take for one of Python's modules."""
+    (tmp_path / "random.py").write_text("open('imported', 'w')")
+    environment = {"PYTHONPATH": os.pathsep.join(sys.path), "NUMBA_CACHE_DIR": "cache", "NUMBA_NUM_THREADS": "2"}
     output = subprocess.run(
-        [sys.executable, "-W", "error", "-c", FRESH_CACHE],
+        [sys.executable, "-W", "error", "-c", "import sys; del sys.path[0]\n" + FRESH_CACHE],
+        cwd=tmp_path,
         env={**os.environ, **environment},
         stdout=subprocess.PIPE,
         text=True,
         check=True,
     ).stdout
     assert output.splitlines() == ["True True True True True", "False False False True True"]
+    assert not (tmp_path / "imported").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_ctrl_c_ends_it_at_once() -> None:
+    """Also where KeyboardInterrupt would not come through, as in what LLVM calls."""
+    program = ahead.PROGRAM.partition("from")[0].format(path=sys.path) + DEAF
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout and process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == -signal.SIGINT

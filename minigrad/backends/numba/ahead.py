@@ -22,27 +22,36 @@ from .compiler import is_to_be_compiled
 from .threads import threads
 
 POOLINGS = ("avg_pool2d", "max_pool2d")
+PROGRAM = """\
+import sys
+sys.path[:] = {path}
+import signal
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+from {module} import compile_now
+compile_now({pooling!r})
+"""  # finds modules where this process does, not in the current folder; and Ctrl-C ends it whatever LLVM is at
 
 
 def compile_ahead(pooling: str) -> None:
     """Has another process compile the gradient of convolutions' weights and a kind of pooling, for float32.
 
-    Returns at once. Nothing happens where the gradient lies on disk already or could not be kept there, or where
-    minigrad has one thread only. What that process does not get done is compiled when it is needed, as ever.
+    Returns at once. Nothing happens where that gradient has been compiled before, or could not be kept on disk, or
+    where minigrad has one thread only. What the process does not get done is compiled when it is needed, as ever.
 
     Args:
         pooling: "avg_pool2d" or "max_pool2d". Raises ValueError for anything else.
     """
     if pooling not in POOLINGS:
         raise ValueError(f"compile_ahead: pooling must be one of {', '.join(POOLINGS)}, got {pooling!r}")
-    if threads.parts > 1 and is_to_be_compiled("_dot_products"):
-        threading.Thread(target=_wait_for_process, args=(pooling,), daemon=True).start()
+    if threads.parts > 1 and is_to_be_compiled("_dot_products") and sys.executable:
+        program = PROGRAM.format(path=[*map(str, sys.path)], module=__name__, pooling=pooling)
+        one_thread = {"NUMBA_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # the others are this process's
+        arguments = [sys.executable, "-c", program], {**os.environ, **one_thread}
+        threading.Thread(target=_run, args=arguments, daemon=True).start()
 
 
-def _wait_for_process(pooling: str) -> None:
-    one_thread = {"NUMBA_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # the others are the program's
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **one_thread}
-    command, none = [sys.executable, "-m", __name__, pooling], subprocess.DEVNULL
+def _run(command: list[str], environment: dict[str, str]) -> None:
+    none = subprocess.DEVNULL
     with suppress(OSError):  # no memory for another process, say
         subprocess.run(command, env=environment, stdin=none, stdout=none, stderr=none)
 
@@ -55,7 +64,3 @@ def compile_now(pooling: str) -> None:
         avg_pool2d_grad(avg_pool2d(x, *windows, True), (8, 10), *windows, True)
     else:
         max_pool2d_scatter(*max_pool2d(x, *windows), (8, 10), *windows)
-
-
-if __name__ == "__main__":
-    compile_now(sys.argv[1])

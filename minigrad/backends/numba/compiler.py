@@ -123,7 +123,7 @@ def compiled_function(
 
 
 def is_to_be_compiled(name: str) -> bool:
-    """Whether the kernel of that name has yet to be compiled on this machine, and will then be kept on disk."""
+    """Whether no version of the kernel of that name is on disk, where those that are compiled will be kept."""
     cache = next(kernel for kernel in KERNELS if kernel.__name__ == name)._cache
     return isinstance(cache, _Cache) and cache.is_empty()
 
