@@ -202,6 +202,27 @@ def test_the_dtypes_of_the_inputs_choose_the_version(kernel_of_two_inputs, kerne
     assert len(kernels[0].signatures) == 4
 
 
+def sums(first, last, x, y, z):
+    for i in range(first, last):
+        z[i] = x[i] + y[i]
+
+
+@pytest.fixture
+def kernel_of_three_inputs(kernels, shared_out_anew) -> Callable:
+    kernel = compiled_kernel(inputs=3)(sums)
+    for dtype in ("float64", "float32"):
+        kernel(1, np.ones(1), np.ones(1), np.ones(1, dtype))
+    return kernel
+
+
+def test_so_does_the_dtype_of_a_third_input(kernel_of_three_inputs, kernels) -> None:
+    for dtype in ("float64", "float32"):
+        z = np.empty(2, dtype)
+        kernel_of_three_inputs(2, np.array([1.0, 2.0]), np.array([3.0, 5.0]), z)
+        np.testing.assert_array_equal(z, np.array([4, 7], dtype))
+    assert len(kernels[0].signatures) == 2
+
+
 def repeats(first, last, x, y, number):
     for i in range(first, last):
         y[i] = x[0] + number

@@ -36,35 +36,41 @@ def test_only_what_is_not_small_takes_more_memory_by_a_cache_line(
 
 
 FLOAT32 = np.dtype("float32")
-KEPT = 300_000  # numbers whose memory is kept for the next array of that size
+KEPT = 300_000  # numbers whose memory is kept for the next array of that kind
 
 
 @pytest.fixture
-def blocks(monkeypatch) -> memory._Blocks:
-    """Those of a new thread: none."""
-    monkeypatch.setattr(memory, "_blocks", memory._Blocks())
-    return memory._blocks
+def kept(monkeypatch) -> memory._Kept:
+    """What a new thread has kept: nothing."""
+    monkeypatch.setattr(memory, "_kept", memory._Kept())
+    return memory._kept
 
 
 def address(array: np.ndarray) -> int:
     return array.__array_interface__["data"][0]
 
 
-def test_a_result_lies_where_one_of_its_size_was_and_no_other(blocks) -> None:
+def test_a_result_lies_where_one_of_its_kind_was_and_no_other(kept) -> None:
     first = memory.empty((KEPT,), FLOAT32)
     place = address(first)
     del first
-    others = [memory.empty((KEPT - 1,), FLOAT32), memory.empty((KEPT + 1,), FLOAT32)]
-    again = memory.empty((10, KEPT // 10), FLOAT32)
+    others = [
+        memory.empty((KEPT - 1,), FLOAT32),
+        memory.empty((10, KEPT // 10), FLOAT32),
+        memory.empty((10, KEPT // 10), FLOAT32, (4, 40)),
+        memory.empty((KEPT,), np.dtype("int32")),
+    ]
+    again = memory.empty((KEPT,), FLOAT32)
     assert address(again) == place
     assert not any(np.shares_memory(again, other) for other in others)
-    assert address(memory.empty((KEPT // 2,), np.dtype("float64"))) != place  # of as many bytes, and in use
+    assert address(memory.empty((KEPT,), FLOAT32)) != place  # which is in use
+    assert others[2].strides == (4, 40) and len(kept.of_kind) == 5
 
 
 @pytest.mark.parametrize(
     "hold", [lambda a: a[7:9], lambda a: a.T, memoryview, np.from_dlpack, lambda a: np.frombuffer(a, np.uint8)]
 )
-def test_memory_in_which_anything_lies_is_nobody_elses(hold, blocks) -> None:
+def test_memory_in_which_anything_lies_is_nobody_elses(hold, kept) -> None:
     array = memory.empty((KEPT,), FLOAT32)
     array[:] = 3
     held = hold(array)
@@ -75,21 +81,21 @@ def test_memory_in_which_anything_lies_is_nobody_elses(hold, blocks) -> None:
     assert bytes(held) == before
 
 
-@pytest.mark.parametrize(("nbytes", "kept"), [(2**18, 0), (2**18 + 4, 1), (2**22, 1), (2**22 + 4, 0)])
-def test_memory_is_kept_for_arrays_of_a_middle_size_alone(nbytes: int, kept: int, blocks) -> None:
+@pytest.mark.parametrize(("nbytes", "number"), [(2**14 - 4, 0), (2**14, 1), (2**22, 1), (2**22 + 4, 0)])
+def test_memory_is_kept_for_arrays_of_a_middle_size_alone(nbytes: int, number: int, kept) -> None:
     memory.empty((nbytes // 4,), FLOAT32)
-    assert (len(blocks.of_size), blocks.bytes) == (kept, kept * nbytes)
+    assert (len(kept.of_kind), kept.bytes) == (number, number * nbytes)
 
 
-def test_unused_memory_is_found_among_much_that_is_in_use(blocks) -> None:
+def test_unused_memory_is_found_among_much_that_is_in_use(kept) -> None:
     arrays = [memory.empty((KEPT,), FLOAT32) for _ in range(3 * memory.LOOKS)]
     places = {address(arrays.pop()) for _ in range(2)}
     found = [memory.empty((KEPT,), FLOAT32) for _ in range(5)]
     assert places <= {address(array) for array in found}
-    assert len(blocks.of_size[4 * KEPT]) == len(arrays) + len(found)
+    assert len(kept.of_kind[(KEPT,), FLOAT32, None]) == len(arrays) + len(found)
 
 
-def test_no_more_than_some_blocks_are_looked_at_for_an_unused_one(blocks) -> None:
+def test_no_more_than_some_arrays_are_looked_at_for_an_unused_one(kept) -> None:
     in_use = [memory.empty((KEPT,), FLOAT32) for _ in range(memory.LOOKS)]
     last = address(memory.empty((KEPT,), FLOAT32))
     arrays = [memory.empty((KEPT,), FLOAT32) for _ in range(2)]
@@ -98,30 +104,30 @@ def test_no_more_than_some_blocks_are_looked_at_for_an_unused_one(blocks) -> Non
 
 def test_memory_is_given_back_once_there_is_twice_as_much_as_was_in_use(monkeypatch) -> None:
     monkeypatch.setattr(memory, "UNUSED_BYTES", 1000)
-    blocks = memory._Blocks()
+    kept = memory._Kept()
 
     def take(size: int) -> np.ndarray:
-        return blocks.empty(size, (size,), memory.BYTE, None)
+        return kept.empty(size, ((size,), memory.BYTE, None))
 
     def known() -> dict[int, int]:
-        return {size: len(kept) for size, kept in blocks.of_size.items()}
+        return {shape[0]: len(arrays) for (shape, *_), arrays in kept.of_kind.items()}
 
     in_use = [take(size) for size in (300, 300, 301)]
     unused = [weakref.ref(take(size).base) for size in (40, 59)]
     assert known() == {300: 2, 301: 1, 40: 1, 59: 1}  # up to the limit
-    assert (blocks.bytes, blocks.limit) == (1000, 1000) and all(ref() is not None for ref in unused)
+    assert (kept.bytes, kept.limit) == (1000, 1000) and all(ref() is not None for ref in unused)
     last = take(10)
     assert [ref() for ref in unused] == [None, None]
-    assert known() == {300: 2, 301: 1, 10: 1} and (blocks.bytes, blocks.limit) == (911, 1822)
+    assert known() == {300: 2, 301: 1, 10: 1} and (kept.bytes, kept.limit) == (911, 1822)
     take(911)
-    assert known() == {300: 2, 301: 1, 10: 1, 911: 1} and (blocks.bytes, blocks.limit) == (1822, 1822)
+    assert known() == {300: 2, 301: 1, 10: 1, 911: 1} and (kept.bytes, kept.limit) == (1822, 1822)
     del in_use
     one = take(1)
-    assert known() == {10: 1, 1: 1} and (blocks.bytes, blocks.limit) == (11, 1000)
+    assert known() == {10: 1, 1: 1} and (kept.bytes, kept.limit) == (11, 1000)
     assert len(last) == 10 and len(one) == 1
 
 
-def test_a_thread_takes_no_memory_of_anothers(blocks) -> None:
+def test_a_thread_takes_no_memory_of_anothers(kept) -> None:
     array = memory.empty((KEPT,), FLOAT32)
     place, found = address(array), []
     del array

@@ -76,6 +76,8 @@ ERRORS: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
     ("Conv2d", lambda: nn.Conv2d(2, 3, 2.5), ValueError, "^Conv2d: kernel_size " + PAIR.format(1) + r"2\.5$"),
     ("Conv2d", lambda: nn.Conv2d(2, 3, None), ValueError, "^Conv2d: kernel_size " + PAIR.format(1) + "None$"),
     ("Conv2d", lambda: nn.Conv2d(2, 3, (3,) * 3), ValueError, "^Conv2d: kernel_size " + PAIR.format(1) + r"\(3, 3, 3"),
+    ("Conv2d", lambda: nn.Conv2d(2, 3, (0, 3)), ValueError, "^Conv2d: kernel_size " + PAIR.format(1) + r"\(0, 3\)$"),
+    ("Conv2d", lambda: nn.Conv2d(2, 3, (3, 0)), ValueError, "^Conv2d: kernel_size " + PAIR.format(1) + r"\(3, 0\)$"),
     ("Conv2d", lambda: nn.Conv2d(2, 3, 3, 0), ValueError, "^Conv2d: stride " + PAIR.format(1) + "0$"),
     ("Conv2d", lambda: nn.Conv2d(2, 3, 3, 1, -1), ValueError, "^Conv2d: padding " + PAIR.format(0) + "-1$"),
     ("Conv2d", lambda: nn.Conv2d(2, 3, 3, 1, None), ValueError, "^Conv2d: padding " + PAIR.format(0) + "None$"),

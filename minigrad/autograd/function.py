@@ -135,7 +135,7 @@ class Function:
             raise _not_tensors(cls, inputs) from None
         if not alike:
             raise _mixed_backends(cls, inputs)
-        if not (cls._takes_scalars or SCALARS.isdisjoint(map(type, arrays))):
+        if not cls._takes_scalars and [array for array in arrays if type(array) in SCALARS]:  # `any` takes longer
             arrays = [tensor.data for tensor in inputs]
         maker = node if True in needs and grad_mode.enabled else None
         try:

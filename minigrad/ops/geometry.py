@@ -14,8 +14,10 @@ def pair(name: str, what: str, value: Any, at_least: int) -> Pair:
     """One integer for both directions, or two: (height, width)."""
     if type(value) is int and value >= at_least:
         return value, value
-    if type(value) is tuple and len(value) == 2 and type(value[0]) is type(value[1]) is int and min(value) >= at_least:
-        return value  # as a layer has it
+    if type(value) is tuple and len(value) == 2:
+        height, width = value
+        if type(height) is type(width) is int and height >= at_least <= width:
+            return value  # as a layer has it
     values = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
     whole = all(isinstance(v, (int, np.integer)) and not isinstance(v, bool) for v in values)
     if len(values) != 2 or not whole or min(values) < at_least:

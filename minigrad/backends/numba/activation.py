@@ -56,17 +56,19 @@ def _elementwise(kernel: Callable[..., None], x: np.ndarray, dy: np.ndarray | No
     """The kernel's result for one array, or two of one shape. It sees each as a run of numbers, in x's layout."""
     if dy is not None:
         check_shape("the gradient", dy, x.shape)
-    channels = _channels_in_a_run(x.shape, x.strides, x.itemsize)
+    shape, strides, dtype = x.shape, x.strides, x.dtype
+    channels = _channels_in_a_run(shape, strides, dtype.itemsize)
     if channels == 0:
         x = _copied_to_a_run(x)
-        channels = _channels_in_a_run(x.shape, x.strides, x.itemsize) or 1
-    y = empty(x.shape, x.dtype, x.strides)
-    tasks, run = -(-x.size // channels // PIECE), contiguous(x.ravel("K"))
+        strides = x.strides
+        channels = _channels_in_a_run(shape, strides, dtype.itemsize) or 1
+    y, run = empty(shape, dtype, strides), contiguous(x.ravel("K"))
+    tasks = -(-run.size // channels // PIECE)
     if dy is None:
         kernel(tasks, run, y.ravel("K"), channels)
         return y
-    if dy.strides != x.strides:
-        dy, other = empty(x.shape, x.dtype, x.strides), dy
+    if dy.strides != strides:
+        dy, other = empty(shape, dtype, strides), dy
         dy[...] = other
     kernel(tasks, run, contiguous(dy.ravel("K")), y.ravel("K"), channels)
     return y

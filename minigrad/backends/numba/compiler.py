@@ -83,7 +83,11 @@ def compiled_kernel(inputs: int = 1, fastmath: frozenset[str] = ROUNDING_ONLY) -
 
         @functools.wraps(function)
         def call(tasks: int, *arguments: Any) -> None:
-            kinds = kind_of(arguments[0]) if inputs == 1 else tuple(map(kind_of, arguments[:inputs]))
+            kinds: tuple[Any, ...] = kind_of(arguments[0])
+            if inputs > 1:
+                kinds += kind_of(arguments[1])
+            if inputs > 2:
+                kinds += kind_of(arguments[2])
             if (version := versions.get(kinds)) is None:
                 version = versions[kinds] = _version(kernel, run, arguments)
             code, addresses = version
