@@ -58,10 +58,7 @@ class Tensor:
             [6., 8.]])
     """
 
-    __slots__ = (
-        *("__weakref__", "_data", "_requires_grad", "backend"),
-        *("grad", "grad_fn", "output_index", "requests"),
-    )
+    __slots__ = ("__weakref__", "_data", "_requires_grad", "backend", "grad", "grad_fn", "output_index", "requests")
     __array_ufunc__ = None  # numpy_array + tensor is left to the tensor
     __hash__ = object.__hash__  # by identity, since == compares elements
 

@@ -135,8 +135,10 @@ class Function:
             raise _not_tensors(cls, inputs) from None
         if not alike:
             raise _mixed_backends(cls, inputs)
-        if not cls._takes_scalars and [array for array in arrays if type(array) in SCALARS]:  # `any` takes longer
-            arrays = [tensor.data for tensor in inputs]
+        for array in () if cls._takes_scalars else arrays:
+            if type(array) in SCALARS:
+                arrays = [tensor.data for tensor in inputs]
+                break
         maker = node if True in needs and grad_mode.enabled else None
         try:
             # a star, too, takes as long as the product of two scalars
