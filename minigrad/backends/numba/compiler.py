@@ -61,7 +61,8 @@ def compiled_kernel(inputs: int = 1, fastmath: frozenset[str] = ROUNDING_ONLY) -
     and what was an integer or a tuple of some integers is that again. A call that breaks this reads or writes anywhere.
 
     Args:
-        inputs: how many of the first arguments are arrays of dtypes that the user chooses; those of all others follow.
+        inputs: how many of the first arguments, up to three, are arrays of dtypes that the user chooses; those of all
+            others follow.
 
     Raises MemoryError where the kernel fails: only an array of its own may be too much for it.
 
