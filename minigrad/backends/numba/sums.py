@@ -138,7 +138,7 @@ def _weighted_sums(first, last, x, weight, bias, y, shape, steps, rows, columns,
 
 @njit(inline="always")
 def _row_of_sums(place, x, weight, shape, steps, bias, tables, row_steps, column_steps, panel, y):
-    """A row of a group's outputs, run by run, as weighted_sums has it.
+    """A row of a group's outputs, run by run and some inputs at a time, as weighted_sums has it.
 
     Args:
         place: g, p, the first image and the one behind the last, likewise outputs. Each run is one pixel where these
@@ -147,58 +147,74 @@ def _row_of_sums(place, x, weight, shape, steps, bias, tables, row_steps, column
         panel: where the pieces of x of up to TOGETHER tiles are laid first, tile by tile; empty where they are taken as
             they lie.
     """
-    (_, O, C), (_, OH, OW, N), (_, H, W, B), (g, p, images, (first, last)) = shape, y.shape, x.shape, place
-    y_step, lanes, (rows, columns, runs) = OH * OW * N, REGISTER_BYTES // x.itemsize, tables
-    size, pixels, packed, packs = len(WIDE) * lanes, numbers_of(x), numbers_of(panel), panel.size > 0
-    weight, bias, y = numbers_of(weight), numbers_of(bias[g * O :]), numbers_of(y)
-    # to the next input, row and column: in x, and in the weight
+    (_, O, C), (_, OH, OW, N), (_, H, W, B), (g, p, images, outputs) = shape, y.shape, x.shape, place
+    (rows, columns, runs), arrays = tables, (numbers_of(weight), numbers_of(bias[g * O :]), numbers_of(y))
+    # to the next input, row and column: in x, and in the weight; and to the next output in the weight, and in y
     x_steps = H * W * B, row_steps[1] * W * B, column_steps[1] * B
     w_steps = steps[2], row_steps[0] * steps[3], column_steps[0]
+    all_steps = x_steps, w_steps, steps[1], OH * OW * N
     for run in range(len(runs)):
         q, length = runs[run, 0], (runs[run, 1] - runs[run, 0]) * B
         shift = (columns[q + 1, 2] - columns[q, 2]) * B if length > B else B  # from what a pixel sees to the next one's
-        apart = shift if B == lanes else lanes  # a tile's vectors in x
-        # whether those of half a tile are as far apart wherever it begins; plan_sums sees to it for whole tiles
-        halves = shift == B or B == lanes or B % (len(HALF) * lanes) == 0
         KI, KJ = rows[p, 1], columns[q, 1]
         depth = max(DEPTH // max(KI * KJ, 1), 1)
         for c in range(0, max(C, 1), depth):
             terms = min(depth, C - c), KI, KJ
-            # a much longer loop innermost; but not over inputs that drive each other out of the cache
-            inputs_last = terms[0] > 2 * KJ and (packs or x_steps[0] * x.itemsize % ALIKE > 0)
-            work, in_weight = (in_order(terms, inputs_last), c > 0), (in_order(w_steps, inputs_last), steps[1])
-            all_steps = (in_order(x_steps, inputs_last), apart), in_weight, y_step
             x_at = c * x_steps[0] + (rows[p, 2] * W + columns[q, 2]) * B
             w_at = g * steps[0] + c * steps[2] + rows[p, 0] * steps[3] + columns[q, 0]
-            y_at = ((g * O * OH + p) * OW + q) * N + images[0]
-            t = np.int64(0)
-            while t < length:
+            at = x_at, w_at, ((g * O * OH + p) * OW + q) * N + images[0]
+            _run_of_sums((length, B, shift), outputs, (terms, c > 0), x, arrays, at, all_steps, panel)
+
+
+@njit(inline="always")
+def _run_of_sums(run, outputs, terms, x, arrays, at, steps, panel):
+    """A run of sums, or what some more inputs add to it, tile by tile: whole ones, then half a one and shorter ones.
+
+    Args:
+        run: how many numbers; of which each pixel has B; and how far what a pixel sees is from what the next one sees.
+        terms: how many inputs, rows and columns; and whether y has sums of terms before these.
+        at: where the run begins in x, in the weight and in y.
+        steps: from each term to the next in x, and in the weight; from an output to the next in the weight, and in y.
+    """
+    (length, B, shift), (first, last), (terms, begun), (weight, bias, y) = run, outputs, terms, arrays
+    (x_at, w_at, y_at), (x_steps, w_steps, w_step, y_step), lanes = at, steps, REGISTER_BYTES // x.itemsize
+    size, pixels, packed, packs = len(WIDE) * lanes, numbers_of(x), numbers_of(panel), panel.size > 0
+    apart = shift if B == lanes else lanes  # a tile's vectors in x
+    # whether those of half a tile are as far apart wherever it begins; plan_sums sees to it for whole tiles
+    halves = shift == B or B == lanes or B % (len(HALF) * lanes) == 0
+    _, KI, KJ = terms
+    # a much longer loop innermost; but not over inputs that drive each other out of the cache
+    inputs_last = terms[0] > 2 * KJ and (packs or x_steps[0] * x.itemsize % ALIKE > 0)
+    work, in_weight = (in_order(terms, inputs_last), begun), (in_order(w_steps, inputs_last), w_step)
+    as_it_lies = (in_order(x_steps, inputs_last), apart), in_weight, y_step
+    t = np.int64(0)
+    while t < length:
+        at = (x_at + seen_at(t, B, shift), w_at, y_at + t)
+        if length - t >= size:
+            tiles, seen, seen_steps, tile_step = (length - t) // size, pixels, as_it_lies, len(WIDE) * apart
+            if packs:
+                seen, tiles, tile_step = packed, min(TOGETHER, tiles), terms[0] * KI * KJ * size
+                in_panel = (KI * KJ * size, KJ * size, size)  # as the loops over them go
+                if inputs_last:
+                    in_panel = (size, KJ * terms[0] * size, terms[0] * size)
+                pack(terms, x, x_at, x_steps, (t, B, shift), tiles, in_panel, tile_step, panel)
+                at = (0, w_at, y_at + t)
+                seen_steps = (in_order(in_panel, inputs_last), lanes), in_weight, y_step
+            for tile in range(tiles):
+                here = (at[0] + tile * tile_step, w_at, at[2] + tile * size)
+                wide_tile_sums(first, last, work, seen, weight, bias, y, here, seen_steps)
+            t += tiles * size
+        elif length - t >= len(HALF) * lanes and halves:
+            o = tile_sums(SIX, HALF, first, last, work, pixels, weight, bias, y, at, as_it_lies)
+            for _ in range(len(HALF)):
                 at = (x_at + seen_at(t, B, shift), w_at, y_at + t)
-                if length - t >= size:
-                    tiles, seen, seen_steps, tile_step = (length - t) // size, pixels, all_steps, len(WIDE) * apart
-                    if packs:
-                        seen, tiles, tile_step = packed, min(TOGETHER, tiles), terms[0] * KI * KJ * size
-                        in_panel = (KI * KJ * size, KJ * size, size)  # as the loops over them go
-                        if inputs_last:
-                            in_panel = (size, KJ * terms[0] * size, terms[0] * size)
-                        pack(terms, x, x_at, x_steps, (t, B, shift), tiles, in_panel, tile_step, panel)
-                        at = (0, w_at, y_at + t)
-                        seen_steps = (in_order(in_panel, inputs_last), lanes), in_weight, y_step
-                    for tile in range(tiles):
-                        here = (at[0] + tile * tile_step, w_at, at[2] + tile * size)
-                        wide_tile_sums(first, last, work, seen, weight, bias, y, here, seen_steps)
-                    t += tiles * size
-                elif length - t >= len(HALF) * lanes and halves:
-                    o = tile_sums(SIX, HALF, first, last, work, pixels, weight, bias, y, at, all_steps)
-                    for _ in range(len(HALF)):
-                        at = (x_at + seen_at(t, B, shift), w_at, y_at + t)
-                        if o < last:
-                            tile_sums(TWO, lanes, o, last, work, pixels, weight, bias, y, at, all_steps)
-                        t += lanes
-                else:
-                    n = min(lanes, length - t)
-                    short_tile_sums(n, lanes, first, last, work, pixels, weight, bias, y, at, all_steps)
-                    t += n
+                if o < last:
+                    tile_sums(TWO, lanes, o, last, work, pixels, weight, bias, y, at, as_it_lies)
+                t += lanes
+        else:
+            n = min(lanes, length - t)
+            short_tile_sums(n, lanes, first, last, work, pixels, weight, bias, y, at, as_it_lies)
+            t += n
 
 
 @njit(inline="always")
