@@ -208,24 +208,32 @@ def plot_mistakes(
         )
     if N and not 0 <= labels.min() <= labels.max() < K:
         raise ValueError(f"plot_mistakes: labels must lie from 0 to {K - 1}, got {labels.min()} to {labels.max()}")
+    if N and not images.size:
+        raise ValueError(f"plot_mistakes: the images have no pixels, their shape is {images.shape}")
     predictions, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     wrong = np.flatnonzero(predictions != labels)
     worst = wrong[np.argsort(-confidence[wrong], kind="stable")][: rows * columns]
 
-    figure = new_figure(2.05 * columns, 0.7 + 2.1 * rows)
-    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.12)  # type: ignore[union-attr,call-arg]
-    grid = figure.subplots(rows, columns, squeeze=False)
-    for axes in grid.flat:
-        axes.axis("off")
-    for axes, n in zip(grid.flat, worst, strict=False):
-        axes.imshow(images[n], cmap="gray_r", interpolation="nearest")
+    cell_width, cell_height, side, top = 2.05, 2.1, 1.55, 0.7  # inches
+    width, height = cell_width * columns, top + cell_height * rows
+    figure = new_figure(width, height)
+    # One pair of axes in inches, from the top left corner: a pair for each image would take longer than all else.
+    figure.set_layout_engine("none")
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
+    axes.set_axis_off()
+    H, W = side * np.array(images.shape[1:]) / max(images.shape[1:])
+    for place, n in enumerate(worst):
+        row, column = divmod(place, columns)
+        centre, bottom = (column + 0.5) * cell_width, top + (row + 1) * cell_height - 0.1
+        extent = centre - W / 2, centre + W / 2, bottom, bottom - H
+        axes.imshow(images[n], cmap="gray_r", interpolation="nearest", extent=extent, aspect="auto")
         taken_for = f"taken for {names[predictions[n]]}, {_percent(confidence[n])}"
-        for text, height, colour in ((names[labels[n]], 1.17, TEST_COLOUR), (taken_for, 1.04, TRAIN_COLOUR)):
-            axes.text(0.5, height, text, transform=axes.transAxes, ha="center", fontsize=9, color=colour)
+        for text, above, colour in ((names[labels[n]], 0.26, TEST_COLOUR), (taken_for, 0.06, TRAIN_COLOUR)):
+            axes.text(centre, bottom - H - above, text, ha="center", fontsize=9, color=colour)
     shown = f"{len(wrong):,} mistakes among {N:,} images"
     if len(worst):
         shown += f", and the {len(worst)} that the model was surest of"
-    figure.suptitle(f"{title}\n{shown}".strip(), fontsize=12)
+    axes.text(width / 2, 0.12, f"{title}\n{shown}".strip(), ha="center", va="top", fontsize=12)
     return figure
 
 

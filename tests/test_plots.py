@@ -83,14 +83,29 @@ def test_mistakes_come_in_the_order_of_confidence(matplotlib):
     probabilities = np.array([[0.6, 0.4, 0.0], [0.1, 0.0, 0.9], [0.3, 0.7, 0.0], [0.0, 0.9999, 0.0001]])
     images = np.arange(4 * 4, dtype=np.uint8).reshape(4, 2, 2)
     figure = plot_mistakes(images, np.array([1, 0, 1, 2]), probabilities, NAMES, rows=1, columns=4)
-    grid = figure.axes
-    assert [texts(axes)[:2] for axes in grid if axes.images] == [
-        ["cow", "taken for dog, 99.9 %"],  # never 100 % for less
-        ["cat", "taken for cow, 90.0 %"],
-        ["dog", "taken for cat, 60.0 %"],
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.texts] == [
+        *("cow", "taken for dog, 99.9 %"),  # never 100 % for less
+        *("cat", "taken for cow, 90.0 %"),
+        *("dog", "taken for cat, 60.0 %"),
+        "3 mistakes among 4 images, and the 3 that the model was surest of",
     ]
-    np.testing.assert_array_equal(grid[0].images[0].get_array(), images[3])
-    assert "3 mistakes among 4 images, and the 3 that the model was surest of" in texts(figure)
+    for image, n in zip(axes.images, (3, 1, 0), strict=True):
+        np.testing.assert_array_equal(image.get_array(), images[n])
+
+
+def test_mistakes_lie_in_a_grid_of_images_that_keep_their_shape(matplotlib):
+    labels, probabilities = np.zeros(5, int), np.tile([0.2, 0.5, 0.3], (5, 1))
+    figure = plot_mistakes(np.ones((5, 4, 6)), labels, probabilities, NAMES, rows=2, columns=3)
+    (axes,), (width, height) = figure.axes, figure.get_size_inches()
+    assert (axes.get_xlim(), axes.get_ylim()) == ((0, width), (height, 0))  # in inches, so that squares are square
+    left, right, bottom, top = np.transpose([image.get_extent() for image in axes.images])
+    np.testing.assert_allclose((bottom - top) * 6, (right - left) * 4)
+    np.testing.assert_allclose((left + right) / 2, width * np.array([1, 3, 5, 1, 3]) / 6)
+    assert (right[:2] < left[1:3]).all() and (bottom[:2] < top[3:]).all() and bottom.max() < height
+    heights = np.array([text.get_position()[1] for text in axes.texts[:-1]]).reshape(5, 2)
+    assert (heights[:, 0] < heights[:, 1]).all() and (heights[:, 1] < top).all()
+    assert (heights[3:, 0] > bottom[:2]).all()
 
 
 def test_a_model_without_mistakes_has_a_picture_too(matplotlib):

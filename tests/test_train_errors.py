@@ -365,6 +365,7 @@ ERRORS = [
         DTYPES + "uint8, float64 and",
     ),
     ("plot_mistakes", lambda f: f(IMAGES, LABELS.astype(str), PROBABILITIES, NAMES), TypeError, DTYPES + "uint8, <U"),
+    ("plot_mistakes", lambda f: f(IMAGES[:, :0], LABELS, PROBABILITIES, NAMES), ValueError, r"no pixels.* \(6, 0, "),
     ("plot_mistakes", lambda f: f(IMAGES, LABELS + 1, PROBABILITIES, NAMES), ValueError, "lie from 0 to 1, got 1 to 2"),
     ("plot_mistakes", lambda f: f(IMAGES, LABELS, PROBABILITIES, 2), TypeError, NO_NAMES + "2"),
     (
