@@ -107,7 +107,8 @@ class FlatOptimizer(Optimizer):
             alike: dict[tuple[Any, ...], list[Tensor]] = {}  # parameters that one kernel call can update
             parameters = self._with_gradients(group)
             for parameter, state in zip(parameters, self._states_of(parameters), strict=True):
-                key = parameter.backend, parameter._data.dtype, state.get("step"), tuple(state)
+                kind = parameter.backend, parameter._data.dtype
+                key = (*kind, state.get("step"), *state) if state else kind
                 alike.setdefault(key, []).append(parameter)
             for (backend, dtype, *_), members in alike.items():
                 place = backend, dtype, *members

@@ -31,15 +31,14 @@ from .tile import (
     store_tile,
     where_won,
 )
-from .views import inputs_view, outputs_view
+from .views import View, inputs_view, outputs_view
 
 WINNER = np.dtype(np.int32)
 
 
 def avg_pool2d(x: np.ndarray, kernel: Pair, stride: Pair, padding: Pair, count_include_pad: bool) -> np.ndarray:
-    N, C, H, W = x.shape
-    windows = outputs_view(output_size((H, W), kernel, stride, padding), (H, W), kernel, stride, padding)
-    shares = _shares(H, W, kernel, stride, padding, count_include_pad, x.dtype)
+    N, C, *image = x.shape
+    windows, shares = _shares(*image, kernel, stride, padding, count_include_pad, x.dtype)
     y = empty((C, *shares.shape, N), x.dtype)
     _avg_pool2d(len(shares) * C, batch_innermost(x), windows.rows, windows.columns, shares, y)
     return batch_first(y)
@@ -49,13 +48,13 @@ def avg_pool2d_grad(
     dy: np.ndarray, image: Pair, kernel: Pair, stride: Pair, padding: Pair, count_include_pad: bool
 ) -> np.ndarray:
     N, C, OH, OW = dy.shape
-    view = inputs_view(image, (OH, OW), kernel, stride, padding)
-    shares = _shares(*image, kernel, stride, padding, count_include_pad, dy.dtype)
+    _, shares = _shares(*image, kernel, stride, padding, count_include_pad, dy.dtype)
     check_shape("the gradient", dy, (N, C, *shares.shape))
     dx = empty((C, *image, N), dy.dtype)
     if _tiles(image, (OH, OW), kernel, stride, padding):
         _avg_pool2d_grad_tiled(OH * C, batch_innermost(dy), kernel, shares, dx)
     else:
+        view = inputs_view(image, (OH, OW), kernel, stride, padding)
         _avg_pool2d_grad(image[0] * C, batch_innermost(dy), view.rows, view.columns, shares, dx)
     return batch_first(dx)
 
@@ -68,11 +67,11 @@ def _tiles(image: Pair, output: Pair, kernel: Pair, stride: Pair, padding: Pair)
 @lru_cache(maxsize=256)
 def _shares(
     H: int, W: int, kernel: Pair, stride: Pair, padding: Pair, count_include_pad: bool, dtype: np.dtype
-) -> np.ndarray:
-    """(OH, OW), one over the number of pixels that each window's sum is divided by."""
+) -> tuple[View, np.ndarray]:
+    """What each window sees; and (OH, OW), one over the number of pixels that its sum is divided by."""
     windows = outputs_view(output_size((H, W), kernel, stride, padding), (H, W), kernel, stride, padding)
     inside = windows.rows[:, None, 1] * windows.columns[:, 1]
-    return np.reciprocal(np.where(count_include_pad, kernel[0] * kernel[1], inside).astype(dtype))
+    return windows, np.reciprocal(np.where(count_include_pad, kernel[0] * kernel[1], inside).astype(dtype))
 
 
 def max_pool2d(x: np.ndarray, kernel: Pair, stride: Pair, padding: Pair) -> tuple[np.ndarray, np.ndarray]:
