@@ -97,7 +97,7 @@ def rows_of(group: Group, torch: Any, steps: int) -> list[Row]:
 
 def try_roofline(options: argparse.Namespace) -> Roofline | None:
     try:
-        return measure_roofline(options.threads, options.steps)
+        return measure_roofline(options.threads)
     except ImportError as error:
         print(f"no roofline: {error}")
         return None

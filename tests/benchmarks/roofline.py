@@ -7,20 +7,21 @@ read once, every output written once.
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from measure import REST, take_turns
+from measure import REST
 
 import minigrad as mg
 
 BATCH = 128
 PRODUCT = 2048  # rows and columns of the matrices that show the peak
 TRIAD = 1 << 25  # numbers in each array of the triad: far more than any cache holds
-BEST_OF = 8
+TURNS, TURN_SECONDS = 12, 0.05
 
 
 @dataclass(frozen=True)
@@ -49,26 +50,26 @@ class Roofline:
     points: tuple[Point, ...]
 
 
-def measure_roofline(threads: int, steps: int) -> Roofline:
+def measure_roofline(threads: int) -> Roofline:
     """Raises ImportError without numba, whose threads draw on the memory."""
-    peak, bandwidth = measured_peak(), measured_bandwidth(threads)
     kernels = list(lenet_kernels())
-    seconds = take_turns({kernel.name: kernel.run for kernel in kernels}, steps)
-    points = [
-        Point(k.name, k.operations / k.bytes, 1e-9 * k.operations / seconds[k.name], seconds[k.name]) for k in kernels
-    ]
-    return Roofline(peak, bandwidth, threads, tuple(points))
+    product, triad, *seconds = shortest([large_product(), large_triad(threads), *(kernel.run for kernel in kernels)])
+    points = tuple(
+        Point(kernel.name, kernel.operations / kernel.bytes, 1e-9 * kernel.operations / taken, taken)
+        for kernel, taken in zip(kernels, seconds, strict=True)
+    )
+    return Roofline(1e-9 * 2 * PRODUCT**3 / product, 1e-9 * 12 * TRIAD / triad, threads, points)
 
 
-def measured_peak() -> float:
-    """By a large matrix product in float32, on all threads of the BLAS."""
+def large_product() -> Callable[[], object]:
+    """A matrix product in float32, on all threads of the BLAS."""
     a = np.random.default_rng(0).random((PRODUCT, PRODUCT), dtype=np.float32)
     b, out = a.T.copy(), np.empty_like(a)
-    return 1e-9 * 2 * PRODUCT**3 / best(lambda: np.matmul(a, b, out=out))
+    return lambda: np.matmul(a, b, out=out)
 
 
-def measured_bandwidth(threads: int) -> float:
-    """By a = b + s c over arrays that no cache holds, 12 bytes for each number."""
+def large_triad(threads: int) -> Callable[[], object]:
+    """a = b + s c over arrays that no cache holds, 12 bytes for each number."""
     import numba
 
     @numba.njit(parallel=True)
@@ -78,19 +79,21 @@ def measured_bandwidth(threads: int) -> float:
 
     numba.set_num_threads(threads)
     a, b, c = (np.full(TRIAD, value, np.float32) for value in (0, 1, 2))
-    return 1e-9 * 12 * TRIAD / best(lambda: triad(a, b, c, np.float32(3)))
+    return lambda: triad(a, b, c, np.float32(3))
 
 
-def best(work: Callable[[], object]) -> float:
-    """The shortest time of several, after one that does not count: limits are what the machine can do at its best."""
-    work()
-    times = []
-    for _ in range(BEST_OF):
-        time.sleep(REST)
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return min(times)
+def shortest(works: Sequence[Callable[[], object]]) -> list[float]:
+    """The shortest time of each, in seconds: limits and kernels are all shown at their best, and in turn, as a machine
+    has better and worse minutes."""
+    times = [math.inf] * len(works)
+    for _ in range(TURNS):
+        for place, work in enumerate(works):
+            time.sleep(REST)
+            end = time.perf_counter() + TURN_SECONDS
+            while (start := time.perf_counter()) < end:
+                work()
+                times[place] = min(times[place], time.perf_counter() - start)
+    return times
 
 
 def lenet_kernels() -> Iterator[Kernel]:
@@ -110,7 +113,7 @@ def lenet_kernels() -> Iterator[Kernel]:
 
     plain, whole = {"stride": (1, 1), "dilation": (1, 1), "groups": 1}, (2, 2)
     x1, w1, b1, y1 = (
-        numbers(BATCH, 1, 28, 28),
+        batch_innermost(numbers(BATCH, 1, 28, 28)),
         numbers(6, 1, 5, 5),
         numbers(6),
         batch_innermost(numbers(BATCH, 6, 28, 28)),
