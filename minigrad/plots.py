@@ -221,7 +221,7 @@ def plot_mistakes(
     figure.set_layout_engine("none")
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
     axes.set_axis_off()
-    H, W = side * np.array(images.shape[1:]) / max(images.shape[1:])
+    H, W = side * np.array(images.shape[1:]) / max(1, *images.shape[1:])
     for place, n in enumerate(worst):
         row, column = divmod(place, columns)
         centre, bottom = (column + 0.5) * cell_width, top + (row + 1) * cell_height - 0.1

@@ -113,6 +113,8 @@ def test_a_model_without_mistakes_has_a_picture_too(matplotlib):
     assert "0 mistakes among 1 images" in texts(figure)
     figure = plot_mistakes(np.zeros((1, 2, 2)), np.array([0]), np.array([[1.0, 0, 0]]), NAMES, title="a run")
     assert "a run\n0 mistakes among 1 images" in texts(figure)
+    figure = plot_mistakes(np.zeros((0, 0, 0)), np.zeros(0, int), np.zeros((0, 3)), NAMES)
+    assert "0 mistakes among 0 images" in texts(figure)
 
 
 def test_a_saved_figure_is_a_png(matplotlib, tmp_path):

@@ -38,7 +38,7 @@ WINNER = np.dtype(np.int32)
 
 def avg_pool2d(x: np.ndarray, kernel: Pair, stride: Pair, padding: Pair, count_include_pad: bool) -> np.ndarray:
     N, C, *image = x.shape
-    windows, shares = _shares(*image, kernel, stride, padding, count_include_pad, x.dtype)
+    windows, shares = _windows_and_shares(*image, kernel, stride, padding, count_include_pad, x.dtype)
     y = empty((C, *shares.shape, N), x.dtype)
     _avg_pool2d(len(shares) * C, batch_innermost(x), windows.rows, windows.columns, shares, y)
     return batch_first(y)
@@ -48,7 +48,7 @@ def avg_pool2d_grad(
     dy: np.ndarray, image: Pair, kernel: Pair, stride: Pair, padding: Pair, count_include_pad: bool
 ) -> np.ndarray:
     N, C, OH, OW = dy.shape
-    _, shares = _shares(*image, kernel, stride, padding, count_include_pad, dy.dtype)
+    _, shares = _windows_and_shares(*image, kernel, stride, padding, count_include_pad, dy.dtype)
     check_shape("the gradient", dy, (N, C, *shares.shape))
     dx = empty((C, *image, N), dy.dtype)
     if _tiles(image, (OH, OW), kernel, stride, padding):
@@ -65,7 +65,7 @@ def _tiles(image: Pair, output: Pair, kernel: Pair, stride: Pair, padding: Pair)
 
 
 @lru_cache(maxsize=256)
-def _shares(
+def _windows_and_shares(
     H: int, W: int, kernel: Pair, stride: Pair, padding: Pair, count_include_pad: bool, dtype: np.dtype
 ) -> tuple[View, np.ndarray]:
     """What each window sees; and (OH, OW), one over the number of pixels that its sum is divided by."""
