@@ -153,7 +153,7 @@ class Optimizer:
             w = parameter._data
             if not isinstance(grad, Tensor) or grad._data.shape != w.shape:
                 raise ValueError(f"{self._name}: a parameter of shape {w.shape} has the gradient {grad!r}")
-            g = grad._data
+            g = grad._data  # of the same dtype object, mostly: NumPy takes longer to compare two
             if (g.dtype is not w.dtype and g.dtype != w.dtype) or grad.backend is not parameter.backend:
                 is_, has = (f"{t.dtype} on the {t.backend.name} backend" for t in (parameter, grad))
                 raise ValueError(f"{self._name}: a parameter is {is_}, its gradient {has}; the two must be alike")
