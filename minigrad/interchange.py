@@ -78,7 +78,7 @@ def _require_no_gradient(tensor: Tensor, error: type[Exception], asked: str) -> 
 def _deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
     if self.grad_fn is not None:
         raise RuntimeError("only leaf tensors can be deep-copied; this one was computed: detach() it first")
-    copy = Tensor._wrap(self._data.copy(), self.backend, kind=type(self)).requires_grad_(self.requires_grad)
+    copy = type(self)._wrap(self._data.copy(), self.backend).requires_grad_(self.requires_grad)
     memo[id(self)] = copy
     copy.grad = None if self.grad is None else Tensor._wrap(self.grad._data.copy(), self.grad.backend)
     return copy
@@ -96,7 +96,7 @@ def _unpickle(kind: type[Tensor], array: np.ndarray, requires_grad: bool, backen
     except BackendError as error:
         advice = "or pickle x.to('numpy'), which can be read anywhere"
         raise BackendError(f"this tensor was pickled on the {backend} backend, and {error}; {advice}") from error
-    return Tensor._wrap(data, get_backend(backend), kind=kind).requires_grad_(requires_grad)
+    return kind._wrap(data, get_backend(backend)).requires_grad_(requires_grad)
 
 
 TENSOR_METHODS = {

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .arrays import as_result, new_array, type_name
-from .backends import Backend, get_backend
+from .backends import SCALARS, Backend, get_backend
 
 if TYPE_CHECKING:
     from .autograd.function import Function
@@ -80,21 +80,20 @@ class Tensor:
         self.output_index, self._requires_grad = 0, False
         self.requires_grad = requires_grad
 
-    @staticmethod
-    def _wrap(
-        array: Any, backend: Backend, node: Function | None = None, index: int = 0, kind: type[Tensor] | None = None
-    ) -> Tensor:
+    @classmethod
+    def _wrap(cls, array: Any, backend: Backend, node: Function | None = None, index: int = 0) -> Tensor:
         """The array itself as a tensor, with no copy and no check: for whoever has just made it.
 
         With a node, it becomes the node's output of that index. Each result of each operation comes through here.
         """
         if type(array) not in backend.result_types:
             array = as_result(array, backend)
-        tensor = _new(Tensor if kind is None else kind)
+        tensor = _new(cls)
         tensor._data, tensor.backend = array, backend
         tensor.grad = tensor.requests = None
         tensor.output_index = index
-        if node is None or array.dtype.kind != "f":  # an index among the outputs has no gradient
+        # SCALARS are floating; an index among the outputs is not, and has no gradient.
+        if node is None or (type(array) not in SCALARS and array.dtype.kind != "f"):
             tensor.grad_fn, tensor._requires_grad = None, False
         else:
             tensor.grad_fn, tensor._requires_grad = node, True

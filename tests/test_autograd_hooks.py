@@ -314,8 +314,9 @@ def test_retain_grad_makes_no_reference_cycle_and_survives_its_tensor() -> None:
     gone = weakref.ref(y)
     gc.disable()
     try:
-        z.grad_fn._inputs = (z.grad_fn.inputs[0].detach(), *z.grad_fn.inputs[1:])
-        del y
+        *before, inputs, arrays, result = z.grad_fn._recorded
+        z.grad_fn._recorded = (*before, (inputs[0].detach(), *inputs[1:]), arrays, result)
+        del y, inputs
         assert gone() is None
     finally:
         gc.enable()

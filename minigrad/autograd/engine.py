@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from ..backends import SCALARS
 from ..tensor import Tensor
 from . import function
-from .function import Function
+from .function import INPUTS, NEEDS, NUMBER, Function
 from .grad_mode import grad_mode
 
 _wrap = Tensor._wrap
@@ -165,27 +165,28 @@ def _key(tensor: Tensor) -> Any:
 
 def topological_order(roots: Tensors) -> list[Function]:
     """The nodes below the roots, as they were recorded: each before all that used it."""
-    return [node for _, node, _, _ in _search(roots, 0)[0]]
+    return [node for _, node, *_ in _search(roots, 0)[0]]
 
 
 def _search(roots: Tensors, oldest: int) -> tuple[list[Any], dict[Tensor, int], list[Function]]:
     """What a pass reads of the nodes below the roots, numbered from `oldest` on: their visits, the oldest first, each a
-    node's number, the node, its inputs and its needs; how often each leaf is used where it needs a gradient; and which
-    nodes have been released."""
+    node's number, the node, its needs, its inputs and how many outputs it has; how often each leaf is used where it
+    needs a gradient; and which nodes have been released."""
     found: set[Function] = set()
     uses: dict[Tensor, int] = {}
-    visits: list[Any] = [(0, None, roots, (True,) * len(roots))]  # as if the roots were the inputs of a node
+    visits: list[Any] = [(0, None, (True,) * len(roots), roots, None)]  # as if the roots were the inputs of a node
     released = []
-    for _, _, tensors, needed in visits:  # and those that are found on the way
+    for _, _, needed, tensors, _ in visits:  # and those that are found on the way
         index = 0
         for tensor in tensors:
             if (node := tensor.grad_fn) is None:
                 if needed[index]:
                     uses[tensor] = uses.get(tensor, 0) + 1
-            elif node not in found and (number := node._number) >= oldest:
+            elif node not in found and (recorded := node._recorded)[NUMBER] >= oldest:
+                number, needs, outputs, inputs, _, _ = recorded
                 found.add(node)
-                visits.append((number, node, node._inputs, node._needs))
-                if not node._inputs and number > oldest:
+                visits.append((number, node, needs, inputs, outputs))
+                if not inputs and number > oldest:
                     released.append(node)
             index += 1
     del visits[0]
@@ -219,12 +220,12 @@ class _Pass:
     def _keep_to_the_targets(self, targets: set[Any]) -> None:
         """Only inputs that are targets or lead to one need a gradient: which ones do is known of older nodes."""
         leading: set[Function | None] = set()
-        for place, (number, node, inputs, needs) in enumerate(self.plan):
+        for place, (number, node, needs, inputs, outputs) in enumerate(self.plan):
             pairs = zip(inputs, needs, strict=False)  # a released node has no inputs any more
             needs = tuple([n and (_key(t) in targets or t.grad_fn in leading) for t, n in pairs])
             if True in needs:
                 leading.add(node)
-            self.plan[place] = number, node, inputs, needs
+            self.plan[place] = number, node, needs, inputs, outputs
 
     def __enter__(self) -> None:
         """From here on, in this thread, rules are recorded or not, and told which gradients this pass wants."""
@@ -256,11 +257,11 @@ class _Pass:
 
     def _visit(self) -> tuple[Function, Gradients, Gradients, list[Any]]:
         """Applies the next node's rule and passes its gradients on. Returns what a `Step` tells."""
-        _, node, inputs, needs = self.plan.pop()
-        grad_outputs = [self.arrived.pop(node, None)]
-        if node._outputs > 1:
-            grad_outputs += [self.arrived.pop((node, index), None) for index in range(1, node._outputs)]
-        if True in needs and not node._inputs:  # another pass came in between two steps of this one
+        number, node, needs, inputs, outputs = self.plan.pop()
+        grad_outputs, recorded = [self.arrived.pop(node, None)], node._recorded
+        if outputs > 1:
+            grad_outputs += [self.arrived.pop((node, index), None) for index in range(1, outputs)]
+        if not recorded[INPUTS] and True in needs:  # another pass came in between two steps of this one
             raise _released(node)
         if node.requests or self.targets is not None:
             self._hand_out(node, grad_outputs)
@@ -271,7 +272,7 @@ class _Pass:
         else:
             grad_inputs = o.watching(self._apply_rule)(node, grad_outputs, needs)
         if not self.retain_graph:
-            node._inputs = node._arrays = node._result = ()  # released: another pass through it is an error
+            node._recorded = number, recorded[NEEDS], outputs, (), (), ()  # released: another pass is an error
         return node, grad_outputs, grad_inputs, self._pass_on(inputs, grad_inputs, needs)
 
     def _hand_out(self, node: Function, gradients: list[Tensor | None]) -> None:
@@ -289,13 +290,13 @@ class _Pass:
             return [None] * len(needs)
         if self.targets is not None:
             grad_mode.wanted = node, needs
-        gradients = node.backward(grad_outputs[0]) if node._outputs == 1 else node.backward(*grad_outputs)
+        gradients = node.backward(grad_outputs[0]) if len(grad_outputs) == 1 else node.backward(*grad_outputs)
         if type(gradients) is not tuple or len(gradients) != len(needs):
             returned = f"{len(gradients)} of them" if type(gradients) is tuple else f"a {type(gradients).__name__}"
             wanted = f"a tuple of {len(needs)} gradients, one for each input"
             raise RuntimeError(f"{node.name()}: its backward rule must return {wanted}, and returned {returned}")
         index = 0
-        for tensor in node._inputs:
+        for tensor in node._recorded[INPUTS]:
             gradient, t = gradients[index], tensor._data
             if gradient is not None and not (
                 needs[index]

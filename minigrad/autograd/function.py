@@ -5,7 +5,6 @@ The traversal that calls the backward rules is in engine.py.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import count
 from operator import attrgetter
 from types import ModuleType
@@ -16,6 +15,15 @@ from ..backends import SCALARS, Backend
 from ..tensor import Tensor
 from .grad_mode import grad_mode
 from .hooks import Requests
+
+# What is recorded of an application, in one tuple: attributes of objects of many classes take Python long to find.
+#   NUMBER   nodes are counted as they are recorded, so those that made the inputs have smaller numbers
+#   NEEDS    by input: whether it required a gradient
+#   OUTPUTS  how many
+#   INPUTS   the edges of the graph; this and what follows is () in a node that has been released
+#   ARRAYS   what the inputs held then
+#   RESULT   what forward returned: the array of the one output, or a tuple of arrays
+NUMBER, NEEDS, OUTPUTS, INPUTS, ARRAYS, RESULT = range(6)
 
 _numbers = count(1)
 _wrap = Tensor._wrap
@@ -61,7 +69,7 @@ class Function:
     """
 
     # Parameters, and what forward sets, are in the node's __dict__; what the engine keeps lies in slots.
-    __slots__ = ("__dict__", "_arrays", "_inputs", "_needs", "_number", "_outputs", "_result", "backend", "requests")
+    __slots__ = ("__dict__", "_recorded", "backend", "requests")
 
     broadcasts = _takes_scalars = False
 
@@ -70,12 +78,10 @@ class Function:
     xp: ModuleType = property(attrgetter("backend.xp"), doc="The array module.")  # type: ignore[assignment]
     kernels: Any = property(attrgetter("backend.kernels"), doc="The kernels; see minigrad/backends/contract.py.")
     requests: dict[int, Requests] | None  # by output
-    _number: int  # nodes are counted as they are recorded, so those that made the inputs have smaller numbers
-    _needs: tuple[bool, ...]  # by input: whether it required a gradient when it was recorded
-    _inputs: tuple[Tensor, ...]  # the edges of the graph; none in a node that has been released
-    _arrays: Sequence[Any]  # what the inputs held then
-    _outputs: int  # how many
-    _result: Any  # what forward returned: the array of its one output, or a tuple of arrays
+    _recorded: tuple[Any, ...]  # see above
+    _number = property(lambda self: self._recorded[NUMBER])
+    _inputs = property(lambda self: self._recorded[INPUTS])
+    _arrays = property(lambda self: self._recorded[ARRAYS])
 
     def __init_subclass__(cls) -> None:
         cls._takes_scalars = cls.__dict__.get("takes_scalars", False)
@@ -89,12 +95,13 @@ class Function:
     @property
     def needs(self) -> tuple[bool, ...]:
         node, wanted = grad_mode.wanted
-        return wanted if node is self else self._needs
+        return wanted if node is self else self._recorded[NEEDS]
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
-        inputs, index = self._inputs, 0
-        for array in self._arrays:
+        recorded, index = self._recorded, 0
+        inputs = recorded[INPUTS]
+        for array in recorded[ARRAYS]:
             if (now := inputs[index]._data) is not array and not _is_scalar_of(array, now):
                 # it has been given another since, by an optimizer's step for example
                 inputs = (*inputs[:index], AsRecorded.apply(inputs[index], array=array), *inputs[index + 1 :])
@@ -105,9 +112,10 @@ class Function:
     def outputs(self) -> tuple[Tensor, ...]:
         # Made anew on each reading. A node that held its own output tensors would be a reference cycle, and the memory
         # of every graph would wait for the garbage collector.
-        if type(self._result) is not tuple:  # nearly always
-            return (_wrap(self._result, self.backend, self),)
-        return tuple([_wrap(array, self.backend, self, index) for index, array in enumerate(self._result)])
+        result = self._recorded[RESULT]
+        if type(result) is not tuple:  # nearly always
+            return (_wrap(result, self.backend, self),)
+        return tuple([_wrap(array, self.backend, self, index) for index, array in enumerate(result)])
 
     @classmethod
     def apply(cls, *inputs: Tensor, **parameters: Any) -> Any:
@@ -122,27 +130,30 @@ class Function:
             node.__dict__.update(parameters)
         try:
             backend = node.backend = inputs[0].backend
-            if len(inputs) == 2:  # most often; a loop takes as long as the product of two scalars
+            if two := len(inputs) == 2:  # most often; a loop takes as long as the product of two scalars
                 a, b = inputs
-                alike, arrays, needs = b.backend is backend, [a._data, b._data], [a._requires_grad, b._requires_grad]
+                if b.backend is not backend:
+                    raise _mixed_backends(cls, inputs)
+                arrays: tuple[Any, ...] = a._data, b._data
+                needs: tuple[bool, ...] = a._requires_grad, b._requires_grad
             else:
-                alike, arrays, needs = True, [], []
+                arrays, needs = (), ()
                 for tensor in inputs:
-                    alike = alike and tensor.backend is backend
-                    arrays.append(tensor._data)
-                    needs.append(tensor._requires_grad)
+                    if tensor.backend is not backend:
+                        raise _mixed_backends(cls, inputs)
+                    arrays += (tensor._data,)
+                    needs += (tensor._requires_grad,)
         except (AttributeError, IndexError):
             raise _not_tensors(cls, inputs) from None
-        if not alike:
-            raise _mixed_backends(cls, inputs)
-        for array in () if cls._takes_scalars else arrays:
-            if type(array) in SCALARS:
-                arrays = [tensor.data for tensor in inputs]
-                break
+        if not cls._takes_scalars:
+            for array in arrays:
+                if type(array) in SCALARS:
+                    arrays = tuple([tensor.data for tensor in inputs])
+                    break
         maker = node if True in needs and grad_mode.enabled else None
         try:
             # a star, too, takes as long as the product of two scalars
-            result = node.forward(arrays[0], arrays[1]) if len(arrays) == 2 else node.forward(*arrays)
+            result = node.forward(arrays[0], arrays[1]) if two else node.forward(*arrays)
             if type(result) is tuple:
                 outputs: Any = tuple([_wrap(array, node.backend, maker, index) for index, array in enumerate(result)])
             else:
@@ -152,9 +163,8 @@ class Function:
         except NotAnArray as error:
             raise TypeError(f"{cls.name()}: {error}") from None
         if maker is not None:
-            node._number, node.requests = next(_numbers), None
-            node._needs, node._inputs, node._arrays = tuple(needs), inputs, arrays
-            node._result, node._outputs = result, len(result) if type(result) is tuple else 1
+            many = len(result) if type(result) is tuple else 1
+            node._recorded, node.requests = (next(_numbers), needs, many, inputs, arrays, result), None
         return outputs if watcher is None else watcher.computed(node, parameters, inputs, outputs)
 
     @classmethod
