@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from test_kernels import adam, sgd
 
 from minigrad import Tensor, nn, optim
+from minigrad.backends import get_backend
 
 SHAPES = [(2, 3), (), (4,), (1, 2, 2)]
 OPTIMIZERS = {
@@ -163,7 +164,7 @@ def test_zero_grad_lets_go_of_all_gradients() -> None:
         backward(params, [np.ones(shape) for shape in SHAPES])
         optimizer.step()
         optimizer.zero_grad()
-    assert all(not flat.places and "gradient" not in flat.latest for flat in optimizer._flats.values())
+    assert all(not flat.places and "gradient" not in flat.latest for flat in optimizer._flats[0])
 
 
 def test_a_parameter_is_never_taken_for_one_that_is_gone() -> None:
@@ -190,10 +191,81 @@ def test_parameters_keep_nothing_of_an_optimizer_that_is_gone() -> None:
         optimizer.zero_grad()
         backward(params, cotangents)
         optimizer.step()
-    flat = weakref.ref(next(iter(optimizer._flats.values())))
+    flat = weakref.ref(optimizer._flats[0][0])
     optimizer.zero_grad()
     del optimizer
     gc.collect()
     assert flat() is None
     backward(params, cotangents)
     assert all((p.grad.data == 2.0).all() for p in params)
+
+
+def trained_and_differentiated() -> tuple[list[Any], optim.SGD]:
+    """An optimizer that has taken steps, and its parameters with their next gradients, all 1."""
+    params = parameters()
+    optimizer = optim.SGD(params, lr=0.5)
+    for _ in range(2):
+        optimizer.zero_grad()
+        backward(params, [np.ones(shape) for shape in SHAPES])
+        optimizer.step()
+    optimizer.zero_grad()
+    backward(params, [np.ones(shape) for shape in SHAPES])
+    assert optimizer._flats[0][0].is_as_left(params)
+    return params, optimizer
+
+
+@pytest.mark.parametrize("changed", ["a backend", "a gradient's backend", "a dtype", "a gradient's dtype", "no Tensor"])
+def test_a_step_like_the_one_before_sees_what_is_not_as_it_was(changed: str) -> None:
+    params, optimizer = trained_and_differentiated()
+    tensor = params[1].grad if "gradient" in changed else params[1]
+    if "backend" in changed:
+        tensor.backend = get_backend("numba" if tensor.backend.name == "numpy" else "numpy")
+    elif "dtype" in changed:
+        tensor._data = tensor._data.astype("float32")
+    else:
+        params[1].grad = params[1].grad.data
+    before = [p.numpy() for p in params]
+    with pytest.raises(ValueError, match="SGD: a parameter "):
+        optimizer.step()
+    for p, w in zip(params, before, strict=True):
+        np.testing.assert_array_equal(p.numpy(), w)
+
+
+def test_a_parameter_that_takes_the_place_of_another_is_updated_in_its_place() -> None:
+    params, optimizer = trained_and_differentiated()
+    old, new = params[0], nn.Parameter(Tensor(np.zeros(SHAPES[0])))
+    new._data, new.grad = old._data, old.grad  # the very same arrays
+    optimizer.param_groups[0]["params"][0], optimizer.state[new] = new, {}
+    before = old.numpy()
+    optimizer.step()
+    np.testing.assert_array_equal(old.numpy(), before)
+    np.testing.assert_allclose(new.numpy(), before - 0.5)
+
+
+def test_parameters_without_gradients_stay_and_the_others_do_not() -> None:
+    params, optimizer = trained_and_differentiated()
+    before = [p.numpy() for p in params]
+    params[2].grad = None
+    optimizer.step()
+    for p, w, step in zip(params, before, (0.5, 0.5, 0.0, 0.5), strict=True):
+        np.testing.assert_allclose(p.numpy(), w - step)
+
+
+def test_a_step_without_any_gradient_does_nothing() -> None:
+    params, optimizer = trained_and_differentiated()
+    before = [p.numpy() for p in params]
+    optimizer.zero_grad()
+    optimizer.step()
+    for p, w in zip(params, before, strict=True):
+        np.testing.assert_array_equal(p.numpy(), w)
+
+
+def test_what_is_remembered_may_be_forgotten_between_two_steps() -> None:
+    params, optimizer = trained_and_differentiated()
+    before = params[0].numpy()
+    optimizer.state.clear()
+    optimizer.step()
+    np.testing.assert_allclose(params[0].numpy(), before - 0.5)
+    optimizer.param_groups[0]["momentum"] = 0.5
+    optimizer.step()
+    assert set(optimizer.state[params[0]]) == {"momentum_buffer"}

@@ -8,7 +8,6 @@ step, but where a piece is no longer there: a gradient was clipped or summed ove
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from functools import partial
 from itertools import accumulate
 from operator import is_not
@@ -24,15 +23,17 @@ from .optimizer import Optimizer
 
 
 class Flat:
-    """Where arrays of some shapes lie in flat ones; and the last flat array of each kind, with its pieces."""
+    """Parameters that are updated together: where their arrays lie in flat ones; and the last flat array of each kind,
+    with its pieces."""
 
-    def __init__(self, backend: Backend, dtype: np.dtype, shapes: Sequence[tuple[int, ...]]) -> None:
-        self.xp, self.dtype, self.shapes = backend.xp, dtype, shapes
-        sizes = [math.prod(shape) for shape in shapes]
+    def __init__(self, backend: Backend, dtype: np.dtype, members: list[Tensor]) -> None:
+        self.backend, self.xp, self.dtype, self.members = backend, backend.xp, dtype, members
+        self.shapes = [parameter.shape for parameter in members]
+        sizes = [math.prod(shape) for shape in self.shapes]
         self.ranges = [slice(end - size, end) for size, end in zip(sizes, accumulate(sizes), strict=True)]
         self.size = sum(sizes)
         self.latest: dict[str, tuple[Any, list[Any]]] = {}
-        self.places: list[Any] = []  # the pieces of the latest array of gradients, None where one has been filled
+        self.places: dict[int, Any] = {}  # the pieces of the latest array of gradients that have not been filled
 
     def pieces(self, kind: str, whole: Any) -> list[Any]:
         """The pieces of a flat array, by which `whole` knows it from then on."""
@@ -52,9 +53,25 @@ class Flat:
                 piece[...] = array
         return whole
 
+    def is_as_left(self, parameters: list[Tensor]) -> bool:
+        """Whether these are its members, and they and their gradients the pieces that the last step and the backward
+        pass since have given them. Then nothing about them has to be checked: so it is in training, mostly."""
+        backend, kinds = self.backend, ("parameter", "gradient")
+        weights, gradients = [self.latest.get(kind, (None, []))[1] for kind in kinds]
+        if not len(parameters) == len(self.members) == len(weights) == len(gradients):
+            return False
+        if any(map(is_not, parameters, self.members)):
+            return False
+        for parameter, w, g in zip(parameters, weights, gradients, strict=True):
+            if parameter._data is not w or parameter.backend is not backend:
+                return False
+            if type(grad := parameter.grad) is not Tensor or grad._data is not g or grad.backend is not backend:
+                return False
+        return True
+
     def forget_gradients(self) -> None:
         self.latest.pop("gradient", None)
-        self.places = []
+        self.places = {}
 
 
 def _place_gradient(layout: ref[Flat], index: int, gradient: Any) -> Any:
@@ -62,12 +79,11 @@ def _place_gradient(layout: ref[Flat], index: int, gradient: Any) -> Any:
     which somebody may hold: arrays are values."""
     if (flat := layout()) is None:
         return gradient.copy()
-    if not flat.places or flat.places[index] is None:
-        flat.places = list(flat.pieces("gradient", flat.xp.empty(flat.size, flat.dtype)))
-    piece = flat.places[index]
+    if (piece := flat.places.pop(index, None)) is None:
+        flat.places = dict(enumerate(flat.pieces("gradient", flat.xp.empty(flat.size, flat.dtype))))
+        piece = flat.places.pop(index)
     if gradient.shape != piece.shape or gradient.dtype is not piece.dtype or type(gradient) is not type(piece):
         return gradient.copy()  # the parameter has been moved, or was given another dtype
-    flat.places[index] = None
     piece[...] = gradient
     return piece
 
@@ -76,7 +92,7 @@ class FlatOptimizer(Optimizer):
     """The base of SGD and Adam, which define `update_flat`."""
 
     def __init__(self, params: Any, **options: Any) -> None:
-        self._flats: dict[tuple[Any, ...], Flat] = {}  # of the latest step
+        self._flats: dict[int, list[Flat]] = {}  # of the latest step, by the number of the group
         super().__init__(params, **options)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -97,32 +113,44 @@ class FlatOptimizer(Optimizer):
 
     def zero_grad(self) -> None:
         super().zero_grad()
-        for flat in self._flats.values():
-            flat.forget_gradients()
+        for flats in self._flats.values():
+            for flat in flats:
+                flat.forget_gradients()
 
     def step(self) -> None:
         before, self._flats = self._flats, {}
-        for group in self.param_groups:
-            options = self._options(group)
-            alike: dict[tuple[Any, ...], list[Tensor]] = {}  # parameters that one kernel call can update
-            parameters = self._with_gradients(group)
-            for parameter, state in zip(parameters, self._states_of(parameters), strict=True):
-                kind = parameter.backend, parameter._data.dtype
-                key = (*kind, state.get("step"), *state) if state else kind
-                alike.setdefault(key, []).append(parameter)
-            for (backend, dtype, *_), members in alike.items():
-                place = backend, dtype, *members
-                self._flats[place] = flat = before.get(place) or self._lay_out(backend, dtype, members)
-                self._update_members(flat, members, options)
+        for number, group in enumerate(self.param_groups):
+            options, flats, parameters = self._options(group), before.get(number, []), group["params"]
+            nothing_remembered = list(map(self.state.get, parameters)) == [{}] * len(parameters)
+            if not (nothing_remembered and len(flats) == 1 and flats[0].is_as_left(parameters)):
+                flats = self._put_together(group, flats)
+            self._flats[number] = flats
+            for flat in flats:
+                self._update_members(flat, options)
+
+    def _put_together(self, group: dict[str, Any], before: list[Flat]) -> list[Flat]:
+        """The group's parameters that have a gradient, those that one kernel call can update in one Flat: in the one
+        that they had before, where they are the same."""
+        parameters = self._with_gradients(group)
+        alike: dict[tuple[Any, ...], list[Tensor]] = {}
+        for parameter, state in zip(parameters, self._states_of(parameters), strict=True):
+            key = parameter.backend, parameter._data.dtype, state.get("step"), *state
+            alike.setdefault(key, []).append(parameter)
+        known = {(flat.backend, flat.dtype, *flat.members): flat for flat in before}
+        return [
+            known.get((backend, dtype, *members)) or self._lay_out(backend, dtype, members)
+            for (backend, dtype, *_), members in alike.items()
+        ]
 
     def _lay_out(self, backend: Backend, dtype: np.dtype, members: list[Tensor]) -> Flat:
-        flat = Flat(backend, dtype, [parameter.shape for parameter in members])
+        flat = Flat(backend, dtype, members)
         for index, parameter in enumerate(members):
             # weakly: without the optimizer nobody needs its arrays
             requests_of(parameter).copy = partial(_place_gradient, ref(flat), index)
         return flat
 
-    def _update_members(self, flat: Flat, members: list[Tensor], options: dict[str, Any]) -> None:
+    def _update_members(self, flat: Flat, options: dict[str, Any]) -> None:
+        members = flat.members
         states = [self.state[parameter] for parameter in members]
         state = {
             name: value if isinstance(value, int) else flat.whole(name, [state[name] for state in states])
@@ -130,7 +158,7 @@ class FlatOptimizer(Optimizer):
         }
         w = flat.whole("parameter", [parameter._data for parameter in members])
         g = flat.whole("gradient", [parameter.grad._data for parameter in members])  # type: ignore[union-attr]
-        new_w, new_state = self.update_flat(members[0].backend.kernels, w, g, state, **options)
+        new_w, new_state = self.update_flat(flat.backend.kernels, w, g, state, **options)
         for parameter, piece in zip(members, flat.pieces("parameter", new_w), strict=True):
             parameter._data = piece  # of the same shape and dtype, which `data` would look at
         for name, value in new_state.items():
