@@ -100,50 +100,52 @@ def _strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
 
 
 @njit(inline="always")
-def _exp_float32(x):
-    """e^x = 2^n e^r with n = round(x / ln 2) and r = x - n ln 2, |r| <= ln 2 / 2; for the sigmoid.
+def _exp_minus_float32(x):
+    """e^-x = 2^n e^-r with n = round(-x / ln 2) and r = x + n ln 2, |r| <= ln 2 / 2; for the sigmoid.
 
-    Without branches and calls, so that the loop around it is vectorised. The polynomial's coefficients are those of
-    Cephes' expf (S. L. Moshier), as is ln 2 in two parts; the error stays below 2 units in the last place. Adding 1.5
-    2^23 rounds to an integer, which is then the low bits; shifted into the exponent's place they make 2^n. Infinite
-    from 88.4 on, and nowhere below e^-87: next to 1 neither can be seen.
+    Without branches and calls, so that the loop around it is vectorised. e^-r is the polynomial 1 - r + c2 r^2 - ... of
+    degree 6 with the least relative error, 4e-9, found by Remez' algorithm; ln 2 comes in two parts, as in Cephes' expf
+    (S. L. Moshier). The error stays below a unit in the last place. Adding 1.5 2^23 rounds to an integer, which is then
+    the low bits; shifted into the exponent's place they make 2^n. Infinite from -88.4 on downwards, and nowhere below
+    e^-87: next to 1 neither can be seen.
     """
-    x = min(max(x, np.float32(-87.0)), np.float32(88.9))
-    shifted = x * np.float32(1.44269504) + np.float32(12582912.0)
+    x = min(max(x, np.float32(-88.9)), np.float32(87.0))
+    shifted = x * np.float32(-1.44269504) + np.float32(12582912.0)
     n = shifted - np.float32(12582912.0)
-    r = (x - n * np.float32(0.693359375)) + n * np.float32(2.12194440e-4)
-    p = np.float32(1.9875691500e-4)
-    p = p * r + np.float32(1.3981999507e-3)
-    p = p * r + np.float32(8.3334519073e-3)
-    p = p * r + np.float32(4.1665795894e-2)
-    p = p * r + np.float32(1.6666665459e-1)
-    p = p * r + np.float32(5.0000001201e-1)
+    r = (x + n * np.float32(0.693359375)) - n * np.float32(2.12194440e-4)
+    p = np.float32(1.3814541e-3)
+    p = np.float32(8.3687455e-3) - p * r
+    p = np.float32(4.1668389e-2) - p * r
+    p = np.float32(1.6666521e-1) - p * r
+    p = np.float32(4.9999994e-1) - p * r
+    p = np.float32(1.0) - p * r
+    p = np.float32(1.0) - p * r
     bias, mantissa_bits = np.int32(127), np.int32(23)
-    power = np.int32((np.float32(shifted).view(np.int32) + bias) << mantissa_bits).view(np.float32)
-    return (p * r * r + r + np.float32(1.0)) * power
+    return p * np.int32((np.float32(shifted).view(np.int32) + bias) << mantissa_bits).view(np.float32)
 
 
 @njit(inline="always")
-def _exp_float64(x):
-    """The same in double precision, with e^r by its Taylor series to r^13 / 13!, whose rest is below 2^-54."""
-    x = min(max(x, -708.0), 709.8)
-    shifted = x * 1.4426950408889634 + 6755399441055744.0
+def _exp_minus_float64(x):
+    """The same in double precision, with e^-r by its Taylor series to r^13 / 13!, whose rest is below 2^-54."""
+    x = min(max(x, -709.8), 708.0)
+    shifted = x * -1.4426950408889634 + 6755399441055744.0
     n = shifted - 6755399441055744.0
-    r = (x - n * 6.93147180369123816490e-01) - n * 1.90821492927058770002e-10
+    r = (x + n * 6.93147180369123816490e-01) + n * 1.90821492927058770002e-10
     p = OVER_FACTORIAL[13]
-    p = p * r + OVER_FACTORIAL[12]
-    p = p * r + OVER_FACTORIAL[11]
-    p = p * r + OVER_FACTORIAL[10]
-    p = p * r + OVER_FACTORIAL[9]
-    p = p * r + OVER_FACTORIAL[8]
-    p = p * r + OVER_FACTORIAL[7]
-    p = p * r + OVER_FACTORIAL[6]
-    p = p * r + OVER_FACTORIAL[5]
-    p = p * r + OVER_FACTORIAL[4]
-    p = p * r + OVER_FACTORIAL[3]
-    p = p * r + OVER_FACTORIAL[2]
-    power = np.int64((np.float64(shifted).view(np.int64) + 1023) << 52).view(np.float64)
-    return (p * r * r + r + 1.0) * power
+    p = OVER_FACTORIAL[12] - p * r
+    p = OVER_FACTORIAL[11] - p * r
+    p = OVER_FACTORIAL[10] - p * r
+    p = OVER_FACTORIAL[9] - p * r
+    p = OVER_FACTORIAL[8] - p * r
+    p = OVER_FACTORIAL[7] - p * r
+    p = OVER_FACTORIAL[6] - p * r
+    p = OVER_FACTORIAL[5] - p * r
+    p = OVER_FACTORIAL[4] - p * r
+    p = OVER_FACTORIAL[3] - p * r
+    p = OVER_FACTORIAL[2] - p * r
+    p = 1.0 - p * r
+    p = 1.0 - p * r
+    return p * np.int64((np.float64(shifted).view(np.int64) + 1023) << 52).view(np.float64)
 
 
 @compiled_kernel()
@@ -165,13 +167,13 @@ def _sigmoid_float64(first, last, x, y, channels):
 def _sigmoids_float32(x, y):
     one = np.float32(1.0)
     for i in range(x.size):
-        y[i] = one / (one + _exp_float32(-x[i]))
+        y[i] = one / (one + _exp_minus_float32(x[i]))
 
 
 @compiled_function()
 def _sigmoids_float64(x, y):
     for i in range(x.size):
-        y[i] = 1.0 / (1.0 + _exp_float64(-x[i]))
+        y[i] = 1.0 / (1.0 + _exp_minus_float64(x[i]))
 
 
 @compiled_kernel(inputs=2)
