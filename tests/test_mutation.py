@@ -70,6 +70,7 @@ def changes(text: str) -> set[str]:
         ("y = a + b", {"y = a - b", "y = a", "y = b"}),
         ("y = a - b", {"y = a + b", "y = a", "y = (-(b))", "y = ((b) - (a))"}),
         ("y = a @ b", {"y = ((b) @ (a))"}),
+        ("y = a @ a", set()),
         ("y = -a", {"y = a"}),
         ("y = a < b", {"y = a <= b", "y = a >= b"}),
         ("y = a is not b", {"y = a is b"}),

@@ -159,7 +159,9 @@ def lost_term(source: Source, node: ast.AST) -> Iterator[Edit]:
 def swapped_operands(source: Source, node: ast.AST) -> Iterator[Edit]:
     ordered = (ast.Sub, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow, ast.MatMult)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ordered):
-        yield source.instead(node, f"(({source.text(node.right)}) {SYMBOLS[type(node.op)]} ({source.text(node.left)}))")
+        left, right = source.text(node.left), source.text(node.right)
+        if left != right:
+            yield source.instead(node, f"(({right}) {SYMBOLS[type(node.op)]} ({left}))")
 
 
 def flipped_sign(source: Source, node: ast.AST) -> Iterator[Edit]:
