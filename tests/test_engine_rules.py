@@ -108,6 +108,94 @@ def test_a_rule_may_return_a_saved_tensor_as_it_is() -> None:
     assert not np.shares_memory(a.grad.data, b.data)
 
 
+class Double(Function):
+    """y = 2 x"""
+
+    fresh_gradients = True
+    passed_on: list[Tensor]
+
+    def forward(self, x):
+        return 2.0 * x
+
+    def backward(self, dy):
+        gradient = Tensor._wrap(2.0 * dy.data, dy.backend)
+        self.passed_on.append(gradient)
+        return (gradient,)
+
+
+class Halfhearted(Double):
+    """Says nothing of its own about its gradients."""
+
+
+def identical(kind: type[Function], **options: bool) -> bool:
+    """Whether a leaf's `grad` is the very gradient that a rule of that kind returned."""
+    x, passed_on = leaf(1.0, 2.0), []
+    kind.apply(x, passed_on=passed_on).backward(leaf(1.0, 1.0).detach(), **options)
+    assert x.grad.tolist() == [2.0, 2.0]
+    assert x.grad is passed_on[0] or not np.shares_memory(x.grad.data, passed_on[0].data)
+    return x.grad is passed_on[0]
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_a_leaf_keeps_a_gradient_that_is_fresh_and_copies_others(create_graph: bool) -> None:
+    assert identical(Double, create_graph=create_graph)
+    assert not identical(Halfhearted, create_graph=create_graph)
+
+
+def test_a_fresh_gradient_that_somebody_sees_is_copied() -> None:
+    seen: list[Tensor] = []
+    for watch in ("hook", "steps", "detect_anomaly"):
+        x = leaf(1.0, 2.0)
+        y = Double.apply(x, passed_on=seen)
+        if watch == "hook":
+            handle = x.register_hook(seen.append)
+            y.backward(leaf(1.0, 1.0))
+            handle.remove()
+        elif watch == "steps":
+            (step,) = y.backward_steps(leaf(1.0, 1.0))
+            seen += step.grad_inputs
+        else:
+            with minigrad.detect_anomaly():
+                y.backward(leaf(1.0, 1.0))
+        assert seen
+        assert x.grad.tolist() == [2.0, 2.0]
+        assert not any(np.shares_memory(x.grad.data, gradient.data) for gradient in seen)
+
+
+def test_fresh_gradients_and_others_of_one_leaf_are_added_up() -> None:
+    def forward(self, x):
+        return 3.0 * x
+
+    for last in (True, False):  # whether the rule that runs last is the one with fresh gradients
+        given: list[Tensor] = []
+
+        def rule(self, dy, given=given):
+            given.append(Tensor._wrap(3.0 * dy.data, dy.backend))
+            return (given[-1],)
+
+        x, passed_on = leaf(1.0, 2.0), []
+        kinds = [(Double, {"passed_on": passed_on}), (operation(rule, forward), {})][:: 1 if last else -1]
+        y = sum(kind.apply(x, **parameters) for kind, parameters in kinds)
+        y.backward(leaf(1.0, 1.0))
+        assert x.grad.tolist() == [5.0, 5.0]
+        assert not any(np.shares_memory(x.grad.data, gradient.data) for gradient in (*given, *passed_on))
+
+
+def test_where_a_fresh_rule_has_no_gradient_the_one_that_another_left_is_copied() -> None:
+    class Nothing(Double):
+        fresh_gradients = True
+
+        def backward(self, dy):
+            return (None,)
+
+    given = leaf(3.0, 3.0).detach()
+    x = leaf(1.0, 2.0)
+    nothing = Nothing.apply(x, passed_on=[])  # the older one, whose rule runs last
+    (nothing + operation(lambda self, dy: (given,), forward=lambda self, x: x).apply(x)).backward(leaf(1.0, 1.0))
+    assert x.grad.tolist() == [3.0, 3.0]
+    assert not np.shares_memory(x.grad.data, given.data)
+
+
 def test_an_error_within_a_rule_reaches_the_caller_and_leaves_the_mode() -> None:
     def rule(self, dy):
         raise ZeroDivisionError("in the rule")

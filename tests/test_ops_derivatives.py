@@ -14,6 +14,7 @@ from op_cases import CASES, Case, Example, cotangent
 
 import minigrad
 from minigrad import Tensor
+from minigrad.autograd.engine import topological_order
 
 SMALL = 12  # the largest number of elements for which whole gradients are computed by differences
 
@@ -59,6 +60,23 @@ def test_first_derivatives(case: Case, backend: str, data, seed: int) -> None:
     if sum(x.size for x in at) <= SMALL:
         for gradient, expected in zip(gradients, numerical.gradient(weighted, at), strict=True):
             np.testing.assert_allclose(gradient, expected, rtol=1e-7, atol=1e-8 * max(1.0, abs(weighted(*at))))
+
+
+@each_case
+@given(data=st.data(), create_graph=st.booleans())
+def test_gradients_share_no_memory(case: Case, backend: str, data, create_graph: bool) -> None:
+    """Neither with each other nor with anything that was there before: whoever scales one scales nothing else."""
+    example = data.draw(case.examples(smooth=True))
+    inputs = case.tensors(example, "float64", backend)
+    y = case.op(*inputs, **example.parameters)
+    dy = cotangent(y, 0)
+    y.backward(dy, retain_graph=True, create_graph=create_graph)
+    saved = [array for node in topological_order([y]) for array in (*node._arrays, *(t.data for t in node.outputs))]
+    arrays = [dy.data, *saved, *(t.data for x in inputs for t in (x, x.grad))]
+    for gradient in (x.grad.data for x in inputs):
+        others = [array for array in arrays if array is not gradient]
+        assert len(arrays) - len(others) == 1
+        assert not any(np.shares_memory(gradient, array) for array in others if type(array) is type(gradient))
 
 
 @each_case

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from ..backends import SCALARS
 from ..tensor import Tensor
 from . import function
 from .function import INPUTS, NEEDS, NUMBER, Function
@@ -273,7 +272,8 @@ class _Pass:
             grad_inputs = o.watching(self._apply_rule)(node, grad_outputs, needs)
         if not self.retain_graph:
             node._recorded = number, recorded[NEEDS], outputs, (), (), ()  # released: another pass is an error
-        return node, grad_outputs, grad_inputs, self._pass_on(inputs, grad_inputs, needs)
+        fresh = node._fresh_gradients and not self.watched and function.observer is None
+        return node, grad_outputs, grad_inputs, self._pass_on(inputs, grad_inputs, needs, fresh)
 
     def _hand_out(self, node: Function, gradients: list[Tensor | None]) -> None:
         """Shows the whole gradients of a node's outputs to hooks, which may replace them, and to those who asked."""
@@ -303,7 +303,8 @@ class _Pass:
                 and isinstance(gradient, Tensor)
                 and gradient.backend is tensor.backend
                 and not gradient._requires_grad
-                and (type(g := gradient._data) is type(t) in SCALARS or (g.shape == t.shape and g.dtype is t.dtype))
+                and (g := gradient._data).shape == t.shape
+                and g.dtype is t.dtype
             ):
                 mended = self._mended(gradient, tensor, node, index) if needs[index] else None
                 gradients = (*gradients[:index], mended, *gradients[index + 1 :])
@@ -322,7 +323,7 @@ class _Pass:
         # It may be a saved tensor as it is.
         return gradient if self.create_graph else _wrap(gradient._data, gradient.backend)
 
-    def _pass_on(self, tensors: Tensors, gradients: Gradients, needs: Sequence[bool]) -> list[Any]:
+    def _pass_on(self, tensors: Tensors, gradients: Gradients, needs: Sequence[bool], fresh: bool = False) -> list[Any]:
         """Adds a contribution to what has arrived for each of the tensors that need one. A leaf that has all of its own
         gets its `grad`. Returns the sums before and after, for who watches."""
         arrived, watched, sums, index = self.arrived, self.watched, [], 0
@@ -341,32 +342,35 @@ class _Pass:
                 if node is None:
                     self.uses_left[tensor] = left = self.uses_left[tensor] - 1
                     if left == 0 and total is not None:
-                        self._finish_leaf(tensor, arrived.pop(key))
+                        self._finish_leaf(tensor, arrived.pop(key), fresh and total is gradient)
             if watched:
                 sums.append((before, total))
             index += 1
         return sums
 
-    def _finish_leaf(self, leaf: Tensor, gradient: Tensor) -> None:
-        gradient = _run_hooks(asked.hooks, gradient) if (asked := leaf.requests) and asked.hooks else gradient
+    def _finish_leaf(self, leaf: Tensor, gradient: Tensor, fresh: bool) -> None:
+        if (asked := leaf.requests) and asked.hooks:
+            gradient, fresh = _run_hooks(asked.hooks, gradient), False
         gradient = gradient if (o := function.observer) is None else o.reached_leaf(gradient)
         if self.targets is not None:
             self.found[leaf] = gradient
         elif leaf._requires_grad:  # it may have been frozen since
-            _accumulate_grad(leaf, gradient)
+            _accumulate_grad(leaf, gradient, fresh)
 
 
-def _accumulate_grad(tensor: Tensor, gradient: Tensor) -> None:
-    """Adds to `grad`, which never shares its array: a rule may pass one array on twice, or a view of a saved one."""
+def _accumulate_grad(tensor: Tensor, gradient: Tensor, fresh: bool = False) -> None:
+    """Adds to `grad`, which never shares its array: a rule may pass one array on twice, or a view of a saved one,
+    where its class does not say that it is fresh."""
     if (before := tensor.grad) is not None:
         if not isinstance(before, Tensor) or not _alike(before, tensor):
             raise RuntimeError(f"backward: the grad of a tensor {tensor.shape} of {tensor.dtype} was set to {before!r}")
         tensor.grad = before + gradient
+    elif fresh:
+        tensor.grad = gradient
     elif gradient._requires_grad:
         tensor.grad = function.AsRecorded.apply(gradient, array=gradient._data.copy())
     else:
-        copied = gradient._data.copy() if (asked := tensor.requests) is None else asked.copy(gradient.data)
-        tensor.grad = _wrap(copied, gradient.backend)
+        tensor.grad = _wrap(gradient._data.copy(), gradient.backend)
 
 
 def sum_to_shape(gradient: Tensor, shape: tuple[int, ...]) -> Tensor:

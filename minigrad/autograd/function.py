@@ -49,8 +49,10 @@ class Function:
         xp, kernels: the array module and the kernels of its backend, for forward.
         broadcasts: set it on the class where inputs broadcast against each other as in NumPy. The rule may then return
             gradients of the broadcast shape; the engine sums them down.
-        takes_scalars: set it on a class whose forward treats NumPy's scalars as it does 0-d arrays. Subclasses, which
-            may have a forward of their own, do not inherit it.
+        takes_scalars: set it on a class whose forward treats NumPy's scalars as it does 0-d arrays.
+        fresh_gradients: set it on a class whose rule returns new arrays that nobody else holds, each in memory of its
+            own. A leaf's `grad` is then the gradient itself, otherwise a copy. Subclasses, which may have a forward and
+            a rule of their own, inherit neither of these two.
 
     A parameter must not be called as one of these, as a method, or `backend` or `requests`.
 
@@ -71,7 +73,7 @@ class Function:
     # Parameters, and what forward sets, are in the node's __dict__; what the engine keeps lies in slots.
     __slots__ = ("__dict__", "_recorded", "backend", "requests")
 
-    broadcasts = _takes_scalars = False
+    broadcasts = _takes_scalars = _fresh_gradients = False
 
     backend: Backend  # the inputs'; where forward changes it, the results'
     # Properties that are read in C, which is quicker.
@@ -85,6 +87,7 @@ class Function:
 
     def __init_subclass__(cls) -> None:
         cls._takes_scalars = cls.__dict__.get("takes_scalars", False)
+        cls._fresh_gradients = cls.__dict__.get("fresh_gradients", False)
 
     def forward(self, *arrays: Any, **_: Any) -> Any:
         raise NotImplementedError(f"{self.name()}: write its forward(self, *arrays), which returns the result's array")
@@ -130,26 +133,24 @@ class Function:
             node.__dict__.update(parameters)
         try:
             backend = node.backend = inputs[0].backend
+            arrays: tuple[Any, ...] = ()
+            needs: tuple[bool, ...] = ()
             if two := len(inputs) == 2:  # most often; a loop takes as long as the product of two scalars
                 a, b = inputs
                 if b.backend is not backend:
                     raise _mixed_backends(cls, inputs)
-                arrays: tuple[Any, ...] = a._data, b._data
-                needs: tuple[bool, ...] = a._requires_grad, b._requires_grad
+                arrays, needs = (a._data, b._data), (a._requires_grad, b._requires_grad)
+                if not cls._takes_scalars and (type(arrays[0]) in SCALARS or type(arrays[1]) in SCALARS):
+                    arrays = a.data, b.data
             else:
-                arrays, needs = (), ()
                 for tensor in inputs:
                     if tensor.backend is not backend:
                         raise _mixed_backends(cls, inputs)
-                    arrays += (tensor._data,)
+                    scalar = type(tensor._data) in SCALARS and not cls._takes_scalars
+                    arrays += (tensor.data if scalar else tensor._data,)
                     needs += (tensor._requires_grad,)
         except (AttributeError, IndexError):
             raise _not_tensors(cls, inputs) from None
-        if not cls._takes_scalars:
-            for array in arrays:
-                if type(array) in SCALARS:
-                    arrays = tuple([tensor.data for tensor in inputs])
-                    break
         maker = node if True in needs and grad_mode.enabled else None
         try:
             # a star, too, takes as long as the product of two scalars

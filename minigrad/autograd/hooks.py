@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from operator import methodcaller
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from weakref import ref
 
 from ..tensor import Tensor
@@ -18,7 +17,6 @@ class Requests:
 
     hooks: list[Callable[[Tensor], Tensor | None]] = field(default_factory=list)  # in order of registration
     keeper: ref[Tensor] | None = None  # the computed tensor that wants it in its `grad`
-    copy: Callable[[Any], Any] = methodcaller("copy")  # makes a leaf's `grad` of it; an optimizer may want it elsewhere
 
 
 class RemovableHandle(NamedTuple):

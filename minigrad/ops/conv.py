@@ -37,6 +37,8 @@ class Conv2d(_Convolution):
     dL/dx = Conv2dGradInput(dL/dy, w),   (dL/dw, dL/db) = Conv2dGradWeight(dL/dy, x)
     """
 
+    fresh_gradients = True
+
     def forward(self, x, weight, bias=None):
         return self.kernels.conv2d(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)
 

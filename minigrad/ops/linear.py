@@ -32,6 +32,8 @@ class Matmul(Function):
 class Linear(Function):
     """y = x W^T + b;   dL/dx = dL/dy W,   (dL/dW, dL/db) = LinearGradWeight(dL/dy, x)"""
 
+    fresh_gradients = True
+
     def forward(self, x, weight, bias=None):
         return self.kernels.linear(x, weight, bias)
 

@@ -1,22 +1,19 @@
 """Parameters side by side: an optimizer whose formula works number by number updates all of them by one kernel call.
 
 What is new after a step (parameters, momenta) is one flat array, and each parameter is given its piece of it, a view.
-`backward` puts each gradient in its place of such an array, too. So nothing has to be copied together for the next
-step, but where a piece is no longer there: a gradient was clipped or summed over several passes, a state was loaded.
+So for the next step only gradients have to be copied together; and else, where a piece is no longer there: a state was
+loaded.
 """
 
 from __future__ import annotations
 
 import math
-from functools import partial
 from itertools import accumulate
 from operator import is_not
 from typing import Any
-from weakref import ref
 
 import numpy as np
 
-from ..autograd.hooks import requests_of
 from ..backends import Backend
 from ..tensor import Tensor
 from .optimizer import Optimizer
@@ -33,7 +30,6 @@ class Flat:
         self.ranges = [slice(end - size, end) for size, end in zip(sizes, accumulate(sizes), strict=True)]
         self.size = sum(sizes)
         self.latest: dict[str, tuple[Any, list[Any]]] = {}
-        self.places: dict[int, Any] = {}  # the pieces of the latest array of gradients that have not been filled
 
     def pieces(self, kind: str, whole: Any) -> list[Any]:
         """The pieces of a flat array, by which `whole` knows it from then on."""
@@ -53,39 +49,28 @@ class Flat:
                 piece[...] = array
         return whole
 
+    def gradients(self) -> Any:
+        """A flat array of all of them."""
+        whole = self.xp.empty(self.size, self.dtype)
+        for place, parameter in zip(self.ranges, self.members, strict=True):
+            whole[place] = parameter.grad._data.ravel()  # type: ignore[union-attr]
+        return whole
+
     def is_as_left(self, parameters: list[Tensor]) -> bool:
-        """Whether these are its members, and they and their gradients the pieces that the last step and the backward
-        pass since have given them. Then nothing about them has to be checked: so it is in training, mostly."""
-        backend, kinds = self.backend, ("parameter", "gradient")
-        weights, gradients = [self.latest.get(kind, (None, []))[1] for kind in kinds]
-        if not len(parameters) == len(self.members) == len(weights) == len(gradients):
+        """Whether these are its members, as the last step has left them, each with a gradient of its kind. Then nothing
+        about them has to be checked: so it is in training, mostly."""
+        _, weights = self.latest.get("parameter", (None, []))
+        if not len(parameters) == len(self.members) == len(weights) or any(map(is_not, parameters, self.members)):
             return False
-        if any(map(is_not, parameters, self.members)):
-            return False
-        for parameter, w, g in zip(parameters, weights, gradients, strict=True):
+        backend, dtype = self.backend, self.dtype
+        for parameter, w in zip(parameters, weights, strict=True):
             if parameter._data is not w or parameter.backend is not backend:
                 return False
-            if type(grad := parameter.grad) is not Tensor or grad._data is not g or grad.backend is not backend:
+            if type(grad := parameter.grad) is not Tensor or grad.backend is not backend:
+                return False
+            if (g := grad._data).shape != w.shape or g.dtype is not dtype:
                 return False
         return True
-
-    def forget_gradients(self) -> None:
-        self.latest.pop("gradient", None)
-        self.places = {}
-
-
-def _place_gradient(layout: ref[Flat], index: int, gradient: Any) -> Any:
-    """A copy of a parameter's gradient, in its place where there is one; in a new flat array if that has one already,
-    which somebody may hold: arrays are values."""
-    if (flat := layout()) is None:
-        return gradient.copy()
-    if (piece := flat.places.pop(index, None)) is None:
-        flat.places = dict(enumerate(flat.pieces("gradient", flat.xp.empty(flat.size, flat.dtype))))
-        piece = flat.places.pop(index)
-    if gradient.shape != piece.shape or gradient.dtype is not piece.dtype or type(gradient) is not type(piece):
-        return gradient.copy()  # the parameter has been moved, or was given another dtype
-    piece[...] = gradient
-    return piece
 
 
 class FlatOptimizer(Optimizer):
@@ -111,12 +96,6 @@ class FlatOptimizer(Optimizer):
         """
         raise NotImplementedError(f"{self._name}: define update_flat, the optimizer's formula")
 
-    def zero_grad(self) -> None:
-        super().zero_grad()
-        for flats in self._flats.values():
-            for flat in flats:
-                flat.forget_gradients()
-
     def step(self) -> None:
         before, self._flats = self._flats, {}
         for number, group in enumerate(self.param_groups):
@@ -138,16 +117,9 @@ class FlatOptimizer(Optimizer):
             alike.setdefault(key, []).append(parameter)
         known = {(flat.backend, flat.dtype, *flat.members): flat for flat in before}
         return [
-            known.get((backend, dtype, *members)) or self._lay_out(backend, dtype, members)
+            known.get((backend, dtype, *members)) or Flat(backend, dtype, members)
             for (backend, dtype, *_), members in alike.items()
         ]
-
-    def _lay_out(self, backend: Backend, dtype: np.dtype, members: list[Tensor]) -> Flat:
-        flat = Flat(backend, dtype, members)
-        for index, parameter in enumerate(members):
-            # weakly: without the optimizer nobody needs its arrays
-            requests_of(parameter).copy = partial(_place_gradient, ref(flat), index)
-        return flat
 
     def _update_members(self, flat: Flat, options: dict[str, Any]) -> None:
         members = flat.members
@@ -157,8 +129,7 @@ class FlatOptimizer(Optimizer):
             for name, value in states[0].items()
         }
         w = flat.whole("parameter", [parameter._data for parameter in members])
-        g = flat.whole("gradient", [parameter.grad._data for parameter in members])  # type: ignore[union-attr]
-        new_w, new_state = self.update_flat(flat.backend.kernels, w, g, state, **options)
+        new_w, new_state = self.update_flat(flat.backend.kernels, w, flat.gradients(), state, **options)
         for parameter, piece in zip(members, flat.pieces("parameter", new_w), strict=True):
             parameter._data = piece  # of the same shape and dtype, which `data` would look at
         for name, value in new_state.items():
