@@ -144,6 +144,12 @@ def test_each_thread_gets_its_part_of_the_tasks_and_all_arguments(
     assert [row[1:] for row in found.tolist() if any(row)] == [[5, 7, 9, 2]] * len(expected)
 
 
+def test_the_calling_thread_may_do_all_tasks_alone(bounds_kernel) -> None:
+    found = np.zeros((8, 5), np.int64)
+    bounds_kernel(7, found, (5, (6, 7)), np.array([[8, 9]]), alone=True)
+    assert found[:, 0].tolist() == [7, 0, 0, 0, 0, 0, 0, 0]
+
+
 def test_no_more_threads_are_taken_than_numba_may_have(bounds_kernel, shared_out_anew) -> None:
     found, before = np.zeros((8, 5), np.int64), numba.get_num_threads()
     numba.set_num_threads(1)
@@ -286,11 +292,14 @@ def test_many_python_threads_call_one_kernel(reciprocals_kernel) -> None:
         assert all(pool.map(call, range(200)))
 
 
-def test_a_kernel_waits_for_its_turn_and_tells_numba_how_many_threads(reciprocals_kernel, monkeypatch) -> None:
+def test_a_kernel_waits_for_its_turn_and_tells_numba_how_many_threads_where_it_does_not_know(
+    reciprocals_kernel, monkeypatch
+) -> None:
     seen: list[bool] = []
     monkeypatch.setattr(threads, "tell_numba", lambda: seen.append(is_free(threads.turn)))
-    for number, expected in ((None, []), (1, [False])):  # with none set, there is nothing to tell
+    for number, told, expected in ((None, None, []), (1, 1, []), (1, None, [False]), (2, 1, [False, False])):
         monkeypatch.setattr(threads, "number", number)
+        monkeypatch.setattr(threads.told, "number", told)
         reciprocals_kernel(1, np.ones(1), np.empty(1))
         assert seen == expected
     assert is_free(threads.turn)

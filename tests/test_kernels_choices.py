@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("numba")
 
-from minigrad.backends.numba import conv2d, linear, linear_grad_weight, ways
+from minigrad.backends.numba import conv2d, linear, linear_grad_weight, pool, ways
 from minigrad.backends.numba.views import View, outputs_view
 
 
@@ -229,3 +229,32 @@ def test_the_log_is_told_each_time_though_the_way_is_found_out_once(caplog) -> N
     for _ in range(2):
         conv2d(INNERMOST(16, 2, 5, 5), OUTERMOST(3, 2, 3, 3), None, (1, 1), (0, 0), (1, 1), 1)
     assert caplog.messages == ["pieces of up to 48 numbers, read where they lie"] * 2
+
+
+WINDOW = ((2, 2), (2, 2), (0, 0))
+OVERLAPPING = ((2, 2), (1, 1), (0, 0))
+POOLS = {  # of images (N, 1, 4, 4)
+    "_avg_pool2d": lambda N: pool.avg_pool2d(INNERMOST(N, 1, 4, 4), *WINDOW, True),
+    "_avg_pool2d_grad_tiled": lambda N: pool.avg_pool2d_grad(INNERMOST(N, 1, 2, 2), (4, 4), *WINDOW, True),
+    "_avg_pool2d_grad": lambda N: pool.avg_pool2d_grad(INNERMOST(N, 1, 3, 3), (4, 4), *OVERLAPPING, True),
+    "_max_pool2d": lambda N: pool.max_pool2d(INNERMOST(N, 1, 4, 4), *WINDOW),
+    "_max_pool2d_scatter_tiled": lambda N: pool.max_pool2d_scatter(*winners(N, 2), (4, 4), *WINDOW),
+    "_choose": lambda N: pool.max_pool2d_scatter(*winners(N, 3), (4, 4), *OVERLAPPING),
+    "_choose, gathering": lambda N: pool.max_pool2d_gather(INNERMOST(N, 1, 4, 4), winners(N, 2)[1], *WINDOW),
+}
+
+
+def winners(N: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """A gradient, and the first number of each window."""
+    return INNERMOST(N, 1, size, size), INNERMOST(N, 1, size, size).astype(np.int32) * 0
+
+
+@pytest.mark.parametrize("name", POOLS)
+def test_few_numbers_are_pooled_by_one_thread_alone(name: str, monkeypatch) -> None:
+    alone, kernel = [], name.partition(",")[0]
+    run = getattr(pool, kernel)
+    monkeypatch.setattr(pool, kernel, lambda *given, **how: (alone.append(how["alone"]), run(*given, **how)))
+    monkeypatch.setattr(pool, "FEW", 5 * 16)
+    results = [np.asarray(POOLS[name](N)) for N in (5, 6)]
+    assert alone == [True, False]
+    np.testing.assert_array_equal(results[0], results[1][..., :5, :, :, :])

@@ -48,13 +48,14 @@ def test_without_a_number_there_are_as_many_as_numba_has(monkeypatch) -> None:
     assert threads._most() == threads.numba.config.NUMBA_NUM_THREADS
 
 
-def test_numba_is_told_once_until_the_number_changes(monkeypatch) -> None:
+def test_numba_is_told_of_a_number_that_is_set(monkeypatch) -> None:
     told = []
     monkeypatch.setattr(threads.numba, "set_num_threads", told.append)
     own = threads.Threads()
-    for number in (None, 2, 2, 1, None, 1):
+    for number in (None, 2, 1, None):
         own.number = number
         own.tell_numba()
+        assert own.told.number == (told[-1] if told else None)
     assert told == [2, 1]
 
 

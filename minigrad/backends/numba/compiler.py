@@ -56,9 +56,10 @@ def compiled_kernel(inputs: int = 1, fastmath: frozenset[str] = ROUNDING_ONLY) -
     """The decorator of each kernel that runs on numba's threads.
 
     Called with a number of tasks and arguments, it runs on each thread that gets some of the tasks: from `first` to the
-    one before `last`. There is a version for the dtypes and dimensions of its inputs. All else about the arguments
-    is taken as it was in the version's first call, and looked at no more: arrays are contiguous, aligned and writable,
-    and what was an integer or a tuple of some integers is that again. A call that breaks this reads or writes anywhere.
+    one before `last`; or on the calling thread `alone`. There is a version for the dtypes and dimensions of its inputs.
+    All else about the arguments is taken as it was in the version's first call, and looked at no more: arrays are
+    contiguous, aligned and writable, and what was an integer or a tuple of some integers is that again. A call that
+    breaks this reads or writes anywhere.
 
     Args:
         inputs: how many of the first arguments, up to three, are arrays of dtypes that the user chooses; those of all
@@ -83,7 +84,7 @@ def compiled_kernel(inputs: int = 1, fastmath: frozenset[str] = ROUNDING_ONLY) -
         KERNELS.append(kernel)
 
         @functools.wraps(function)
-        def call(tasks: int, *arguments: Any) -> None:
+        def call(tasks: int, *arguments: Any, alone: bool = False) -> None:
             kinds: tuple[Any, ...] = kind_of(arguments[0])
             if inputs > 1:
                 kinds += kind_of(arguments[1])
@@ -93,9 +94,9 @@ def compiled_kernel(inputs: int = 1, fastmath: frozenset[str] = ROUNDING_ONLY) -
                 version = versions[kinds] = _version(kernel, run, arguments)
             code, addresses = version
             with threads.turn:
-                if threads.number is not None:  # none is set most often
+                if threads.told.number != threads.number:
                     threads.tell_numba()
-                code(addresses, threads.parts, tasks, arguments)
+                code(addresses, 1 if alone else threads.parts, tasks, arguments)
 
         return call
 

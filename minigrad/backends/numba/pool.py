@@ -34,13 +34,15 @@ from .tile import (
 from .views import View, inputs_view, outputs_view
 
 WINNER = np.dtype(np.int32)
+FEW = 1 << 14  # numbers of images which one thread has pooled before another has fetched its part of them
 
 
 def avg_pool2d(x: np.ndarray, kernel: Pair, stride: Pair, padding: Pair, count_include_pad: bool) -> np.ndarray:
     N, C, *image = x.shape
     windows, shares = _windows_and_shares(*image, kernel, stride, padding, count_include_pad, x.dtype)
     y = empty((C, *shares.shape, N), x.dtype)
-    _avg_pool2d(len(shares) * C, batch_innermost(x), windows.rows, windows.columns, shares, y)
+    tables = windows.rows, windows.columns, shares
+    _avg_pool2d(len(shares) * C, batch_innermost(x), *tables, y, alone=x.size <= FEW)
     return batch_first(y)
 
 
@@ -52,10 +54,11 @@ def avg_pool2d_grad(
     check_shape("the gradient", dy, (N, C, *shares.shape))
     dx = empty((C, *image, N), dy.dtype)
     if _tiles(image, (OH, OW), kernel, stride, padding):
-        _avg_pool2d_grad_tiled(OH * C, batch_innermost(dy), kernel, shares, dx)
+        _avg_pool2d_grad_tiled(OH * C, batch_innermost(dy), kernel, shares, dx, alone=dx.size <= FEW)
     else:
         view = inputs_view(image, (OH, OW), kernel, stride, padding)
-        _avg_pool2d_grad(image[0] * C, batch_innermost(dy), view.rows, view.columns, shares, dx)
+        tables = view.rows, view.columns, shares
+        _avg_pool2d_grad(image[0] * C, batch_innermost(dy), *tables, dx, alone=dx.size <= FEW)
     return batch_first(dx)
 
 
@@ -79,7 +82,8 @@ def max_pool2d(x: np.ndarray, kernel: Pair, stride: Pair, padding: Pair) -> tupl
     output = output_size(x.shape[2:], kernel, stride, padding)
     view = outputs_view(output, x.shape[2:], kernel, stride, padding)
     y, winners = empty((C, *output, N), x.dtype), empty((C, *output, N), WINNER)
-    _max_pool2d(output[0] * C, batch_innermost(x), view.rows, view.columns, kernel[1], y, winners)
+    tables = view.rows, view.columns, kernel[1]
+    _max_pool2d(output[0] * C, batch_innermost(x), *tables, y, winners, alone=x.size <= FEW)
     return batch_first(y), batch_first(winners)
 
 
@@ -89,8 +93,8 @@ def max_pool2d_gather(x: np.ndarray, winners: np.ndarray, kernel: Pair, stride: 
     check_shape("the array of winners", winners, (N, C, *output))
     view = outputs_view(output, x.shape[2:], kernel, stride, padding)
     y = empty((C, *output, N), x.dtype)
-    tables = view.rows, view.columns, view.steps
-    _choose(output[0] * C, batch_innermost(x), batch_innermost(winners), False, *tables, kernel[1], y)
+    tables = view.rows, view.columns, view.steps, kernel[1]
+    _choose(output[0] * C, batch_innermost(x), batch_innermost(winners), False, *tables, y, alone=x.size <= FEW)
     return batch_first(y)
 
 
@@ -105,10 +109,10 @@ def max_pool2d_scatter(
     dx = empty((C, *image, N), dy.dtype)
     if dy.dtype.kind == "f" and _tiles(image, output, kernel, stride, padding):
         places = batch_innermost(winners.astype(WINNER, copy=False))
-        _max_pool2d_scatter_tiled(output[0] * C, batch_innermost(dy), places, kernel, dx)
+        _max_pool2d_scatter_tiled(output[0] * C, batch_innermost(dy), places, kernel, dx, alone=dx.size <= FEW)
         return batch_first(dx)
-    tables = view.rows, view.columns, view.steps
-    _choose(image[0] * C, batch_innermost(dy), batch_innermost(winners), True, *tables, kernel[1], dx)
+    tables = view.rows, view.columns, view.steps, kernel[1]
+    _choose(image[0] * C, batch_innermost(dy), batch_innermost(winners), True, *tables, dx, alone=dx.size <= FEW)
     return batch_first(dx)
 
 

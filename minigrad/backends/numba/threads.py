@@ -26,6 +26,8 @@ class Threads:
     """The process's threads for kernels.
 
     Attributes:
+        number: how many kernels use; None as long as nobody has set it.
+        told: what this Python thread has told numba of it.
         forked: whether this process was forked from another. GNU OpenMP's threads, which numba uses, do not survive
             that, and kernels then run in the calling thread alone.
         parts: into how many a kernel's tasks are shared out, one for each thread.
@@ -39,16 +41,16 @@ class Threads:
         self.turn = threading.RLock()
         self.number = _number_from_environment()  # None: as numba has it
         self.parts = self.number or _most()
-        self._told = _NumbaThreads()
+        self.told = _NumbaThreads()
 
     def set(self, number: int) -> None:
         self.number, self.parts = number, 1 if self.forked else number
 
     def tell_numba(self) -> None:
         """Makes numba use the number that is set, in this Python thread."""
-        if self.number is not None and self._told.number != self.number:
+        if self.number is not None:
             numba.set_num_threads(self.number)
-            self._told.number = self.number
+            self.told.number = self.number
 
     def after_fork(self) -> None:
         self.forked, self.parts = True, 1
