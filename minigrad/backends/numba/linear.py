@@ -50,18 +50,19 @@ def _product(way: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
-    way = product_of(x, weight.T)
+    by_input = weight.T
+    way = product_of(x, by_input)
     if way == "few columns":
-        return _few_sums(x.T, weight.T, bias).T
+        return _few_sums(x.T, by_input, bias).T
     if way == "columns":
-        return _sums(x.T, weight.T, bias).T
+        return _sums(x.T, by_input, bias).T
     if way == "loops":
         bias = np.zeros(len(weight), x.dtype) if bias is None else bias
         check_shape("the bias", bias, weight.shape[:1])
         y = empty((len(x), len(weight)), x.dtype)
         _dots(contiguous(x), contiguous(weight), contiguous(bias), y)
         return y
-    y = _product(way, x, weight.T)
+    y = _product(way, x, by_input)
     if bias is not None:
         y += bias
     return y
@@ -108,11 +109,10 @@ def _sums(rows: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, turn: b
 
 def _few_sums(rows: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
     """The same on one thread."""
-    K, length = weight.shape[1], rows.shape[1]
+    K, length, by_output = weight.shape[1], rows.shape[1], weight.flags.f_contiguous
     bias = np.zeros(K, rows.dtype) if bias is None else bias
     check_shape("the bias", bias, (K,))
-    y, by_output = empty((K, length), rows.dtype), weight.T.flags.c_contiguous
-    in_memory = contiguous(weight.T if by_output else weight)
+    y, in_memory = empty((K, length), rows.dtype), contiguous(weight.T if by_output else weight)
     _sums_of_rows(contiguous(rows), in_memory, by_output, contiguous(bias), y)
     return y
 

@@ -44,6 +44,9 @@ MANY_OUTPUTS = 128  # bytes, two of the largest registers: for outer products, t
 LONG_DOT = 128  # numbers beside which summing the lanes of a register in the end is little
 LONG_BATCH = 256  # examples beside which that is so little that they need not be turned around
 LONG_NAIVE_SUM = 512  # numbers that may be added up one by one
+BY_ROWS, BY_COLUMNS = 1, 2  # how a matrix lies in memory: NPY_ARRAY_C_CONTIGUOUS and F_CONTIGUOUS of NumPy's flags.num
+
+Shape = tuple[int, ...]
 
 
 def takes_pieces(view: View, batch: int, itemsize: int, products: int) -> bool:
@@ -92,19 +95,28 @@ def product_of(a: np.ndarray, b: np.ndarray) -> str:
     with long columns of b as "dots"; for anything else "BLAS". A small product is taken by one thread, as "few columns"
     or "few rows", or by plain "loops" of dot products; its sums are naive and must not be long.
     """
-    if a.ndim != 2 or b.ndim != 2 or a.dtype.kind != "f":
+    return _product_of(a.shape, a.flags.num, b.shape, b.flags.num, a.dtype)
+
+
+@planned
+def _product_of(a: Shape, a_flags: int, b: Shape, b_flags: int, dtype: np.dtype) -> str:
+    if len(a) != 2 or len(b) != 2 or dtype.kind != "f":
         return _said("BLAS")
-    if a.shape[1] != b.shape[0]:  # compiled code would read on
-        raise ValueError(f"matrices of shapes {a.shape} and {b.shape} have no product")
-    products, naive = a.size * b.shape[1], a.shape[1] <= LONG_NAIVE_SUM
-    small, by_output = products <= SMALL_PRODUCT, b.T.flags.c_contiguous
-    if _has_runs(a.T, SHORTEST_COLUMN if by_output and not small else SHORTEST_RUN):
+    (I, J), (rows, K) = a, b
+    if J != rows:  # compiled code would read on
+        raise ValueError(f"matrices of shapes {a} and {b} have no product")
+    products, naive = I * J * K, J <= LONG_NAIVE_SUM
+    small, by_output = products <= SMALL_PRODUCT, b_flags & BY_COLUMNS
+    column = SHORTEST_COLUMN if by_output and not small else SHORTEST_RUN
+    rows_of_b = b_flags & BY_ROWS and K >= SHORTEST_RUN
+    if a_flags & BY_COLUMNS and I >= column:
         return _said("few columns" if small else "columns")
-    if small and naive and (_has_runs(b, SHORTEST_RUN) or not by_output):
+    if small and naive and (rows_of_b or not by_output):
         return _said("few rows")
-    if a.flags.forc and _has_runs(b, SHORTEST_RUN):
+    if a_flags & (BY_ROWS | BY_COLUMNS) and rows_of_b:
         return _said("rows")
-    if not (products <= TINY_PRODUCT and naive) and _has_runs(a, LONG_DOT) and _has_runs(b.T, LONG_DOT):
+    long = a_flags & BY_ROWS and b_flags & BY_COLUMNS and J >= LONG_DOT
+    if long and not (products <= TINY_PRODUCT and naive):
         return _said("dots")
     return _said("loops" if small and naive else "BLAS")
 
@@ -140,11 +152,6 @@ def _said(chosen: str) -> str:
     if log.isEnabledFor(logging.DEBUG):
         log.debug(PRODUCTS[chosen])
     return chosen
-
-
-def _has_runs(x: np.ndarray, least: int) -> bool:
-    """Whether the rows of a matrix lie one behind the other, with at least so many numbers each."""
-    return x.flags.c_contiguous and x.shape[1] >= least
 
 
 @lru_cache(maxsize=1024)
