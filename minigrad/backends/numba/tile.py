@@ -33,7 +33,7 @@ tile_operation: Callable[[Callable], Callable[..., Any]] = intrinsic  # kernels 
 # AVX-512 has 32 registers of 64 bytes; AVX2 has 16 of 32, and NEON and SSE make do with two of theirs for one of those.
 HAS_AVX512 = bool(llvmlite.binding.get_host_cpu_features().get("avx512f"))
 REGISTER_BYTES = 64 if HAS_AVX512 else 32
-SIX, FIVE, FOUR, THREE, TWO, ONE = ((0,) * length for length in (6, 5, 4, 3, 2, 1))  # shapes of tiles: see above
+TWELVE, SIX, FIVE, FOUR, THREE, TWO, ONE = ((0,) * n for n in (12, 6, 5, 4, 3, 2, 1))  # shapes of tiles: see above
 WIDE, HALF = (FOUR, TWO) if HAS_AVX512 else (TWO, ONE)  # the breadths of a tile of sums
 NARROW = (0.5,)  # likewise, of half a vector: not an integer, by which the compiler tells it from ONE
 DOT_ROWS = FOUR if HAS_AVX512 else TWO  # of a tile of dot products, which has five columns or two
