@@ -119,7 +119,7 @@ def test_the_process_calls_the_kernels_of_the_way_back(pooling: str, kernels: li
     for module, names in ((dots, ["dot_products"]), (pool, [*pooling_kernels, "choose"])):
         for name in names:
 
-            def record(tasks: int, *arguments: np.ndarray, name: str = name) -> None:
+            def record(tasks: int, *arguments: np.ndarray, name: str = name, **_: bool) -> None:
                 assert arguments[0].dtype == np.float32
                 called.append((name, *(array.shape for array in arguments[:4] if isinstance(array, np.ndarray))))
 
