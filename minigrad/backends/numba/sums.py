@@ -261,8 +261,10 @@ def short_tile_sums(n, lanes, first, last, work, x, weight, bias, y, at, steps):
 def _register_sums(breadth, first, last, work, x, weight, bias, y, at, steps):
     """What tile_sums says for one register. Twelve sums in as many registers keep the multiply-adds going: each takes
     four cycles, and two can begin in one."""
-    o = tile_sums(TWELVE, breadth, first, last, work, x, weight, bias, y, at, steps)
-    if o < last:
+    o = first
+    if last - o >= len(TWELVE):
+        o = tile_sums(TWELVE, breadth, o, last, work, x, weight, bias, y, at, steps)
+    if last - o >= len(SIX):
         o = tile_sums(SIX, breadth, o, last, work, x, weight, bias, y, at, steps)
     return o
 
