@@ -89,9 +89,8 @@ class Tensor:
         if type(array) not in backend.result_types:
             array = as_result(array, backend)
         tensor = _new(cls)
-        tensor._data, tensor.backend = array, backend
+        tensor._data, tensor.backend, tensor.output_index = array, backend, index
         tensor.grad = tensor.requests = None
-        tensor.output_index = index
         # SCALARS are floating; an index among the outputs is not, and has no gradient.
         if node is None or (type(array) not in SCALARS and array.dtype.kind != "f"):
             tensor.grad_fn, tensor._requires_grad = None, False

@@ -33,12 +33,16 @@ class KernelsOnHost:
     def __init__(self, backend: str | Backend) -> None:
         self.backend = get_backend(backend)
 
+    def _placed(self, arg: Any) -> Any:
+        if isinstance(arg, list):
+            return [self._placed(item) for item in arg]
+        return placed(arg, self.backend) if isinstance(arg, np.ndarray) else arg
+
     def __getattr__(self, name: str) -> Callable[..., Any]:
         kernel = getattr(self.backend.kernels, name)
 
         def call(*args: Any, **parameters: Any) -> Any:
-            placed_args = [placed(arg, self.backend) if isinstance(arg, np.ndarray) else arg for arg in args]
-            results = kernel(*placed_args, **parameters)
+            results = kernel(*[self._placed(arg) for arg in args], **parameters)
             if isinstance(results, tuple):
                 return tuple(None if result is None else self.backend.to_numpy(result) for result in results)
             return self.backend.to_numpy(results)

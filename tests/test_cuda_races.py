@@ -59,9 +59,9 @@ def call_every_kernel(cuda: Any, dtype: str) -> None:
 
     cuda.gather_images(images, cupy.asarray(np.array([1, 0, 1])))
     cuda.gather_images(cupy.zeros(images.shape, np.uint8), cupy.asarray(np.array([1, 0, 1])))
-    cuda.sgd(x, y, None, 0.1, 0.0, 0.0, 0.1, False)
-    cuda.sgd(x, y, x, 0.1, 0.9, 0.0, 0.1, True)
-    cuda.adam(x, y, x, y, 2, 0.1, (0.9, 0.999), 1e-8, 0.1, False)
+    cuda.sgd(x, [y], None, 0.1, 0.0, 0.0, 0.1, False)
+    cuda.sgd(x, [y], x, 0.1, 0.9, 0.0, 0.1, True)
+    cuda.adam(x, [y], x, y, 2, 0.1, (0.9, 0.999), 1e-8, 0.1, False)
 
     labels = cupy.asarray(np.array([0, 39]))  # 40 classes are more than the 32 threads of a block
     cuda.softmax_cross_entropy(draw(2, 40), labels)

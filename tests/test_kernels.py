@@ -135,16 +135,16 @@ def softmax_cross_entropy_grad(dlosses, probabilities, labels):
     return dlogits
 
 
-def sgd(w, g, v, lr, momentum, dampening, weight_decay, nesterov):
-    g = g + weight_decay * w
+def sgd(w, gradients, v, lr, momentum, dampening, weight_decay, nesterov):
+    g = np.array([number for g in gradients for number in g.flat]) + weight_decay * w
     if not momentum:
         return w - lr * g, None
     v = g if v is None else momentum * v + (1 - dampening) * g
     return w - lr * (g + momentum * v if nesterov else v), v
 
 
-def adam(w, g, m, v, step, lr, betas, eps, weight_decay, decoupled):
-    new = np.empty((3, len(w)))
+def adam(w, gradients, m, v, step, lr, betas, eps, weight_decay, decoupled):
+    new, g = np.empty((3, len(w))), [number for g in gradients for number in g.flat]
     for i in range(len(w)):
         old_m, old_v = (0.0, 0.0) if m is None else (m[i], v[i])
         gradient = g[i] if decoupled else g[i] + weight_decay * w[i]
@@ -324,21 +324,24 @@ def gathering_images(d: Draws) -> list[Any]:
     return [images, np.array([d.integer(0, D - 1) for _ in range(d.size())], np.int64)]
 
 
+def weights_and_gradients(d: Draws) -> tuple[Drawn, list[Drawn]]:
+    gradients = [d.array(d.shape()) for _ in range(d.integer(1, 3))]
+    return d.array((sum(g.values.size for g in gradients),)), gradients
+
+
 def descent(d: Draws) -> list[Any]:
-    P, nesterov = d.size(), d.choice(True, False)
-    arrays = [d.array((P,)) for _ in range(3)]
-    arrays[2] = d.choice(arrays[2], None)
+    (w, gradients), nesterov = weights_and_gradients(d), d.choice(True, False)
     numbers = (
         [d.choice(0.5, 0.01), 0.9, 0.0] if nesterov else [d.choice(0.5, 0.01), d.choice(0.0, 0.9), d.choice(0.0, 0.25)]
     )
-    return [*arrays, *numbers, d.choice(0.0, 0.125), nesterov]
+    return [w, gradients, d.choice(d.array(w.values.shape), None), *numbers, d.choice(0.0, 0.125), nesterov]
 
 
 def adaptive(d: Draws) -> list[Any]:
-    P, step = d.size(), d.choice(1, 2, 30)
-    means = [None, None] if step == 1 else [d.array((P,)), d.array((P,), 0.0, 4.0)]
+    (w, gradients), step = weights_and_gradients(d), d.choice(1, 2, 30)
+    means = [None, None] if step == 1 else [d.array(w.values.shape), d.array(w.values.shape, 0.0, 4.0)]
     betas = d.choice((0.9, 0.999), (0.5, 0.75), (0.0, 0.0))
-    return [d.array((P,)), d.array((P,)), *means, step, 0.01, betas, 0.125, d.choice(0.0, 0.125), d.choice(True, False)]
+    return [w, gradients, *means, step, 0.01, betas, 0.125, d.choice(0.0, 0.125), d.choice(True, False)]
 
 
 def with_slope(draw: Callable[[Draws], list[Any]]) -> Callable[[Draws], list[Any]]:
@@ -391,12 +394,19 @@ def arguments(draw, of: Callable[[Draws], list[Any]]) -> list[Any]:
     return of(Draws(draw, smooth=False))
 
 
+def each(value: Any, kind: type, turned: Callable[[Any], Any]) -> Any:
+    """The value turned where it is of that kind; in lists each of them."""
+    if isinstance(value, list):
+        return [each(item, kind, turned) for item in value]
+    return turned(value) if isinstance(value, kind) else value
+
+
 def as_arrays(values: list[Any], dtype: str) -> list[Any]:
-    return [value.array(dtype) if isinstance(value, Drawn) else value for value in values]
+    return each(values, Drawn, lambda drawn: drawn.array(dtype))
 
 
 def as_values(values: list[Any]) -> list[Any]:
-    return [value.values if isinstance(value, Drawn) else value for value in values]
+    return each(values, Drawn, lambda drawn: drawn.values)
 
 
 def kernel(backend: str, name: str) -> Callable[..., Any]:
@@ -420,8 +430,9 @@ def assert_close(actual: Any, expected: np.ndarray, dtype: str) -> None:
 def test_kernels_equal_their_loops_and_are_pure(name: str, dtype: str, backend: str, data) -> None:
     draw, loops = KERNELS[name]
     on, drawn = get_backend(backend), data.draw(arguments(draw))
-    args = [placed(arg, on) if isinstance(arg, np.ndarray) else arg for arg in as_arrays(drawn, dtype)]
-    inputs = [arg for arg in args if isinstance(arg, on.xp.ndarray)]
+    inputs: list[Any] = []
+    args = each(as_arrays(drawn, dtype), np.ndarray, lambda array: placed(array, on))
+    each(args, on.xp.ndarray, inputs.append)
     before = [array.tobytes() for array in inputs]
 
     results = getattr(on.kernels, name)(*args)

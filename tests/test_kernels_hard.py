@@ -209,7 +209,7 @@ def test_labels_may_be_apart_in_memory(labels: np.ndarray, backend: str) -> None
 def test_adam_decays_weights_in_either_way(step: int, decoupled: bool, weight_decay: float, backend: str) -> None:
     w, g, m, v = (np.random.default_rng(seed).standard_normal(5) for seed in range(4))
     means = (None, None) if step == 1 else (m, v * v)
-    arguments = (w, g, *means, step, 0.01, (0.9, 0.999), 0.125, weight_decay, decoupled)
+    arguments = (w, [g[:2], g[2:]], *means, step, 0.01, (0.9, 0.999), 0.125, weight_decay, decoupled)
     for new, expected in zip(kernel(backend, "adam")(*arguments), adam(*arguments), strict=True):
         np.testing.assert_allclose(new, expected, rtol=1e-12)
 
@@ -266,9 +266,11 @@ LARGE = {
     "matmul": lambda k: k.matmul(large(7, N, 33), large(33, 65)),
     "linear": lambda k: k.linear(large(N, 400), large(120, 400), large(120)),
     "softmax_cross_entropy": lambda k: k.softmax_cross_entropy(large(N, 10), np.arange(N) % 10)[0],
-    "sgd": lambda k: k.sgd(large(701), large(701), None, 0.1, 0.0, 0.0, 0.125, False)[0],
-    "sgd with momentum": lambda k: k.sgd(large(701), large(701), large(701), 0.1, 0.9, 0.0, 0.125, True)[0],
-    "adam": lambda k: k.adam(large(701), large(701), None, None, 1, 0.1, (0.9, 0.999), 1e-8, 0.125, False)[0],
+    "sgd": lambda k: k.sgd(large(701), [large(700), large(1)], None, 0.1, 0.0, 0.0, 0.125, False)[0],
+    "sgd with momentum": lambda k: k.sgd(large(701), [large(1), large(700)], large(701), 0.1, 0.9, 0.0, 0.125, True)[0],
+    "adam": lambda k: k.adam(
+        large(701), [large(7, 100), large(1)], None, None, 1, 0.1, (0.9, 0.999), 1e-8, 0.125, False
+    )[0],
     "probabilities of many classes": lambda k: k.softmax_cross_entropy(large(5, 70), np.arange(5) * 17)[1],
 }
 

@@ -64,7 +64,7 @@ MISFITS = [
         for short in range(3)
     ),
     ("channel_norm_grad", ones(4, 3, 2, 1), ones(4, 3, 2, 2), ones(3), ones(3), ones(3)),
-    ("sgd", ones(5), ones(4), None, 0.1, 0.0, 0.0, 0.0, False),
+    *(("sgd", ones(5), [ones(3), ones(n)], None, 0.1, 0.0, 0.0, 0.0, False) for n in (1, 3)),
     ("gather_images", np.zeros((5, 1, 4, 4), np.uint8), labels(0, 1).reshape(2, 1)),
 ]
 

@@ -55,12 +55,12 @@ class OneByOne:
             w, state, g = self.w[i].ravel(), self.states[i], g.ravel()
             if self.name in ("sgd", "momentum"):
                 numbers = (0.1, 0.0, 0.0, 0.0, False) if self.name == "sgd" else (0.1, 0.9, 0.0, 0.1, False)
-                w, state["v"] = sgd(w, g, state.get("v"), *numbers)
+                w, state["v"] = sgd(w, [g], state.get("v"), *numbers)
             else:
                 state["step"] = state.get("step", 0) + 1
                 weight_decay, decoupled = (0.1, False) if self.name == "adam" else (0.01, True)
                 numbers = (state["step"], 0.1, (0.9, 0.999), 1e-8, weight_decay, decoupled)
-                w, state["m"], state["v"] = adam(w, g, state.get("m"), state.get("v"), *numbers)
+                w, state["m"], state["v"] = adam(w, [g], state.get("m"), state.get("v"), *numbers)
             self.w[i] = w.reshape(self.w[i].shape)
 
 

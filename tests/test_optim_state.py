@@ -243,9 +243,10 @@ def test_a_state_that_does_not_fit_is_refused_and_changes_nothing(change, error,
 class MaximumAdam(optim.Adam):
     """Remembers one thing more."""
 
-    def update_flat(self, kernels, w, g, state, *args, **options):
+    def update_flat(self, kernels, w, gradients, state, *args, **options):
+        g = np.concatenate([gradient.ravel() for gradient in gradients])
         largest = state.pop("largest", g)
-        w, state = super().update_flat(kernels, w, g, state, *args, **options)
+        w, state = super().update_flat(kernels, w, gradients, state, *args, **options)
         return w, {**state, "largest": np.maximum(largest, g)}
 
 

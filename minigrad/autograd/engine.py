@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from ..backends import SCALARS
 from ..tensor import Tensor
 from . import function
 from .function import INPUTS, NEEDS, NUMBER, Function
@@ -252,7 +253,7 @@ class _Pass:
             yield Step(node, tuple(grad_outputs), tuple(grad_inputs), *zip(*sums, strict=True))
 
     def _start(self) -> None:
-        self._pass_on(self.roots, self.seeds, (True,) * len(self.roots))
+        self._pass_on(self.roots, self.seeds, (True,) * len(self.roots), None)
 
     def _visit(self) -> tuple[Function, Gradients, Gradients, list[Any]]:
         """Applies the next node's rule and passes its gradients on. Returns what a `Step` tells."""
@@ -272,8 +273,7 @@ class _Pass:
             grad_inputs = o.watching(self._apply_rule)(node, grad_outputs, needs)
         if not self.retain_graph:
             node._recorded = number, recorded[NEEDS], outputs, (), (), ()  # released: another pass is an error
-        fresh = node._fresh_gradients and not self.watched and function.observer is None
-        return node, grad_outputs, grad_inputs, self._pass_on(inputs, grad_inputs, needs, fresh)
+        return node, grad_outputs, grad_inputs, self._pass_on(inputs, grad_inputs, needs, node)
 
     def _hand_out(self, node: Function, gradients: list[Tensor | None]) -> None:
         """Shows the whole gradients of a node's outputs to hooks, which may replace them, and to those who asked."""
@@ -303,8 +303,7 @@ class _Pass:
                 and isinstance(gradient, Tensor)
                 and gradient.backend is tensor.backend
                 and not gradient._requires_grad
-                and (g := gradient._data).shape == t.shape
-                and g.dtype is t.dtype
+                and (type(g := gradient._data) is type(t) in SCALARS or (g.shape == t.shape and g.dtype is t.dtype))
             ):
                 mended = self._mended(gradient, tensor, node, index) if needs[index] else None
                 gradients = (*gradients[:index], mended, *gradients[index + 1 :])
@@ -323,9 +322,9 @@ class _Pass:
         # It may be a saved tensor as it is.
         return gradient if self.create_graph else _wrap(gradient._data, gradient.backend)
 
-    def _pass_on(self, tensors: Tensors, gradients: Gradients, needs: Sequence[bool], fresh: bool = False) -> list[Any]:
-        """Adds a contribution to what has arrived for each of the tensors that need one. A leaf that has all of its own
-        gets its `grad`. Returns the sums before and after, for who watches."""
+    def _pass_on(self, tensors: Tensors, gradients: Gradients, needs: Sequence[bool], by: Function | None) -> list[Any]:
+        """Adds a contribution, made by a node's rule, to what has arrived for each of the tensors that need one. A leaf
+        that has all of its own gets its `grad`. Returns the sums before and after, for who watches."""
         arrived, watched, sums, index = self.arrived, self.watched, [], 0
         for tensor in tensors:
             before = total = None
@@ -342,16 +341,18 @@ class _Pass:
                 if node is None:
                     self.uses_left[tensor] = left = self.uses_left[tensor] - 1
                     if left == 0 and total is not None:
-                        self._finish_leaf(tensor, arrived.pop(key), fresh and total is gradient)
+                        self._finish_leaf(tensor, arrived.pop(key), by if total is gradient else None)
             if watched:
                 sums.append((before, total))
             index += 1
         return sums
 
-    def _finish_leaf(self, leaf: Tensor, gradient: Tensor, fresh: bool) -> None:
+    def _finish_leaf(self, leaf: Tensor, gradient: Tensor, by: Function | None) -> None:
+        fresh = by is not None and by._fresh_gradients and not self.watched  # and nobody else has seen it
         if (asked := leaf.requests) and asked.hooks:
             gradient, fresh = _run_hooks(asked.hooks, gradient), False
-        gradient = gradient if (o := function.observer) is None else o.reached_leaf(gradient)
+        if (o := function.observer) is not None:
+            gradient, fresh = o.reached_leaf(gradient), False
         if self.targets is not None:
             self.found[leaf] = gradient
         elif leaf._requires_grad:  # it may have been frozen since

@@ -191,7 +191,7 @@ def gather_images(images: Array, indices: Array) -> Array:
 
 def sgd(
     w: Array,
-    g: Array,
+    gradients: list[Array],
     v: Array | None,
     lr: float,
     momentum: float,
@@ -199,8 +199,8 @@ def sgd(
     weight_decay: float,
     nesterov: bool,
 ) -> tuple[Array, Array | None]:
-    """Weights w, gradients g and velocities v (P,) -> the next w and v; v is None before the first step, and None comes
-    back where momentum is 0.
+    """Weights w, velocities v (P,) and gradients g, P numbers in arrays of any shapes -> the next w and v; v is None
+    before the first step, and None comes back where momentum is 0.
 
     g' = g + weight_decay w;   v' = momentum v + (1 - dampening) g', at the first step g'
     w' = w - lr v', with nesterov w - lr (g' + momentum v'), with no momentum w - lr g'
@@ -209,7 +209,7 @@ def sgd(
 
 def adam(
     w: Array,
-    g: Array,
+    gradients: list[Array],
     m: Array | None,
     v: Array | None,
     step: int,
@@ -219,8 +219,8 @@ def adam(
     weight_decay: float,
     decoupled: bool,
 ) -> tuple[Array, Array, Array]:
-    """Weights w, gradients g, running means m of g and v of g^2 (P,) -> the next w, m and v; m and v are None, for 0,
-    before the first step, which is step 1.
+    """Weights w, gradients g as above, running means m of g and v of g^2 (P,) -> the next w, m and v; m and v are None,
+    for 0, before the first step, which is step 1.
 
     g' = g + weight_decay w, or where decoupled g and w becomes (1 - lr weight_decay) w
     m' = beta1 m + (1 - beta1) g';   v' = beta2 v + (1 - beta2) g'^2

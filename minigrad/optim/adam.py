@@ -62,7 +62,7 @@ class Adam(FlatOptimizer):
         self,
         kernels: Any,
         w: Any,
-        g: Any,
+        gradients: list[Any],
         state: dict[str, Any],
         lr: float,
         betas: tuple[float, float],
@@ -70,7 +70,7 @@ class Adam(FlatOptimizer):
         weight_decay: float,
     ) -> tuple[Any, dict[str, Any]]:
         step, m, v = state.get("step", 0) + 1, state.get("exp_avg"), state.get("exp_avg_sq")
-        w, m, v = kernels.adam(w, g, m, v, step, lr, betas, eps, weight_decay, self.decoupled)
+        w, m, v = kernels.adam(w, gradients, m, v, step, lr, betas, eps, weight_decay, self.decoupled)
         return w, {"step": step, "exp_avg": m, "exp_avg_sq": v}
 
 

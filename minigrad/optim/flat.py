@@ -1,8 +1,7 @@
 """Parameters side by side: an optimizer whose formula works number by number updates all of them by one kernel call.
 
 What is new after a step (parameters, momenta) is one flat array, and each parameter is given its piece of it, a view.
-So for the next step only gradients have to be copied together; and else, where a piece is no longer there: a state was
-loaded.
+So for the next step nothing has to be copied together, but where a piece is no longer there: a state was loaded.
 """
 
 from __future__ import annotations
@@ -49,13 +48,6 @@ class Flat:
                 piece[...] = array
         return whole
 
-    def gradients(self) -> Any:
-        """A flat array of all of them."""
-        whole = self.xp.empty(self.size, self.dtype)
-        for place, parameter in zip(self.ranges, self.members, strict=True):
-            whole[place] = parameter.grad._data.ravel()  # type: ignore[union-attr]
-        return whole
-
     def is_as_left(self, parameters: list[Tensor]) -> bool:
         """Whether these are its members, as the last step has left them, each with a gradient of its kind. Then nothing
         about them has to be checked: so it is in training, mostly."""
@@ -85,13 +77,14 @@ class FlatOptimizer(Optimizer):
         return {**vars(self), "_flats": {}}
 
     def update_flat(
-        self, kernels: Any, w: Any, g: Any, state: dict[str, Any], *args: Any, **options: Any
+        self, kernels: Any, w: Any, gradients: list[Any], state: dict[str, Any], *args: Any, **options: Any
     ) -> tuple[Any, dict[str, Any]]:
         """The next array of parameters that lie side by side, and what is remembered of them.
 
         Args:
             kernels: those of their backend.
-            w, g, state: as in `update`; all arrays are flat.
+            w, state: as in `update`; all arrays are flat.
+            gradients: the members', as they are; their numbers belong to those of w, one array behind the other.
             options: those of the parameters' group.
         """
         raise NotImplementedError(f"{self._name}: define update_flat, the optimizer's formula")
@@ -100,8 +93,8 @@ class FlatOptimizer(Optimizer):
         before, self._flats = self._flats, {}
         for number, group in enumerate(self.param_groups):
             options, flats, parameters = self._options(group), before.get(number, []), group["params"]
-            nothing_remembered = list(map(self.state.get, parameters)) == [{}] * len(parameters)
-            if not (nothing_remembered and len(flats) == 1 and flats[0].is_as_left(parameters)):
+            remembered = any(map(self.state.get, parameters))
+            if remembered or len(flats) != 1 or not flats[0].is_as_left(parameters):
                 flats = self._put_together(group, flats)
             self._flats[number] = flats
             for flat in flats:
@@ -123,13 +116,14 @@ class FlatOptimizer(Optimizer):
 
     def _update_members(self, flat: Flat, options: dict[str, Any]) -> None:
         members = flat.members
-        states = [self.state[parameter] for parameter in members]
+        states = [self.state.setdefault(parameter, {}) for parameter in members]
         state = {
             name: value if isinstance(value, int) else flat.whole(name, [state[name] for state in states])
             for name, value in states[0].items()
         }
         w = flat.whole("parameter", [parameter._data for parameter in members])
-        new_w, new_state = self.update_flat(flat.backend.kernels, w, flat.gradients(), state, **options)
+        gradients = [parameter.grad._data for parameter in members]  # type: ignore[union-attr]
+        new_w, new_state = self.update_flat(flat.backend.kernels, w, gradients, state, **options)
         for parameter, piece in zip(members, flat.pieces("parameter", new_w), strict=True):
             parameter._data = piece  # of the same shape and dtype, which `data` would look at
         for name, value in new_state.items():

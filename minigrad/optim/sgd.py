@@ -66,7 +66,7 @@ class SGD(FlatOptimizer):
         self,
         kernels: Any,
         w: Any,
-        g: Any,
+        gradients: list[Any],
         state: dict[str, Any],
         lr: float,
         momentum: float,
@@ -75,5 +75,5 @@ class SGD(FlatOptimizer):
         nesterov: bool,
     ) -> tuple[Any, dict[str, Any]]:
         v = state.get("momentum_buffer")
-        w, v = kernels.sgd(w, g, v, lr, momentum, dampening, weight_decay, nesterov)
+        w, v = kernels.sgd(w, gradients, v, lr, momentum, dampening, weight_decay, nesterov)
         return w, {"momentum_buffer": v} if momentum else {}

@@ -1,4 +1,5 @@
-"""The optimizers' updates, a launch each; the twin of numpy/optimizer.py. The kernels are in optimizer.cu."""
+"""The optimizers' updates, a launch each, and one for each gradient; the twin of numpy/optimizer.py. The kernels are in
+optimizer.cu."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ _adam = kernel("optimizer", "adam")
 
 def sgd(
     w: cupy.ndarray,
-    g: cupy.ndarray,
+    gradients: list[cupy.ndarray],
     v: cupy.ndarray | None,
     lr: float,
     momentum: float,
@@ -23,7 +24,7 @@ def sgd(
     weight_decay: float,
     nesterov: bool,
 ) -> tuple[cupy.ndarray, cupy.ndarray | None]:
-    new_w, w, g = cupy.empty(w.shape, w.dtype), contiguous(w), contiguous(g)
+    new_w, w, g = cupy.empty(w.shape, w.dtype), contiguous(w), _one_behind_the_other(gradients, w)
     if not momentum:
         _sgd(w.size, w, g, float(lr), float(weight_decay), new_w)
         return new_w, None
@@ -36,7 +37,7 @@ def sgd(
 
 def adam(
     w: cupy.ndarray,
-    g: cupy.ndarray,
+    gradients: list[cupy.ndarray],
     m: cupy.ndarray | None,
     v: cupy.ndarray | None,
     step: int,
@@ -52,5 +53,14 @@ def adam(
     means = beta1, 1 - beta1, beta2, 1 - beta2, math.sqrt(1 - beta2**step)
     decays = (0.0, 1 - lr * weight_decay) if decoupled else (weight_decay, 1.0)
     numbers = [float(number) for number in (lr / (1 - beta1**step), *means, eps, *decays)]
-    _adam(w.size, contiguous(w), contiguous(g), m, v, *numbers, new_w, new_m, new_v)
+    _adam(w.size, contiguous(w), _one_behind_the_other(gradients, w), m, v, *numbers, new_w, new_m, new_v)
     return new_w, new_m, new_v
+
+
+def _one_behind_the_other(arrays: list[cupy.ndarray], like: cupy.ndarray) -> cupy.ndarray:
+    """cupy.concatenate would send three short lists of addresses and sizes to the GPU first."""
+    whole, end = cupy.empty(like.shape, like.dtype), 0
+    for array in arrays:
+        begin, end = end, end + array.size
+        whole[begin:end] = array.ravel()
+    return whole

@@ -1,4 +1,4 @@
-"""The optimizers' updates, of all parameters at once: the arrays are flat."""
+"""The optimizers' updates, of all parameters at once: the arrays are flat, but for the gradients, a list of any."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 def sgd(
     w: np.ndarray,
-    g: np.ndarray,
+    gradients: list[np.ndarray],
     v: np.ndarray | None,
     lr: float,
     momentum: float,
@@ -17,6 +17,7 @@ def sgd(
     weight_decay: float,
     nesterov: bool,
 ) -> tuple[np.ndarray, np.ndarray | None]:
+    g = _one_behind_the_other(gradients)
     if weight_decay:
         g = g + weight_decay * w
     if momentum:
@@ -28,7 +29,7 @@ def sgd(
 
 def adam(
     w: np.ndarray,
-    g: np.ndarray,
+    gradients: list[np.ndarray],
     m: np.ndarray | None,
     v: np.ndarray | None,
     step: int,
@@ -38,6 +39,7 @@ def adam(
     weight_decay: float,
     decoupled: bool,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    g = _one_behind_the_other(gradients)
     if decoupled:
         w = (1 - lr * weight_decay) * w
     elif weight_decay:
@@ -47,3 +49,7 @@ def adam(
     v = beta2 * (0.0 if v is None else v) + (1 - beta2) * (g * g)
     step_size = lr / (1 - beta1**step)
     return w - step_size * m / (np.sqrt(v) / math.sqrt(1 - beta2**step) + eps), m, v
+
+
+def _one_behind_the_other(arrays: list[np.ndarray]) -> np.ndarray:
+    return np.concatenate([array.ravel() for array in arrays])
