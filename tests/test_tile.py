@@ -241,8 +241,8 @@ def test_shapes_of_tiles_follow_the_registers(monkeypatch, features, register, w
     again.__loader__.exec_module(again)
     assert again.REGISTER_BYTES == register
     assert [len(shape) for shape in (again.WIDE, again.HALF, again.DOT_ROWS)] == [wide, half, rows]
-    shapes = again.SIX, again.FIVE, again.FOUR, again.THREE, again.TWO, again.ONE
-    assert [len(shape) for shape in shapes] == [6, 5, 4, 3, 2, 1]
+    shapes = again.TWELVE, again.SIX, again.FIVE, again.FOUR, again.THREE, again.TWO, again.ONE
+    assert [len(shape) for shape in shapes] == [12, 6, 5, 4, 3, 2, 1]
 
 
 def test_a_kernel_may_have_tiles_of_two_dtypes() -> None:
