@@ -123,6 +123,15 @@ def test_a_gradient_shares_no_memory_with_what_was_saved() -> None:
         assert not any(np.shares_memory(gradient.data, x.data) for x in (a, b))
 
 
+def test_a_kept_gradient_shares_no_memory_with_what_is_passed_on() -> None:
+    a, b, seed = leaf(1.0, 2.0), leaf(3.0, 4.0), leaf(1.0, 1.0)
+    y = a + b
+    y.retain_grad()
+    y.backward(seed)
+    assert y.grad.tolist() == [1.0, 1.0]
+    assert not any(np.shares_memory(y.grad.data, x.data) for x in (seed, a.grad, b.grad))
+
+
 def test_accumulation_leaves_a_gradient_that_somebody_holds_as_it_was() -> None:
     x = leaf(1.0, 2.0)
     (x * 3.0).sum().backward()

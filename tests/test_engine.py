@@ -99,6 +99,19 @@ def test_only_operations_that_say_so_themselves_get_numpys_scalars() -> None:
     assert (y.item(), x.grad.item()) == (9.0, 6.0)
 
 
+@pytest.mark.parametrize("of", [(0,), (1,), (0, 1), (1, 0), (0, 0), (1, 1), (1, 1, 0), (0, 1, 1), (0, 0, 0)])
+@pytest.mark.parametrize("takes_scalars", [False, True])
+def test_all_others_get_arrays_of_scalars_wherever_they_stand(of: tuple[int, ...], takes_scalars: bool) -> None:
+    def forward(self, *arrays):
+        kinds.extend(map(type, arrays))
+        return arrays[0] * 1
+
+    kinds: list[type] = []
+    operation = type("Operation", (minigrad.Function,), {"forward": forward, "takes_scalars": takes_scalars})
+    operation.apply(*[Tensor([1.0] if dimensions else 1.0) for dimensions in of])
+    assert kinds == [np.float32 if takes_scalars and dimensions == 0 else np.ndarray for dimensions in of]
+
+
 def test_steps_hold_none_for_inputs_that_want_no_gradient() -> None:
     x, constant = leaf(2.0), Tensor(np.array(3.0))
     (step,) = (x * constant).backward_steps()
