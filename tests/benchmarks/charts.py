@@ -115,7 +115,7 @@ def plot_roofline(roofline: Roofline, subtitle: str = "") -> Figure:
     axes.plot(corners, roof, color=QUIET_COLOUR, linewidth=2)
     axes.fill_between(corners, roof, bottom, color=QUIET_COLOUR, alpha=0.07, linewidth=0)
     axes.annotate(
-        f"matrix product, {peak:.0f} GFLOP/s",
+        f"multiply-adds, {peak:.0f} GFLOP/s",
         (right, peak),
         (0, 5),
         textcoords="offset points",

@@ -20,6 +20,11 @@ import minigrad as mg
 
 BATCH = 128
 PRODUCT = 2048  # rows and columns of the matrices that show the peak
+MULTIPLY_ADDS, ROUNDS, TERMS = (
+    6 << 26,
+    1 << 10,
+    1 << 5,
+)  # in registers, of terms of a sum that are gone through so often
 TRIAD = 1 << 25  # numbers in each array of the triad: far more than any cache holds
 TURNS, TURN_SECONDS = 12, 0.05
 
@@ -52,13 +57,14 @@ class Roofline:
 
 def measure_roofline(threads: int) -> Roofline:
     """Raises ImportError without numba, whose threads draw on the memory."""
-    kernels = list(lenet_kernels())
-    product, triad, *seconds = shortest([large_product(), large_triad(threads), *(kernel.run for kernel in kernels)])
+    kernels, limits = list(lenet_kernels()), [large_product(), multiply_adds(), large_triad(threads)]
+    product, in_registers, triad, *seconds = shortest([*limits, *(kernel.run for kernel in kernels)])
     points = tuple(
         Point(kernel.name, kernel.operations / kernel.bytes, 1e-9 * kernel.operations / taken, taken)
         for kernel, taken in zip(kernels, seconds, strict=True)
     )
-    return Roofline(1e-9 * 2 * PRODUCT**3 / product, 1e-9 * 12 * TRIAD / triad, threads, points)
+    peak = max(2 * PRODUCT**3 / product, 2 * MULTIPLY_ADDS / in_registers)
+    return Roofline(1e-9 * peak, 1e-9 * 12 * TRIAD / triad, threads, points)
 
 
 def large_product() -> Callable[[], object]:
@@ -66,6 +72,31 @@ def large_product() -> Callable[[], object]:
     a = np.random.default_rng(0).random((PRODUCT, PRODUCT), dtype=np.float32)
     b, out = a.T.copy(), np.empty_like(a)
     return lambda: np.matmul(a, b, out=out)
+
+
+def multiply_adds() -> Callable[[], object]:
+    """Nothing but multiply-adds in registers, of numbers that the first-level cache holds: a BLAS that does not know
+    the processor may make no use of its widest registers."""
+    from minigrad.backends.numba.compiler import compiled_kernel
+    from minigrad.backends.numba.tile import REGISTER_BYTES, SIX, WIDE, add_products, no_sums, numbers_of, store_tile
+
+    @compiled_kernel()
+    def tiles_of_sums(first, last, x, weight, y):
+        terms, size, lanes = len(x), x.shape[1], x.shape[1] // len(WIDE)
+        x, weight, y = numbers_of(x), numbers_of(weight), numbers_of(y)
+        for task in range(first, last):
+            tile = no_sums(SIX, WIDE, x)
+            for _ in range(ROUNDS):
+                for k in range(terms):
+                    tile = add_products(tile, WIDE, weight, k, terms, x, k * size, lanes)
+            store_tile(tile, WIDE, y, task * len(SIX) * size, size)
+
+    size = len(WIDE) * REGISTER_BYTES // 4
+    tasks = MULTIPLY_ADDS // (len(SIX) * size * ROUNDS * TERMS)
+    x, weight, y = (
+        np.ones(shape, np.float32) for shape in ((TERMS, size), (len(SIX), TERMS), (tasks * len(SIX), size))
+    )
+    return lambda: tiles_of_sums(tasks, x, weight, y)
 
 
 def large_triad(threads: int) -> Callable[[], object]:
