@@ -66,7 +66,7 @@ def test_numba_says_which_way_it_takes_and_why() -> None:
         weight = minigrad.ones(300, 100, 5, 5)
         many = minigrad.explain(minigrad.conv2d, minigrad.ones(32, 100, 6, 6), weight)
         few = minigrad.explain(minigrad.conv2d, minigrad.ones(1, 100, 6, 6), weight)
-    assert "pieces of up to 64 numbers, read where they lie" in many
+    assert "pieces of up to 64 numbers, instead of columns" in many
     assert "im2col and a matrix product, an image at a time; pieces of 2 numbers leave registers empty" in few
 
 

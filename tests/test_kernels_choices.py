@@ -70,7 +70,7 @@ def test_pieces_are_taken_until_empty_lanes_cost_more_than_columns(
 @pytest.mark.parametrize(
     ("products", "said"),
     [
-        (1, "pieces of up to 10 numbers, read where they lie"),
+        (1, "pieces of up to 10 numbers, instead of columns"),
         (10**9, "im2col and a matrix product, an image at a time; pieces of 10 numbers leave registers empty"),
     ],
 )
@@ -228,7 +228,40 @@ def test_a_linear_layer_goes_by_the_runs_of_its_input(caplog) -> None:
 def test_the_log_is_told_each_time_though_the_way_is_found_out_once(caplog) -> None:
     for _ in range(2):
         conv2d(INNERMOST(16, 2, 5, 5), OUTERMOST(3, 2, 3, 3), None, (1, 1), (0, 0), (1, 1), 1)
-    assert caplog.messages == ["pieces of up to 48 numbers, read where they lie"] * 2
+    assert caplog.messages == ["pieces of up to 48 numbers, instead of columns"] * 2
+
+
+@pytest.mark.parametrize(
+    ("sizes", "said"),
+    [
+        ((64, 24, 4, 4), ["laid side by side first, some tiles at a time"]),  # a channel has 4 KiB
+        ((65, 24, 4, 4), []),
+        ((1024, 8, 5, 5), ["laid side by side first, 64 images at a time"]),
+        ((1024, 7, 5, 5), []),  # 63 pieces a sum
+    ],
+)
+def test_the_log_tells_what_is_copied_first(caplog, sizes: tuple[int, int, int, int], said: list[str]) -> None:
+    conv2d(INNERMOST(*sizes), OUTERMOST(96, sizes[1], 3, 3), None, (1, 1), (0, 0), (1, 1), 1)
+    assert caplog.messages[1:] == said
+
+
+@pytest.mark.parametrize(
+    ("image", "output", "kernel", "stride", "padding", "expected"),
+    [
+        ((6, 8), (2, 4), (3, 2), (3, 2), (0, 0), True),
+        ((7, 8), (2, 4), (3, 2), (3, 2), (0, 0), False),  # a row that no window has
+        ((6, 9), (2, 4), (3, 2), (3, 2), (0, 0), False),
+        ((6, 8), (2, 4), (3, 2), (3, 1), (0, 0), False),
+        ((6, 8), (2, 4), (3, 2), (2, 2), (0, 0), False),
+        ((6, 8), (2, 4), (3, 2), (3, 2), (1, 0), False),
+        ((6, 8), (2, 4), (3, 2), (3, 2), (0, 1), False),
+    ],
+)
+def test_windows_tile_an_image_where_each_pixel_has_one(caplog, image, output, kernel, stride, padding, expected):
+    assert ways.windows_tile(image, output, kernel, stride, padding) is expected
+    assert caplog.messages == [
+        "from window to window, as they tile the image" if expected else "each pixel from the windows that see it"
+    ]
 
 
 WINDOW = ((2, 2), (2, 2), (0, 0))
@@ -250,10 +283,11 @@ def winners(N: int, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("name", POOLS)
-def test_few_numbers_are_pooled_by_one_thread_alone(name: str, monkeypatch) -> None:
+def test_few_numbers_are_pooled_by_one_thread_alone(name: str, monkeypatch, caplog) -> None:
     alone, kernel = [], name.partition(",")[0]
     run = getattr(pool, kernel)
     monkeypatch.setattr(pool, kernel, lambda *given, **how: (alone.append(how["alone"]), run(*given, **how)))
     results = [np.asarray(POOLS[name](N)) for N in (1024, 1025)]  # 16,384 numbers, and 16 more
     assert alone == [True, False]
+    assert caplog.messages.count("on one thread: too little work for more") == 1
     np.testing.assert_array_equal(results[0], results[1][..., :1024, :, :, :])

@@ -19,7 +19,7 @@ import pytest
 pytest.importorskip("numba")
 
 from minigrad.backends import get_backend
-from minigrad.backends.numba import activation, conv, copies, dots, memory, sums
+from minigrad.backends.numba import activation, conv, dots, memory, sums, ways
 from minigrad.backends.numba import tasks as tasks_module
 from minigrad.backends.numpy.layout import output_size
 
@@ -190,7 +190,7 @@ def test_examples_are_turned_around_block_by_block(
     R, O, I = sizes
     dy, x = lie(numbers(R, O, dtype="float32")), np.asfortranarray(numbers(R, I, dtype="float32"))
     unknown = {"empty": lambda shape, dtype: np.full(shape, np.nan, dtype)}
-    way, blocks = forced(linear, weight_gradient_of=lambda *_: "turned columns"), forced(copies, sums, BLOCK=16)
+    way, blocks = forced(linear, weight_gradient_of=lambda *_: "turned columns"), forced(ways, BLOCK=16)
     with way, blocks, forced(*LOOPS, TASKS=tasks, **unknown):
         dweight, dbias = numba.linear_grad_weight(dy, x)
         cuts = linear._plan_sums(R, I, O, True, True, dy.dtype).arguments[-1]
@@ -430,7 +430,7 @@ def cuts_of(g: Geometry, **names: int) -> tuple[int, ...]:
     ],
 )
 def test_a_large_batch_is_cut_into_blocks_where_its_sums_have_many_pieces(g: Geometry, cuts: tuple[int, ...]) -> None:
-    with forced(copies, TILE=256):  # no narrower than a block
+    with forced(ways, TILE_BYTES=256):  # no narrower than a block
         assert cuts_of(g)[:3] == cuts
 
 
@@ -449,7 +449,7 @@ def test_a_large_batch_is_cut_into_blocks_where_its_sums_have_many_pieces(g: Geo
     ],
 )
 def test_smaller_batches_are_cut_into_blocks_where_tiles_are_narrow(g: Geometry, cuts: tuple[int, ...]) -> None:
-    with forced(copies, TILE=64):
+    with forced(ways, TILE_BYTES=64):
         assert cuts_of(g, TASKS=8)[:3] == cuts
 
 
@@ -505,13 +505,13 @@ def test_blocks_of_images_are_convolved_as_the_whole_batch(dtype: str, tasks: in
     x, weight = numbers(70, 4, 6, 2, dtype=dtype), numbers(4, 2, 2, 1, dtype=dtype)
     arguments = x, weight, None, (1, 1), (0, 0), (1, 1), 2
     unknown = {"empty": lambda shape, dtype: np.full(shape, np.nan, dtype)}  # and not what was right before
-    with forced(conv, **WAYS["pieces"]), forced(copies, **SMALL_BLOCKS), forced(*LOOPS, TASKS=tasks, **unknown):
+    with forced(conv, **WAYS["pieces"]), forced(ways, **SMALL_BLOCKS), forced(*LOOPS, TASKS=tasks, **unknown):
         np.testing.assert_array_equal(numba.conv2d(*arguments), reference.conv2d(*arguments))
 
 
 def test_few_blocks_are_cut_into_bands_of_rows_too() -> None:
     g = Geometry(150, 2, 28, 2, (6, 3), (2, 2))
-    with forced(copies, **SMALL_BLOCKS):
+    with forced(ways, **SMALL_BLOCKS):
         found = [cuts_of(g, TASKS=tasks)[:3] for tasks in (6, 7, 18, 30, 60)]
     assert found == [(3, 1, 1), (3, 2, 1), (3, 3, 1), (3, 5, 1), (3, 5, 2)]
 

@@ -8,16 +8,6 @@ from numba import njit
 from .compiler import compiled_function, compiled_kernel
 from .memory import SMALL, contiguous, empty
 from .tile import ONE, REGISTER_BYTES, WIDE, load_tile, store_tile, turn_square
-from .views import View
-
-BLOCK = 256  # bytes: 64 images in float32
-LARGE, MANY = 4096, 64  # from how many bytes a batch, from how many pieces a sum is worth copying
-TILE = len(WIDE) * REGISTER_BYTES  # bytes: with AVX2 less than a block, and blocks of so much are worth it earlier
-ENOUGH_OUTPUTS = 24  # so many take each copied piece that the copy is little beside that
-TURNED = 4  # blocks of what is turned around, at most
-CACHED = 1 << 20  # bytes of a block that stay in the second-level cache
-LARGE_IN_TILES, CACHED_IN_TILES = LARGE >> 2, CACHED >> 3  # likewise, for blocks that are one tile wide
-ALIKE = 4096  # bytes: what lies a multiple of them apart has the same few places in a first-level cache
 
 
 def batch_innermost(x: np.ndarray) -> np.ndarray:
@@ -61,31 +51,6 @@ def _turn(x, rows, columns, y):
             for row in range(r, rows[1]):
                 turned[y_at + column * y_step + row] = numbers[row * x_step + c + column]
         c += wide
-
-
-def blocks_of(x_shape: tuple[int, ...], itemsize: int, channels: int, view: View) -> int:
-    """Into how many blocks of images a large batch is cut. A task then lays its block's pieces side by side: in x they
-    are so far apart, and at such regular distances, that a cache has places for few of them at a time."""
-    _, H, W, N = x_shape
-    block, large, cached = BLOCK, LARGE, CACHED
-    if TILE < BLOCK and N * itemsize < LARGE and view.taps > 1:
-        block, large, cached = TILE, LARGE_IN_TILES, CACHED_IN_TILES
-    if N * itemsize < large or channels * view.taps < MANY or channels * H * W * block > cached:
-        return 1
-    return -(-N * itemsize // block)
-
-
-def turned_blocks(x_shape: tuple[int, ...], itemsize: int) -> int:
-    """Into how many blocks an x (C, 1, 1, N) is cut that a task turns around: enough for few threads, as each is turned
-    once more for every part of the outputs."""
-    return min(-(-x_shape[3] * itemsize // BLOCK), TURNED)
-
-
-def is_packed(x_shape: tuple[int, ...], itemsize: int, channels: int, outputs: int, view: View) -> bool:
-    """Whether each tile's pieces of x (C, H, W, N) are laid side by side first: where those of all channels have the
-    same places in the cache, and drive each other out between one tile of outputs and the next."""
-    _, H, W, N = x_shape
-    return H * W * N * itemsize % ALIKE == 0 and channels * view.taps >= MANY and outputs >= ENOUGH_OUTPUTS
 
 
 @compiled_function()

@@ -21,7 +21,7 @@ from .sums import Sums, plan_sums, short_tile_sums, tile_sums, weighted_sums
 from .threads import one_blas_thread
 from .tile import REGISTER_BYTES, SIX, TWO, WIDE, numbers_of
 from .views import outputs_view
-from .ways import product_of, weight_gradient_of
+from .ways import planned, product_of, weight_gradient_of
 
 ONE_PIXEL = outputs_view((1, 1), (1, 1), (1, 1), (1, 1), (0, 0))
 
@@ -117,7 +117,7 @@ def _few_sums(rows: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> 
     return y
 
 
-@lru_cache(maxsize=1024)
+@planned
 def _plan_sums(J: int, length: int, K: int, by_output: bool, turn: bool, dtype: np.dtype) -> Sums:
     """Of a weight that lies in memory output by output, or input by input."""
     steps = (0, J, 1, 1) if by_output else (0, 1, K, 1)

@@ -32,9 +32,9 @@ from .tile import (
     where_won,
 )
 from .views import View, inputs_view, outputs_view
+from .ways import pooled_alone, windows_tile
 
 WINNER = np.dtype(np.int32)
-FEW = 1 << 14  # numbers of images which one thread has pooled before another has fetched its part of them
 
 
 def avg_pool2d(x: np.ndarray, kernel: Pair, stride: Pair, padding: Pair, count_include_pad: bool) -> np.ndarray:
@@ -42,7 +42,7 @@ def avg_pool2d(x: np.ndarray, kernel: Pair, stride: Pair, padding: Pair, count_i
     windows, shares = _windows_and_shares(*image, kernel, stride, padding, count_include_pad, x.dtype)
     y = empty((C, *shares.shape, N), x.dtype)
     tables = windows.rows, windows.columns, shares
-    _avg_pool2d(len(shares) * C, batch_innermost(x), *tables, y, alone=x.size <= FEW)
+    _avg_pool2d(len(shares) * C, batch_innermost(x), *tables, y, alone=pooled_alone(x.size))
     return batch_first(y)
 
 
@@ -53,18 +53,13 @@ def avg_pool2d_grad(
     _, shares = _windows_and_shares(*image, kernel, stride, padding, count_include_pad, dy.dtype)
     check_shape("the gradient", dy, (N, C, *shares.shape))
     dx = empty((C, *image, N), dy.dtype)
-    if _tiles(image, (OH, OW), kernel, stride, padding):
-        _avg_pool2d_grad_tiled(OH * C, batch_innermost(dy), kernel, shares, dx, alone=dx.size <= FEW)
+    if windows_tile(image, (OH, OW), kernel, stride, padding):
+        _avg_pool2d_grad_tiled(OH * C, batch_innermost(dy), kernel, shares, dx, alone=pooled_alone(dx.size))
     else:
         view = inputs_view(image, (OH, OW), kernel, stride, padding)
         tables = view.rows, view.columns, shares
-        _avg_pool2d_grad(image[0] * C, batch_innermost(dy), *tables, dx, alone=dx.size <= FEW)
+        _avg_pool2d_grad(image[0] * C, batch_innermost(dy), *tables, dx, alone=pooled_alone(dx.size))
     return batch_first(dx)
-
-
-def _tiles(image: Pair, output: Pair, kernel: Pair, stride: Pair, padding: Pair) -> bool:
-    """Whether each pixel belongs to one window, and each window lies in the image."""
-    return kernel == stride and padding == (0, 0) and image == (output[0] * kernel[0], output[1] * kernel[1])
 
 
 @lru_cache(maxsize=256)
@@ -83,7 +78,7 @@ def max_pool2d(x: np.ndarray, kernel: Pair, stride: Pair, padding: Pair) -> tupl
     view = outputs_view(output, x.shape[2:], kernel, stride, padding)
     y, winners = empty((C, *output, N), x.dtype), empty((C, *output, N), WINNER)
     tables = view.rows, view.columns, kernel[1]
-    _max_pool2d(output[0] * C, batch_innermost(x), *tables, y, winners, alone=x.size <= FEW)
+    _max_pool2d(output[0] * C, batch_innermost(x), *tables, y, winners, alone=pooled_alone(x.size))
     return batch_first(y), batch_first(winners)
 
 
@@ -94,7 +89,7 @@ def max_pool2d_gather(x: np.ndarray, winners: np.ndarray, kernel: Pair, stride: 
     view = outputs_view(output, x.shape[2:], kernel, stride, padding)
     y = empty((C, *output, N), x.dtype)
     tables = view.rows, view.columns, view.steps, kernel[1]
-    _choose(output[0] * C, batch_innermost(x), batch_innermost(winners), False, *tables, y, alone=x.size <= FEW)
+    _choose(output[0] * C, batch_innermost(x), batch_innermost(winners), False, *tables, y, alone=pooled_alone(x.size))
     return batch_first(y)
 
 
@@ -107,12 +102,12 @@ def max_pool2d_scatter(
     check_shape("the array of winners", winners, dy.shape)
     view = inputs_view(image, output, kernel, stride, padding)
     dx = empty((C, *image, N), dy.dtype)
-    if dy.dtype.kind == "f" and _tiles(image, output, kernel, stride, padding):
+    if dy.dtype.kind == "f" and windows_tile(image, output, kernel, stride, padding):
         places = batch_innermost(winners.astype(WINNER, copy=False))
-        _max_pool2d_scatter_tiled(output[0] * C, batch_innermost(dy), places, kernel, dx, alone=dx.size <= FEW)
+        _max_pool2d_scatter_tiled(output[0] * C, batch_innermost(dy), places, kernel, dx, alone=pooled_alone(dx.size))
         return batch_first(dx)
     tables = view.rows, view.columns, view.steps, kernel[1]
-    _choose(image[0] * C, batch_innermost(dy), batch_innermost(winners), True, *tables, dx, alone=dx.size <= FEW)
+    _choose(image[0] * C, batch_innermost(dy), batch_innermost(winners), True, *tables, dx, alone=pooled_alone(dx.size))
     return batch_first(dx)
 
 

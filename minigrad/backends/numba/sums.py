@@ -14,7 +14,7 @@ from numba import njit
 
 from ..numpy.layout import Pair
 from .compiler import compiled_function, compiled_kernel
-from .copies import ALIKE, TILE, block_of, blocks_of, is_packed, pack, seen_at, turned, turned_blocks
+from .copies import block_of, pack, seen_at, turned
 from .memory import check_shape, contiguous, empty
 from .tasks import BANDS_SIZE, TASKS, part_of, parts_of
 from .tile import (
@@ -34,9 +34,11 @@ from .tile import (
     store_tile,
 )
 from .views import View
+from .ways import ALIKE, TILE_BYTES, blocks_of, is_packed, turned_blocks
 
 DEPTH = 160  # terms of a sum taken at a time, so that their pieces stay in the first-level cache for all outputs
-TOGETHER = 1024 // TILE  # tiles whose pieces are packed at a time, so that they come from memory as longer runs
+TOGETHER = 1024 // TILE_BYTES  # tiles whose pieces are packed at a time, so that they come from memory as longer runs
+HALF_IS_ONE = len(HALF) == 1  # register; the compiler knows a name's value, and leaves out what cannot be
 
 
 class Sums(NamedTuple):
@@ -74,7 +76,7 @@ def plan_sums(
     # a tile's registers may lie anywhere where they are packed, and at regular distances where each is a pixel
     if pixel == REGISTER_BYTES or (packs and pixel % REGISTER_BYTES == 0):
         runs = view.spans
-    panel = TOGETHER * max(DEPTH, view.taps) * TILE // itemsize if packs else 0
+    panel = TOGETHER * max(DEPTH, view.taps) * TILE_BYTES // itemsize if packs else 0
     cuts = blocks, bands, parts, turn, panel
     arguments = shape, steps, view.rows, view.columns, runs, view.steps, cuts
     return Sums(blocks * G * bands * parts, arguments, output, no_bias)
@@ -128,7 +130,7 @@ def _weighted_sums(first, last, x, weight, bias, y, shape, steps, rows, columns,
     (blocks, bands, parts, turn, panel_size), (row_steps, column_steps) = cuts, view_steps
     for task in range(first, last):
         block, g, band = task // (parts * bands * G), task // (parts * bands) % G, task // parts % bands
-        images, seen = part_of(block, blocks, N, TILE // x.itemsize), x[g * C : (g + 1) * C]
+        images, seen = part_of(block, blocks, N, TILE_BYTES // x.itemsize), x[g * C : (g + 1) * C]
         if blocks > 1 or turn:
             seen = block_of(seen, images, turn)
         outputs, panel = part_of(task % parts, parts, O, len(SIX)), np.empty(panel_size, x.dtype)
@@ -249,7 +251,7 @@ def short_tile_sums(n, lanes, first, last, work, x, weight, bias, y, at, steps):
     """What tile_sums says for n numbers, at most a register of so many lanes, and all outputs before the last one."""
     if n == lanes // 2:
         o = _register_sums(NARROW, first, last, work, x, weight, bias, y, at, steps)
-    elif n == len(HALF) * lanes:  # AVX2, where half a tile is one register
+    elif HALF_IS_ONE and n == len(HALF) * lanes:
         o = _register_sums(HALF, first, last, work, x, weight, bias, y, at, steps)
     else:
         o = tile_sums(SIX, n, first, last, work, x, weight, bias, y, at, steps)

@@ -1,5 +1,8 @@
 """Which way a kernel goes for which shapes: the one place where that is decided, and said.
 
+Convolutions come first, then how sums take pieces of large arrays, pooling, and matrix products with linear layers.
+All other kernels have one way each.
+
 `minigrad.explain` shows it, and so does the log: `logging.getLogger("minigrad.numba").setLevel("DEBUG")`.
 """
 
@@ -13,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from .tile import REGISTER_BYTES
+from ..numpy.layout import Pair
+from .tile import REGISTER_BYTES, WIDE
 from .views import View
 
 log = logging.getLogger("minigrad.numba")
@@ -44,6 +48,15 @@ MANY_OUTPUTS = 128  # bytes, two of the largest registers: for outer products, t
 LONG_DOT = 128  # numbers beside which summing the lanes of a register in the end is little
 LONG_BATCH = 256  # examples beside which that is so little that they need not be turned around
 LONG_NAIVE_SUM = 512  # numbers that may be added up one by one
+BLOCK = 256  # bytes: 64 images in float32
+LARGE, MANY = 4096, 64  # from how many bytes a batch, from how many pieces a sum is worth copying
+TILE_BYTES = len(WIDE) * REGISTER_BYTES
+LARGE_IN_TILES = LARGE >> 2  # likewise, for blocks that are one tile wide, which with AVX2 is less
+CACHED, CACHED_IN_TILES = 1 << 20, 1 << 17  # bytes of a block that stay in the second-level cache, likewise
+TURNED = 4  # blocks of what is turned around, at most
+ENOUGH_OUTPUTS = 24  # so many take each copied piece that the copy is little beside that
+ALIKE = 4096  # bytes: what lies a multiple of them apart has the same few places in a first-level cache
+FEW = 1 << 14  # numbers of images which one thread has pooled before another has fetched its part of them
 BY_ROWS, BY_COLUMNS = 1, 2  # how a matrix lies in memory: NPY_ARRAY_C_CONTIGUOUS and F_CONTIGUOUS of NumPy's flags.num
 
 Shape = tuple[int, ...]
@@ -63,7 +76,7 @@ def takes_pieces(view: View, batch: int, itemsize: int, products: int) -> bool:
     if log.isEnabledFor(logging.DEBUG):
         longest = max(view.lengths) * batch
         log.debug(
-            f"pieces of up to {longest} numbers, read where they lie"
+            f"pieces of up to {longest} numbers, instead of columns"
             if pieces
             else f"im2col and a matrix product, an image at a time; pieces of {longest} numbers leave registers empty"
         )
@@ -86,6 +99,52 @@ def takes_outer_products(weight: tuple[int, ...], view: View, batch: int, itemsi
     if many and few_images and worth_it:
         log.debug("outer products of the channels and outputs of each pixel, summed")
     return many and few_images and worth_it
+
+
+def blocks_of(x_shape: Shape, itemsize: int, channels: int, view: View) -> int:
+    """Into how many blocks of images a large batch is cut. A task then lays its block's pieces side by side: in x they
+    are so far apart, and at such regular distances, that a cache has places for few of them at a time."""
+    _, H, W, N = x_shape
+    block, large, cached = BLOCK, LARGE, CACHED
+    if TILE_BYTES < BLOCK and N * itemsize < LARGE and view.taps > 1:
+        block, large, cached = TILE_BYTES, LARGE_IN_TILES, CACHED_IN_TILES
+    if N * itemsize < large or channels * view.taps < MANY or channels * H * W * block > cached:
+        return 1
+    log.debug(f"laid side by side first, {block // itemsize} images at a time")
+    return -(-N * itemsize // block)
+
+
+def turned_blocks(x_shape: Shape, itemsize: int) -> int:
+    """Into how many blocks an x (C, 1, 1, N) is cut that a task turns around: enough for few threads, as each is turned
+    once more for every part of the outputs."""
+    return min(-(-x_shape[3] * itemsize // BLOCK), TURNED)
+
+
+def is_packed(x_shape: Shape, itemsize: int, channels: int, outputs: int, view: View) -> bool:
+    """Whether each tile's pieces of x (C, H, W, N) are laid side by side first: where those of all channels have the
+    same places in the cache, and drive each other out between one tile of outputs and the next."""
+    _, H, W, N = x_shape
+    packed = H * W * N * itemsize % ALIKE == 0 and channels * view.taps >= MANY and outputs >= ENOUGH_OUTPUTS
+    if packed:
+        log.debug("laid side by side first, some tiles at a time")
+    return packed
+
+
+@planned
+def windows_tile(image: Pair, output: Pair, kernel: Pair, stride: Pair, padding: Pair) -> bool:
+    """Whether pooling's way back goes from window to window: each pixel belongs to one, and each lies in the image."""
+    tiled = kernel == stride and padding == (0, 0) and image == (output[0] * kernel[0], output[1] * kernel[1])
+    log.debug("from window to window, as they tile the image" if tiled else "each pixel from the windows that see it")
+    return tiled
+
+
+def pooled_alone(size: int) -> bool:
+    """Whether one thread pools images of so many numbers."""
+    if size > FEW:
+        return False
+    if log.isEnabledFor(logging.DEBUG):
+        log.debug("on one thread: too little work for more")
+    return True
 
 
 def product_of(a: np.ndarray, b: np.ndarray) -> str:
