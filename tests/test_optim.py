@@ -212,6 +212,24 @@ def test_parameters_of_lazy_layers_can_be_given_before_the_first_batch():
     assert all(tensor.tolist() != before[name].tolist() for name, tensor in net.state_dict().items())
 
 
+@pytest.mark.parametrize("optimizer_class", [optim.SGD, optim.Adam])
+@pytest.mark.parametrize("lr", [None, "0.1", np.array(0.1), 1j, True, float("nan"), -0.1])
+def test_an_option_that_has_been_changed_is_checked_in_the_next_step(optimizer_class, lr) -> None:
+    x = Tensor([1.0], requires_grad=True)
+    x.grad = Tensor([1.0])
+    optimizer = optimizer_class([x], lr=0.25)
+    optimizer.step()
+    before = x.data.copy()
+    optimizer.param_groups[0]["lr"] = lr
+    for _ in range(2):  # as wrong the second time
+        with pytest.raises((TypeError, ValueError), match=f"{optimizer_class.__name__}: lr must be"):
+            optimizer.step()
+    np.testing.assert_array_equal(x.data, before)
+    optimizer.param_groups[0]["lr"] = 0.5
+    optimizer.step()
+    assert x.dtype == np.float32 and (x.data < before).all()
+
+
 def test_a_rate_from_numpy_does_not_make_float64_of_float32():
     p = parameter([1.0], [1.0], np.float32)
     optimizer = optim.SGD([p], lr=np.float64(0.5))

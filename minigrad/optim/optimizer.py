@@ -7,6 +7,7 @@ is written into, and no graph records it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from operator import is_not
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -37,7 +38,8 @@ class Optimizer:
         options: the options of `update` and their defaults.
 
     Attributes:
-        param_groups: a dict for each group, with "params" and every option; options may be changed between steps.
+        param_groups: a dict for each group, with "params" and every option; options may be changed between steps, and
+            the next one raises as the constructor does.
         state: what is remembered of each parameter from step to step: arrays of its shape, and integers, by name.
         remembered: set it on the class to the names of these, each with Tensor or int; a state without one is refused.
 
@@ -50,6 +52,7 @@ class Optimizer:
 
     def __init__(self, params: Iterable[Any], **options: Any) -> None:
         self.defaults = options
+        self._checked: tuple[Any, ...] = (self,) * len(options)  # the latest values found right; no option's yet
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
         groups = listed(self._name, params, "a list of parameters or of groups")
@@ -142,7 +145,11 @@ class Optimizer:
         return states
 
     def _options(self, group: dict[str, Any]) -> dict[str, Any]:
-        return {name: python_number(group[name]) for name in self.defaults}
+        options = {name: python_number(group[name]) for name in self.defaults}
+        if any(map(is_not, options.values(), self._checked)):
+            self.check_options(options)
+            self._checked = tuple(options.values())
+        return options
 
     def _with_gradients(self, group: dict[str, Any]) -> list[Tensor]:
         """The group's parameters that have a gradient, which is one of theirs."""
