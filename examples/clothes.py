@@ -47,7 +47,7 @@ def option_parser(description: str, epochs: int, out: str) -> argparse.ArgumentP
 
 def add_weights_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--weights", type=Path, metavar="FILE", help="that examples/lenet.py wrote; else trains a network"
+        "--weights", type=existing_file, metavar="FILE", help="that examples/lenet.py wrote; else trains a network"
     )
 
 
@@ -61,6 +61,14 @@ def at_least(least: int) -> Callable[[str], int]:
         return value
 
     return integer
+
+
+def existing_file(text: str) -> Path:
+    """A type for argparse: the path of a file that is there, said before anything is trained or written."""
+    path = Path(text)
+    if not path.is_file():
+        raise argparse.ArgumentTypeError(f"there is no file {text!r}")
+    return path
 
 
 @contextmanager

@@ -7,6 +7,7 @@ them in a debugger. What runs them is in tests/gpu.
 
 from __future__ import annotations
 
+import argparse
 import sys
 import textwrap
 from pathlib import Path
@@ -110,6 +111,7 @@ FILL = CARELESS_FILL.replace("    y[i]", "    if (i < size)\n        y[i]")
 
 
 def main() -> int:
+    argparse.ArgumentParser(description="Shows three mistakes in CUDA kernels, caught and mended.").parse_args()
     if sys.platform != "linux":
         sys.exit(f"cuda_on_cpu.py: error: runs on Linux, this is {sys.platform}; on Windows, use WSL")
     if why_not():

@@ -37,6 +37,8 @@ PAPER = {
 }
 """Test errors on MNIST in percent, from figure 9 of the paper."""
 
+FAST_EPOCHS = 3  # after which --fast has learned
+
 TRAIN_COLOUR, TEST_COLOUR, QUIET_COLOUR = plots.TRAIN_COLOUR, plots.TEST_COLOUR, plots.QUIET_COLOUR
 
 
@@ -72,8 +74,8 @@ def main() -> int:
         sys.exit(f"lenet_1998.py: error: {error}")
     except KeyboardInterrupt:
         return 130
-    if options.fast:
-        assert test_error < 50, f"after {options.epochs} epochs the test error is still {test_error:.1f} %"
+    if options.fast and options.epochs >= FAST_EPOCHS and test_error > 50:
+        sys.exit(f"lenet_1998.py: after {options.epochs} epochs the test error is still {test_error:.1f} %")
     return 0
 
 
@@ -228,8 +230,13 @@ def parse_options() -> argparse.Namespace:
         description="Trains LeNet-5 as published in 1998 on MNIST, and shows its errors.", allow_abbrev=False
     )
     add, default = parser.add_argument, " (default: %(default)s)"
-    add("--fast", action="store_true", help="three epochs on 2,000 images of Fashion-MNIST, to see that all works")
-    add("--epochs", type=int, default=None, help="passes over the training images (default: 20, with --fast 3)")
+    add("--fast", action="store_true", help="few epochs on 2,000 images of Fashion-MNIST, to see that all works")
+    add(
+        "--epochs",
+        type=int,
+        default=None,
+        help=f"passes over the training images (default: 20, with --fast {FAST_EPOCHS})",
+    )
     add("--lr", type=float, default=1e-3, help="learning rate, which falls to 0 along half a cosine" + default)
     add("--batch-size", type=int, default=32, help="images a step" + default)
     add("--j", type=float, default=10.0, help="the loss's constant: how far wrong classes are pushed away" + default)
@@ -238,7 +245,8 @@ def parse_options() -> argparse.Namespace:
     add("--backend", default=minigrad.default_backend().name, help=f"one of {backends}" + default)
     add("--out", type=Path, metavar="DIR", default=Path("lenet-1998-out"), help="for pictures and metrics" + default)
     options = parser.parse_args()
-    options.epochs = options.epochs if options.epochs is not None else 3 if options.fast else 20
+    if options.epochs is None:
+        options.epochs = FAST_EPOCHS if options.fast else 20
     for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0)):
         if getattr(options, name) < least:
             parser.error(f"--{name.replace('_', '-')} must be at least {least}, got {getattr(options, name)}")

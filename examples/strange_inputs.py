@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import clothes
@@ -30,7 +29,8 @@ OWN = "your picture"
 def main() -> int:
     parser = clothes.option_parser("Shows a network for clothes other things.", epochs=3, out="strange-out")
     clothes.add_weights_option(parser)
-    parser.add_argument("--image", type=Path, metavar="FILE", help="a picture of yours: PNG, JPEG or the like")
+    picture = "a picture of yours: PNG, JPEG or the like"
+    parser.add_argument("--image", type=clothes.existing_file, metavar="FILE", help=picture)
     options = parser.parse_args()
     with clothes.errors_in_one_sentence():
         clothes.prepare(options.out)

@@ -276,12 +276,19 @@ def test_the_fast_example_learns_and_leaves_its_pictures(tmp_path):
     assert sorted(path.name for path in (tmp_path / "here").iterdir()) == names
 
 
+def test_the_fast_example_need_not_learn_in_fewer_epochs(tmp_path):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    result = run_example("--fast --epochs 1 --out here", tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
         ("--epochs 0", 2, "--epochs must be at least 1, got 0"),
         ("--lr nan", 2, "--lr must be a finite number above 0, got nan"),
         ("--fast --lr 1e38", 1, "stopped: the loss became nan in epoch 1, step"),
+        ("--fast --lr 1e-9", 1, "lenet_1998.py: after 3 epochs the test error is still "),
         ("--j inf", 2, "--j must be a finite number, got inf"),
         ("--fast --backend abacus", 1, "lenet_1998.py: error: there is no backend named 'abacus'"),
     ],

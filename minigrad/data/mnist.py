@@ -100,7 +100,7 @@ def _download(name: str, max_label: int | None) -> np.ndarray:
                 fetch(mirror + path.name, str(path), None)
                 array = read_idx(path, max_label=max_label, sha256=SHA256[name])
             except (OSError, ValueError) as error:  # requests' exceptions are OSErrors
-                failures.append(f"  {mirror}{path.name}: {error}")
+                failures.append(f"  {mirror}{path.name}: {_why(error)}")
                 continue
             os.replace(path, cache / path.name)
             return array
@@ -108,6 +108,11 @@ def _download(name: str, max_label: int | None) -> np.ndarray:
         f"{_nowhere()}, and no mirror delivered it.\nWithout a network, {_WITHOUT_NETWORK}.\nThe mirrors:\n"
         + "\n".join(failures)
     )
+
+
+def _why(error: Exception) -> str:
+    """What urllib3 gives as its reason, where there was no connection: requests says it amid a longer sentence."""
+    return str(getattr(error.args[0], "reason", error) if error.args else error)
 
 
 def _nowhere() -> str:

@@ -59,8 +59,9 @@ def differentiable(arguments: Sequence[Any]) -> list[int]:
     wanted = [i for i, a in enumerate(arguments) if isinstance(a, Tensor) and a.requires_grad]
     floating = [i for i, a in enumerate(arguments) if isinstance(a, (Tensor, np.ndarray)) and a.dtype.kind == "f"]
     if not (wanted or floating):
-        kinds = ", ".join(type(a).__name__ for a in arguments) or "nothing"
-        raise TypeError(f"gradcheck: none of the inputs is a floating Tensor or array, got ({kinds})")
+        kinds = [f"{type(a).__name__} of {a.dtype}" if hasattr(a, "dtype") else type(a).__name__ for a in arguments]
+        got = ", ".join(kinds) or "nothing"
+        raise TypeError(f"gradcheck: none of the inputs is a floating Tensor or array, got ({got})")
     return wanted or floating
 
 
