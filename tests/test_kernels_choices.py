@@ -173,7 +173,7 @@ def test_a_product_is_computed_by_the_runs_that_lie_in_memory(
 ) -> None:
     I, J, K = sizes
     assert ways.product_of(LAYOUTS[left](I, J), LAYOUTS[right](J, K)) == expected
-    assert caplog.messages == [ways.PRODUCTS[expected]]
+    assert caplog.messages == [f"({I}, {J}) @ ({J}, {K}): {ways.PRODUCTS[expected]}"]
 
 
 def test_products_of_integers_are_left_to_numpy() -> None:
@@ -212,7 +212,7 @@ def test_a_weight_gradient_lies_in_memory_as_the_weight_does_whichever_way_it_go
 ) -> None:
     N, O, I = sizes
     dweight, dbias = linear_grad_weight(dy_lies(N, O), x_lies(N, I))
-    assert caplog.messages == [ways.PRODUCTS[way] for way in expected]
+    assert caplog.messages == [f"({I}, {N}) @ ({N}, {O}): {ways.PRODUCTS[way]}" for way in expected]
     np.testing.assert_array_equal(dweight, np.full((O, I), N))
     np.testing.assert_array_equal(dbias, np.full(O, N))
     assert dweight.flags.c_contiguous
@@ -222,7 +222,8 @@ def test_a_linear_layer_goes_by_the_runs_of_its_input(caplog) -> None:
     for outputs in (90, 130):
         linear(OUTERMOST(16, 200), OUTERMOST(outputs, 200), None)
         linear(INNERMOST(16, 200), OUTERMOST(outputs, 200), None)
-    assert caplog.messages == [ways.PRODUCTS[way] for way in ("dots", "few columns", "dots", "columns")]
+    taken = [message.partition(": ")[2] for message in caplog.messages]
+    assert taken == [ways.PRODUCTS[way] for way in ("dots", "few columns", "dots", "columns")]
 
 
 def test_the_log_is_told_each_time_though_the_way_is_found_out_once(caplog) -> None:

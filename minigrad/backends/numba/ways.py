@@ -159,8 +159,12 @@ def product_of(a: np.ndarray, b: np.ndarray) -> str:
 
 @planned
 def _product_of(a: Shape, a_flags: int, b: Shape, b_flags: int, dtype: np.dtype) -> str:
+    return _said(_way_of_product(a, a_flags, b, b_flags, dtype), a, b)
+
+
+def _way_of_product(a: Shape, a_flags: int, b: Shape, b_flags: int, dtype: np.dtype) -> str:
     if len(a) != 2 or len(b) != 2 or dtype.kind != "f":
-        return _said("BLAS")
+        return "BLAS"
     (I, J), (rows, K) = a, b
     if J != rows:  # compiled code would read on
         raise ValueError(f"matrices of shapes {a} and {b} have no product")
@@ -169,15 +173,15 @@ def _product_of(a: Shape, a_flags: int, b: Shape, b_flags: int, dtype: np.dtype)
     column = SHORTEST_COLUMN if by_output and not small else SHORTEST_RUN
     rows_of_b = b_flags & BY_ROWS and K >= SHORTEST_RUN
     if a_flags & BY_COLUMNS and I >= column:
-        return _said("few columns" if small else "columns")
+        return "few columns" if small else "columns"
     if small and naive and (rows_of_b or not by_output):
-        return _said("few rows")
+        return "few rows"
     if a_flags & (BY_ROWS | BY_COLUMNS) and rows_of_b:
-        return _said("rows")
+        return "rows"
     long = a_flags & BY_ROWS and b_flags & BY_COLUMNS and J >= LONG_DOT
     if long and not (products <= TINY_PRODUCT and naive):
-        return _said("dots")
-    return _said("loops" if small and naive else "BLAS")
+        return "dots"
+    return "loops" if small and naive else "BLAS"
 
 
 def weight_gradient_of(dy: np.ndarray, x: np.ndarray) -> str:
@@ -188,10 +192,10 @@ def weight_gradient_of(dy: np.ndarray, x: np.ndarray) -> str:
     if len(dy) != len(x):
         raise ValueError(f"matrices of shapes {dy.shape} and {x.shape} are no gradient and inputs of one batch")
     if len(x) <= LONG_NAIVE_SUM and dy.size * x.shape[1] <= SMALL_PRODUCT:
-        return _said("few columns")
+        return _said("few columns", x.shape[::-1], dy.shape)
     if not x.T.flags.carray:
         return product_of(x.T, dy)
-    return _said("dots" if len(x) >= LONG_BATCH else "turned columns")
+    return _said("dots" if len(x) >= LONG_BATCH else "turned columns", x.shape[::-1], dy.shape)
 
 
 PRODUCTS = {
@@ -206,10 +210,10 @@ PRODUCTS = {
 }
 
 
-def _said(chosen: str) -> str:
-    """The way that has been chosen, told to a log that wants to know."""
+def _said(chosen: str, left: Shape, right: Shape) -> str:
+    """The way that has been chosen for a product of two matrices, told to a log that wants to know."""
     if log.isEnabledFor(logging.DEBUG):
-        log.debug(PRODUCTS[chosen])
+        log.debug(f"{left} @ {right}: {PRODUCTS[chosen]}")
     return chosen
 
 
