@@ -230,6 +230,33 @@ def test_an_option_that_has_been_changed_is_checked_in_the_next_step(optimizer_c
     assert x.dtype == np.float32 and (x.data < before).all()
 
 
+class _Descent(optim.Optimizer):
+    def __init__(self, params, lr: float) -> None:
+        super().__init__(params, lr=lr)
+
+    def update(self, w, g, state, xp, lr):
+        return w - lr * g
+
+
+@pytest.mark.parametrize("wrong", ["option", "gradient"])
+@pytest.mark.parametrize("optimizer_class", [optim.SGD, optim.Adam, _Descent])
+def test_what_is_wrong_in_a_later_group_is_found_before_anything_is_updated(optimizer_class, wrong: str) -> None:
+    first, second = parameter([1.0], [1.0]), parameter([2.0], [1.0])
+    optimizer = optimizer_class([{"params": [first]}, {"params": [second]}], lr=0.25)
+    optimizer.step()
+    before, state = [first.item(), second.item()], {p: dict(values) for p, values in optimizer.state.items()}
+    if wrong == "gradient":
+        second.grad = Tensor(1.0)
+    elif optimizer_class is _Descent:
+        optimizer.param_groups[1].pop("lr")
+    else:
+        optimizer.param_groups[1]["lr"] = -1.0
+    for _ in range(2):
+        with pytest.raises((KeyError, ValueError)):
+            optimizer.step()
+    assert ([first.item(), second.item()], optimizer.state) == (before, state)
+
+
 def test_a_rate_from_numpy_does_not_make_float64_of_float32():
     p = parameter([1.0], [1.0], np.float32)
     optimizer = optim.SGD([p], lr=np.float64(0.5))

@@ -90,15 +90,16 @@ class FlatOptimizer(Optimizer):
         raise NotImplementedError(f"{self._name}: define update_flat, the optimizer's formula")
 
     def step(self) -> None:
-        before, self._flats = self._flats, {}
-        for number, group in enumerate(self.param_groups):
+        before, self._flats, updates = self._flats, {}, []
+        for number, group in enumerate(self.param_groups):  # all is checked before anything is updated
             options, flats, parameters = self._options(group), before.get(number, []), group["params"]
             remembered = any(map(self.state.get, parameters))
             if remembered or len(flats) != 1 or not flats[0].is_as_left(parameters):
                 flats = self._put_together(group, flats)
             self._flats[number] = flats
-            for flat in flats:
-                self._update_members(flat, options)
+            updates += [(flat, options) for flat in flats]
+        for flat, options in updates:
+            self._update_members(flat, options)
 
     def _put_together(self, group: dict[str, Any], before: list[Flat]) -> list[Flat]:
         """The group's parameters that have a gradient, those that one kernel call can update in one Flat: in the one

@@ -126,10 +126,13 @@ class Optimizer:
                 parameter.grad = None
 
     def step(self) -> None:
-        """Updates every parameter that has a gradient; the gradients stay as they are."""
-        for group in self.param_groups:
-            options = self._options(group)
-            parameters = self._with_gradients(group)
+        """Updates every parameter that has a gradient; the gradients stay as they are.
+
+        Raises ValueError or TypeError, and has updated nothing then, where an option has been changed to one that the
+        constructor refuses, or a gradient is not one of its parameter's.
+        """
+        groups = [(self._options(group), self._with_gradients(group)) for group in self.param_groups]
+        for options, parameters in groups:  # checked, before anything is updated
             for parameter, state in zip(parameters, self._states_of(parameters), strict=True):
                 arrays = parameter.data, parameter.grad.data  # type: ignore[union-attr]
                 parameter.data = self.update(*arrays, state, parameter.backend.xp, **options)
