@@ -73,6 +73,7 @@ ERRORS = [
     ("neg", lambda f: f(B), TypeError, "boolean negative"),
     ("sub", lambda f: f(B, B), TypeError, "boolean subtract"),
     ("add", lambda f: f(Tensor([1], "int8"), 300), ValueError, "add: the number 300 does not fit into int8"),
+    ("add", lambda f: f(Tensor([1], "int8"), np.int64(300)), ValueError, "add: the number 300 does not fit into int8"),
     ("add", lambda f: f(Tensor([1], "uint64"), I), TypeError, "add: .*int64.* do not mix; convert one"),
     ("astype", lambda f: f(V, "text"), TypeError, "astype: expected a dtype, got 'text'"),
     ("astype", lambda f: f(V, None), TypeError, "astype: expected a dtype, got None"),

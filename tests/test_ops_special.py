@@ -459,6 +459,7 @@ def test_everything_is_flattened_by_default() -> None:
         (lambda i: ops.concatenate([i, [3], i]), [1, 2, 3, 1, 2], "int64"),
         (lambda i: ops.concatenate([[3], i, i]), [3, 1, 2, 1, 2], "int64"),
         (lambda i: ops.add([1.0, 2.0], 2.0), [3.0, 4.0], "float32"),
+        (lambda i: ops.add(2**63 - 1, 1), -(2**63), "int64"),  # as the integers of an array do, without a warning
         (lambda i: ops.linear(i.reshape(1, 2), i.reshape(1, 2), Tensor([3])), [[8.0]], "float32"),
         (lambda i: ops.mse_loss(i, i + 1, "none"), [1.0, 1.0], "float32"),
         (lambda i: i @ i, 5, "int64"),

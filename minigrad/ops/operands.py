@@ -55,8 +55,10 @@ def is_operand(value: Any) -> bool:
 
 
 def _number_tensor(name: str, value: Any, dtype: np.dtype, backend: Backend) -> Tensor:
+    if isinstance(value, np.generic):
+        value = value.item()  # NumPy would cut its own integers to size
     try:
-        number = dtype.type(value) if dtype.kind == "f" else np.asarray(value, dtype)
+        number = dtype.type(value)
     except OverflowError:
         raise ValueError(f"{name}: the number {value} does not fit into {dtype}") from None
     xp = backend.xp
