@@ -74,5 +74,5 @@ docs: .venv/docs
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-bench build dist *.egg-info docs/_build
+	rm -rf .venv .venv-bench build dist *.egg-info docs/_build docs/jupyter_execute
 	rm -rf lenet-out lenet-1998-out modernise-out size-search-out mnist-out neighbours-out activations-out strange-out

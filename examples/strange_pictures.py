@@ -55,7 +55,7 @@ def grey_pixels(path: Path) -> np.ndarray:
     try:
         from PIL import Image, ImageOps  # comes with matplotlib
     except ImportError:
-        raise ImportError("--image needs matplotlib: pip install 'minigrad[all]'") from None
+        raise ImportError("--image needs matplotlib: pip install matplotlib") from None
     try:
         with Image.open(path) as file:
             picture = ImageOps.exif_transpose(file)

@@ -286,5 +286,5 @@ def new_figure(width: float, height: float) -> Figure:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise ImportError("pictures need matplotlib: pip install 'minigrad[all]'") from None
+        raise ImportError("pictures need matplotlib: pip install matplotlib") from None
     return Figure(figsize=size, layout="constrained")

@@ -219,5 +219,5 @@ def _safetensors() -> ModuleType:
     try:
         import safetensors
     except ImportError:
-        raise ImportError("saving and loading tensors needs safetensors: pip install 'minigrad[all]'") from None
+        raise ImportError("saving and loading tensors needs safetensors: pip install safetensors") from None
     return safetensors

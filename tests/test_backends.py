@@ -154,7 +154,7 @@ print(minigrad.default_backend().name)"""
     )
     message, default = python(code, MINIGRAD_BACKEND="").splitlines()
     assert "the numba backend cannot be used" in message
-    assert "pip install 'minigrad[numba]'" in message
+    assert "pip install numba threadpoolctl" in message
     assert default == "numpy"
 
 

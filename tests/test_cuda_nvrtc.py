@@ -1,6 +1,6 @@
 """NVIDIA's compiler takes every kernel of the cupy backend, for GPUs from Turing to Hopper.
 
-Needs `pip install 'minigrad[test-cuda]'`, and neither a GPU nor a driver.
+Needs `pip install '.[test-cuda]'`, and neither a GPU nor a driver.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def installed(package: str) -> bool:
 def compiled() -> list[dict[str, Any]]:
     """What became of each file, by type of numbers and architecture."""
     if not any(map(installed, PACKAGES)):
-        pytest.skip("NVRTC is not installed: pip install 'minigrad[test-cuda]'")
+        pytest.skip("NVRTC is not installed: pip install '.[test-cuda]'")
     run = subprocess.run([sys.executable, NVRTC], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     return json.loads(run.stdout)

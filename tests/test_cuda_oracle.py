@@ -1,6 +1,6 @@
 """The stand-in makes the views, with the strides and flags, and refuses what the real package CuPy does.
 
-That needs `pip install 'minigrad[test-cuda]'`, and neither a GPU nor a driver; that differences are noticed is shown
+That needs `pip install '.[test-cuda]'`, and neither a GPU nor a driver; that differences are noticed is shown
 without.
 """
 
@@ -26,7 +26,7 @@ STAND_IN = oracle.Package(stand_in.cupy, stand_in.cupy.asarray)
 
 def test_the_real_package_agrees_with_the_stand_in() -> None:
     if not any(map(installed, PACKAGES)):
-        pytest.skip("CuPy is not installed: pip install 'minigrad[test-cuda]'")
+        pytest.skip("CuPy is not installed: pip install '.[test-cuda]'")
     run = subprocess.run([sys.executable, "-W", "ignore", oracle.__file__], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     told = json.loads(run.stdout)

@@ -29,7 +29,7 @@ def backend() -> Iterator[Backend]:
 FAULTS = {
     "no driver": "no NVIDIA driver was found; install the one for your GPU",
     "no device": "no NVIDIA GPU is visible; is CUDA_VISIBLE_DEVICES set to hide it?",
-    "device too old": "the GPU, of compute capability 9.0, is too old for CuPy .* on CUDA 12; minigrad.cuda12. needs",
+    "device too old": "the GPU, of compute capability 9.0, is too old for CuPy .* on CUDA 12; cupy-cuda12x needs",
     "no compiler": r"NVRTC, which compiles kernels, is not installed; pip install 'cupy-cuda12x\[ctk\]' brings it",
     "no cuBLAS": r"cuBLAS, which multiplies matrices, is not installed; pip install 'cupy-cuda12x\[ctk\]' brings it",
     "out of memory": "Out of memory allocating .* are in use.* Try a smaller batch",
@@ -61,7 +61,7 @@ def test_what_is_missing_is_said_in_one_sentence_with_its_cure(fault: str, use: 
 def test_where_cupy_is_not_installed_it_is_said_how_to_install_it(use: Callable, backend: Backend, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "cupy", None)
     with pytest.raises(
-        BackendError, match=r"cannot be used: .*cupy.* Install it with pip install 'minigrad\[cuda12\]'"
+        BackendError, match=r"cannot be used: .*cupy.* Install it with pip install 'cupy-cuda12x\[ctk\]'"
     ):
         use()
 

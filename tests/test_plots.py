@@ -139,5 +139,5 @@ assert "matplotlib.pyplot" not in sys.modules
 
 def test_without_matplotlib_one_sentence_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ImportError, match=r"^pictures need matplotlib: pip install 'minigrad\[all\]'$"):
+    with pytest.raises(ImportError, match=r"^pictures need matplotlib: pip install matplotlib$"):
         plot_curves(HISTORY, 10)

@@ -121,9 +121,9 @@ class Backend:
 _REGISTRY = {
     backend.name: backend
     for backend in (
-        Backend("numpy", arrays="numpy", install="pip install minigrad"),
-        Backend("numba", arrays="numpy", install="pip install 'minigrad[numba]'"),
-        Backend("cupy", arrays="cupy", install="pip install 'minigrad[cuda12]' (or cuda13)"),
+        Backend("numpy", arrays="numpy", install="pip install numpy"),
+        Backend("numba", arrays="numpy", install="pip install numba threadpoolctl"),
+        Backend("cupy", arrays="cupy", install="pip install 'cupy-cuda12x[ctk]' (or cupy-cuda13x)"),
     )
 }
 

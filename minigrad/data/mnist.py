@@ -87,7 +87,7 @@ def _download(name: str, max_label: int | None) -> np.ndarray:
         import pooch
     except ImportError:
         raise ImportError(
-            f"{_nowhere()}, and downloading it needs pooch: pip install 'minigrad[all]', or {_WITHOUT_NETWORK}"
+            f"{_nowhere()}, and downloading it needs pooch: pip install pooch, or {_WITHOUT_NETWORK}"
         ) from None
     fetch = pooch.HTTPDownloader(progressbar=importlib.util.find_spec("tqdm") is not None, timeout=30)
     cache = cache_folder()

@@ -17,7 +17,7 @@ def draw_curves(report: Report) -> Any:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise ImportError("pictures need matplotlib: pip install 'minigrad[plot]'") from None
+        raise ImportError("pictures need matplotlib: pip install matplotlib") from None
     shown = [one for one in report.inputs if one.curve]
     if not shown:
         raise ValueError("plot: the report holds no curve, for no input could be compared with differences")

@@ -83,7 +83,8 @@ class FlatOptimizer(Optimizer):
 
         Args:
             kernels: those of their backend.
-            w, state: as in `update`; all arrays are flat.
+            w: as in `update`, flat, as all arrays are.
+            state: what is remembered of them, which is not written into: all of it is returned, new.
             gradients: the members', as they are; their numbers belong to those of w, one array behind the other.
             options: those of the parameters' group.
         """

@@ -23,7 +23,7 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
         try:
             from tqdm import tqdm
         except ImportError:
-            raise ImportError("a progress bar needs tqdm: pip install 'minigrad[all]'") from None
+            raise ImportError("a progress bar needs tqdm: pip install tqdm") from None
         self._tqdm = tqdm
         self._bar: Any = None
 

@@ -117,7 +117,7 @@ def save_pictures(sections: report.Sections, roofline: Roofline | None, describe
             plots.save_figure(charts.plot_roofline(roofline, described["cpu"]), OUT / "roofline.png")
             print(shown(OUT / "roofline.png"))
     except ImportError:
-        print("no pictures: they need matplotlib, pip install 'minigrad[all]'")
+        print("no pictures: they need matplotlib, pip install matplotlib")
 
 
 def shown(path: Path) -> str:

@@ -47,7 +47,7 @@ def _check_visible() -> None:
             driver = f"{version // 1000}.{version % 1000 // 10}"
             raise RuntimeError(
                 f"the NVIDIA driver is made for CUDA {driver}, too old for CuPy {cupy.__version__}; update it, or "
-                f"install minigrad[cuda12] instead of minigrad[cuda13]"
+                f"install cupy-cuda12x in the place of cupy-cuda13x"
             ) from error
     if devices == 0:
         raise RuntimeError("no NVIDIA GPU is visible; is CUDA_VISIBLE_DEVICES set to hide it?")
@@ -65,7 +65,7 @@ def _reason(error: Exception) -> str:
     capability = cupy.cuda.Device().compute_capability
     gpu = f"the GPU, of compute capability {capability[:-1]}.{capability[-1:]},"
     if any(word in text for word in TOO_OLD):
-        needed = "minigrad[cuda12] needs 5.0 or later, minigrad[cuda13] 7.5 or later"
+        needed = "cupy-cuda12x needs 5.0 or later, cupy-cuda13x 7.5 or later"
         return f"{gpu} is too old for CuPy {cupy.__version__} on CUDA {cuda}; {needed}"
     what = f"could not run a kernel and a matrix product ({type(error).__name__}: {text.strip()})"
     return f"{gpu} {what}; does pip install 'cupy-cuda{cuda}x[ctk]' bring what is missing?"

@@ -4,8 +4,8 @@ A kernel is a loop over tasks. Their number follows from the sizes of the arrays
 element: so results do not depend on the number of threads. Multiplications and additions may be contracted into one
 instruction; nothing may assume NaN and infinity away.
 
-Were that loop a `prange`, numba would compile what is in it five times, once for each function that it wraps around
-such a loop. So there is one function for all kernels that shares tasks out, `_by_openmp` or `_by_prange`; it is
+Were that loop a `prange`, numba would compile what is in it five times: alone, and in the four functions that it wraps
+around such a loop. So there is one function for all kernels that shares tasks out, `_by_openmp` or `_by_prange`; it is
 compiled once, knows a kernel by its address, and leaves the arguments where they are:
 
     Python: call(tasks, *arguments)

@@ -84,7 +84,7 @@ def total_of(numbers):
 
 @njit(inline="always")
 def _band_of_dots(band, place, outputs, y, x, shape, rows, columns, spans, row_steps, column_steps, sums):
-    """A band's dot products, over its rows from the first to the last, for the outputs from the first to the last."""
+    """A band's dot products, over the rows and for the outputs from the first of each to the one before its last."""
     (G, O, C), (_, OH, OW, N), (_, H, W, _), (_, _, _, KH, KW) = shape, y.shape, x.shape, sums.shape
     size = C * KH * KW
     # a piece's numbers in each row: whole registers of any kind; a pixel is cut apart only where it has many
@@ -123,20 +123,21 @@ def _time_of_columns(count):
 
 @compiled_function()
 def _dots(columns, these, across, seen, rows, outputs, y, x, sums, starts, y_steps, x_steps, s_steps):
-    """sums[s_at + o s_step + c s_column + ...] += sum over p, t of y[y_at + o y_step + p y_row + t] x[x_at + ... + t]
+    """sums[s_at + o s_step + c s_column + ...] +=
+    sum over p, u, t of y[y_at + o y_step + p y_row + u y_pixel + t] x[x_at + ... + u x_pixel + t]
 
     for all rows i of the kernel, k across, outputs o, and columns c from the first to the last of `these`; a tile of
     two is also taken for a last one. In x, "..." is h x_row + c x_column and k times its step, where h is the row that
     p sees through i; in sums it is i and k times their steps.
 
-    All of these in one call: it takes longer than a short piece.
+    All of these in one call, for a call takes longer than a short piece.
 
     Args:
         across: how many k, and how far they are apart in x and in sums.
-        seen: the dilation of the kernel's rows; the first p and the one behind the last; how many pixels, and how many
-            t in each.
+        seen: the dilation of the kernel's rows; the first p and the one behind the last; how many pixels u, and
+            how many t in each.
         starts: y_at, x_at, s_at.
-        y_steps: y_step, y_row and from pixel to pixel; x_steps: x_row, x_column and likewise.
+        y_steps: y_step, y_row, y_pixel; x_steps: x_row, x_column, x_pixel.
         s_steps: s_step, s_column, and from a row i to the next.
     """
     for i in range(sums.shape[3]):

@@ -8,7 +8,7 @@ process and cost no memory beyond what the process has used at its peak.
 
 NumPy's arrays begin at any multiple of 16 bytes, and an AVX-512 register then fetches two cache lines for each 64
 bytes it loads: measured, a convolution takes 1.6 times as long. So kernels put their results into arrays that begin
-with a cache line.
+with a cache line, but for gradients by weights.
 
 And they put a result where another of its kind has been, and no other (`_Kept`). A kernel's rows are always the same
 thread's, so its core finds the memory of the next such result in its own cache. Where the C library has cut that from

@@ -228,7 +228,7 @@ def in_order(terms, inputs_last):
 
 @njit(inline="always")
 def wide_tile_sums(first, last, work, x, weight, bias, y, at, steps):
-    """What tile_sums says for a whole tile of numbers, and all outputs before the last one. Each pair of shapes is
+    """What tile_sums says for a whole tile of numbers, and all outputs before `last`. Each pair of shapes is
     compiled apart, which takes a second: tiles that are cut short make do with fewer."""
     behind_sixes = first + in_sixes(last - first)
     o = tile_sums(SIX, WIDE, first, behind_sixes, work, x, weight, bias, y, at, steps)
@@ -248,7 +248,7 @@ def in_sixes(outputs):
 
 @njit(inline="always")
 def short_tile_sums(n, lanes, first, last, work, x, weight, bias, y, at, steps):
-    """What tile_sums says for n numbers, at most a register of so many lanes, and all outputs before the last one."""
+    """What tile_sums says for n numbers, at most a register of so many lanes, and all outputs before `last`."""
     if n == lanes // 2:
         o = _register_sums(NARROW, first, last, work, x, weight, bias, y, at, steps)
     elif HALF_IS_ONE and n == len(HALF) * lanes:

@@ -7,7 +7,8 @@ kernels need. In a kernel,
 
     tile = spread(rows, breadth, bias, o, 1)                              # tile[r, :] = bias[o + r]
     for k in range(K):
-        tile = add_products(tile, breadth, weight, w + k, step, x, t, lanes)  # += weight[w + k + r step] x[t + :]
+        tile = add_products(tile, breadth, weight, w + k, step, x, t + k * length, lanes)
+        # tile[r, :] += weight[w + k + r step] x[t + k length + :]
     store_tile(tile, breadth, y, t, y_step)                               # y[t + r y_step + :] = tile[r, :]
 
 compiles to R V multiply-add instructions a step, V loads and R broadcasts, and nothing else. Two arguments are about

@@ -3,7 +3,8 @@
 Convolutions come first, then how sums take pieces of large arrays, pooling, and matrix products with linear layers.
 All other kernels have one way each.
 
-`minigrad.explain` shows it, and so does the log: `logging.getLogger("minigrad.numba").setLevel("DEBUG")`.
+`minigrad.explain` shows it, and so does the log, after `logging.basicConfig()` and
+`logging.getLogger("minigrad.numba").setLevel("DEBUG")`.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def takes_pieces(view: View, batch: int, itemsize: int, products: int) -> bool:
     (of small images in small batches, or between strides) leave lanes empty for more products than columns are worth.
 
     Args:
-        products: how many each number of the result's rows takes, for all channels.
+        products: how many one pixel of the result takes, for all of its channels.
     """
     wasted = len(view.rows) * products * empty_lanes(view.lengths, batch, itemsize)
     pieces = wasted <= WORTH_COLUMNS
@@ -152,7 +153,7 @@ def product_of(a: np.ndarray, b: np.ndarray) -> str:
 
     "columns" of a are summed (a batch, where that lies innermost), or "rows" of b, or long rows of a are multiplied
     with long columns of b as "dots"; for anything else "BLAS". A small product is taken by one thread, as "few columns"
-    or "few rows", or by plain "loops" of dot products; its sums are naive and must not be long.
+    or "few rows", or by plain "loops" of dot products; the last two add up one number behind the other, and only so many.
     """
     return _product_of(a.shape, a.flags.num, b.shape, b.flags.num, a.dtype)
 
