@@ -415,8 +415,6 @@ def test_a_failed_write_names_the_file_that_was_asked_for(path, monkeypatch, ste
 def test_without_safetensors_one_sentence_says_how_to_get_it(path, monkeypatch, call):
     path.write_bytes(b"old")
     monkeypatch.setitem(sys.modules, "safetensors", None)
-    with pytest.raises(
-        ImportError, match=r"^saving and loading tensors needs safetensors: pip install safetensors$"
-    ):
+    with pytest.raises(ImportError, match=r"^saving and loading tensors needs safetensors: pip install safetensors$"):
         call(path)
     assert path.read_bytes() == b"old"
