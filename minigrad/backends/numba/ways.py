@@ -153,7 +153,7 @@ def product_of(a: np.ndarray, b: np.ndarray) -> str:
 
     "columns" of a are summed (a batch, where that lies innermost), or "rows" of b, or long rows of a are multiplied
     with long columns of b as "dots"; for anything else "BLAS". A small product is taken by one thread, as "few columns"
-    or "few rows", or by plain "loops" of dot products; the last two add up one number behind the other, and only so many.
+    or "few rows", or by plain "loops" of dot products. The last two add up one number after another, and only so many.
     """
     return _product_of(a.shape, a.flags.num, b.shape, b.flags.num, a.dtype)
 
