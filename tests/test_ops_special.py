@@ -38,6 +38,18 @@ def test_integers_to_the_power_of_0_and_1_stay_integers() -> None:
     assert [(x**0).tolist(), (x**1).tolist(), (x**0).dtype] == [[1, 1, 1], [-2, 0, 3], np.int64]
 
 
+@pytest.mark.parametrize("used", [(0,), (1,), (0, 1)], ids=["weight", "bias", "both"])
+def test_a_linear_layers_gradients_have_a_gradient_whichever_is_used(used: tuple[int, ...]) -> None:
+    def gradients(dy: Tensor, x: Tensor) -> tuple[Tensor, ...]:
+        both = LinearGradWeight.apply(dy, x)
+        return tuple(both[index] for index in used)
+
+    rng = np.random.default_rng(0)
+    dy, x = (leaf(rng.standard_normal((4, size))) for size in (3, 2))
+    minigrad.gradcheck(gradients, (dy, x))
+    minigrad.gradcheck(gradients, (dy, x), order=2)
+
+
 @pytest.mark.parametrize("by", [0, 1], ids=["dy", "x"])
 def test_a_linear_layers_gradient_by_its_weight_can_be_differentiated_by_one_input_alone(by: int) -> None:
     rng = np.random.default_rng(by)
@@ -404,6 +416,12 @@ def test_batch_norm_in_evaluation_leaves_the_running_statistics_alone() -> None:
     center, spread = Tensor([0.5]), Tensor([4.0])
     y = ops.batch_norm(Tensor([[2.5]]), center, spread, eps=0.0)
     assert (y.item(), center.item(), spread.item()) == (1.0, 0.5, 4.0)
+
+
+def test_an_axis_may_be_one_of_numpys_integers() -> None:
+    x = Tensor(np.arange(6.0).reshape(2, 3))
+    assert ops.argmax(x, np.int64(-1)).tolist() == [2, 2]
+    assert ops.concatenate([x, x], np.int8(1)).shape == (2, 6)
 
 
 def test_everything_is_flattened_by_default() -> None:
