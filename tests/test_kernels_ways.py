@@ -285,6 +285,49 @@ def test_activations_of_what_lies_batch_innermost_lie_so_too() -> None:
     assert numba.relu(x[:, :, 1:-1, 1:-1]).strides == (4, 108, 36, 12)
 
 
+@contextlib.contextmanager
+def activations_kernels_called() -> Iterator[list[tuple[np.ndarray, ...]]]:
+    """The arguments with which relu and its gradient call their kernels, without the number of tasks."""
+    calls: list[tuple[np.ndarray, ...]] = []
+
+    def called(tasks: int, *arguments: np.ndarray) -> None:
+        calls.append(arguments)
+
+    with forced(activation, _relu=called, _relu_grad=called):
+        yield calls
+
+
+@pytest.mark.parametrize(
+    ("shape", "channels"), [((3,), 1), ((4, 5), 1), ((4, 5, 6), 1), ((4, 3, 5, 6), 3), ((1, 3, 1, 2), 3)]
+)
+def test_activations_copy_nothing_that_is_a_run_of_numbers(shape: tuple[int, ...], channels: int) -> None:
+    rows = numbers(*shape, dtype="float32")
+    innermost = np.moveaxis(np.moveaxis(rows, 0, -1).copy(), -1, 0) if shape else rows
+    for x, expected in ((rows, 1), (innermost, channels)):
+        with activations_kernels_called() as calls:
+            numba.relu(x)
+            numba.relu_grad(x * 2, x)
+        for run, *_, count in calls:
+            assert np.shares_memory(run, x)
+            assert count == expected
+
+
+def test_activations_copy_what_compiled_code_cannot_take_and_keep_its_channels() -> None:
+    x = np.moveaxis(numbers(3, 5, 6, 4, dtype="float32"), -1, 0)
+    fixed = x.copy("K")
+    fixed.flags.writeable = False
+    moved = np.frombuffer(bytes(1) + x.transpose(1, 2, 3, 0).tobytes(), np.float32, offset=1)
+    moved = np.moveaxis(moved.reshape(3, 5, 6, 4), -1, 0)
+    for own in (x[:, :, 1:], fixed, moved):
+        with activations_kernels_called() as calls:
+            numba.relu(own)
+            numba.relu_grad(own, own)
+        for *arrays, count in calls:
+            assert count == 3
+            assert all(array.flags.carray and array.shape == (own.size,) for array in arrays)
+            np.testing.assert_array_equal(arrays[0], own.transpose(1, 2, 3, 0).ravel())
+
+
 @pytest.mark.parametrize(("size", "parts"), [(1, 1), (511, 1), (512, 2), (16383, 63), (16384, 64), (99999, 64)])
 def test_a_channel_is_summed_in_parts_of_256_numbers_or_in_64_larger_ones(size: int, parts: int) -> None:
     with forced(conv, _channel_sum=lambda tasks, x, parts: parts.fill(1)):
